@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xlsrt.bin.score import main
+from xlsrt.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def score(tmp_path: Path) -> Path:
+    (tmp_path / "ref").write_text("u1 a b\n")
+    (tmp_path / "hyp").write_text("u1 a c\n")
+    out = tmp_path / "exp" / "asr_1" / "decode_offline_best" / "test"
+    main(["--ref", str(tmp_path / "ref"), "--hyp", str(tmp_path / "hyp"), "--score_dir", str(out)])
+    return tmp_path / "exp"
+
+
+def test_score_then_collect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expdir = score(tmp_path)
+    assert "WER 50.00 %" in capsys.readouterr().out
+    main(["--expdir", str(expdir), "--command", "./run.sh"])
+    assert "asr_1" in capsys.readouterr().out
+    assert (expdir / "RESULTS.md").is_file() and (expdir / "asr_1" / "RESULTS.md").is_file()
+    main(["--asr_exp", str(expdir / "asr_1"), "--quiet"])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("options", [[], ["--ref", "a"], ["--ref", "a", "--expdir", "d"]])
+def test_which_options_belong_together(options: list[str]) -> None:
+    with pytest.raises(UserError, match="--expdir or --asr_exp"):
+        main(options)
+
+
+def test_a_user_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "xlsrt.bin.score", "--expdir", str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+
+
+def test_show_results_prints_the_table(tmp_path: Path) -> None:
+    expdir = score(tmp_path)
+    env = {**os.environ, "XLSRT_PYTHON": sys.executable}
+    command = [str(ROOT / "utils" / "show_results.sh"), str(expdir)]
+    result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "decode_offline_best" in result.stdout

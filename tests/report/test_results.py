@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xlsrt.errors import UserError
+from xlsrt.report.results import plain_table, summary_text, write_all_results, write_model_results
+from xlsrt.report.scoring import score_files
+
+
+@pytest.fixture
+def expdir(tmp_path: Path) -> Path:
+    (tmp_path / "ref").write_text("u1 a b\nu2 c d\n")
+    for model, hyp in (("asr_1", "u1 a b\nu2 c d\n"), ("asr_2b", "u1 a x\nu2 c\n")):
+        (tmp_path / "hyp").write_text(hyp)
+        score_files(tmp_path / "ref", tmp_path / "hyp", tmp_path / "exp" / model / "decode_x_best" / "test")
+    return tmp_path / "exp"
+
+
+def test_all_results_are_collected(expdir: Path) -> None:
+    results = write_all_results(expdir, command="./run.sh --stage 11")
+    text = (expdir / "RESULTS.md").read_text()
+    assert "|decode_x_best/test|2|4|50.0|25.0|25.0|0.0|50.0|100.0|" in text
+    assert "|decode_x_best/test|2|4|100.0|0.0|0.0|0.0|0.0|0.0|" in text
+    assert "- command: `./run.sh --stage 11`" in text
+    assert "- date: `" in text and "Git hash: `" in text
+    assert "|test|asr_2b|decode_x_best|2|4|50.0|50.0|-|100.0|" in text
+    assert "asr_2b" not in (expdir / "asr_1" / "RESULTS.md").read_text()
+    table = summary_text(results).splitlines()
+    assert table[0].split() == ["dataset", "model", "decoding", "Snt", "Wrd", "WER", "CER", "TER", "S.Err"]
+    assert [line.split()[5] for line in table[2:]] == ["0.0", "50.0"]
+
+
+def test_a_score_that_was_not_finished_is_left_out(expdir: Path) -> None:
+    (expdir / "asr_1" / "decode_x_best" / "test" / "score_wer" / "score.json").unlink()
+    assert "### WER" not in "".join(r.metric.upper() for r in write_model_results(expdir / "asr_1"))
+    assert "### WER" not in (expdir / "asr_1" / "RESULTS.md").read_text()
+
+
+def test_nothing_to_collect(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"run\.sh stages 10 and 11"):
+        write_all_results(tmp_path)
+    with pytest.raises(UserError, match=r"run\.sh stages 10 and 11"):
+        write_model_results(tmp_path)
+
+
+def test_plain_table_aligns_figures_right() -> None:
+    assert plain_table(("name", "WER"), [("a", "1.0"), ("long", "10.0")]).splitlines() == [
+        "name   WER",
+        "----  ----",
+        "a      1.0",
+        "long  10.0",
+    ]

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from xlsrt.errors import UserError
+from xlsrt.report.scoring import characters, read_text, score_files, warn_of_other_normalisation
+
+REF = "u1 one two three\nu2 four five\nu3 six\n"
+HYP = "u3 six seven\nu1 one two tree\nu2 four\n"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    ref, hyp = tmp_path / "data" / "text", tmp_path / "hyp"
+    ref.parent.mkdir()
+    ref.write_text(REF)
+    (ref.parent / "utt2spk").write_text("u1 ann\nu2 bob\nu3 ann\n")
+    hyp.write_text(HYP)
+    return ref, hyp
+
+
+def test_scores_and_files(files: tuple[Path, Path], tmp_path: Path) -> None:
+    scores = score_files(*files, tmp_path / "out")
+    wer = scores["wer"].counts
+    assert (wer.utterances, wer.wrong, wer.corr, wer.sub, wer.dele, wer.ins) == (3, 3, 4, 1, 1, 1)
+    assert set(scores) == {"wer", "cer"}
+    directory = tmp_path / "out" / "score_wer"
+    assert (directory / "ref.trn").read_text().splitlines()[0] == "one two three\t(ann-u1)"
+    assert (directory / "hyp.trn").read_text().splitlines() == [
+        "one two tree\t(ann-u1)",
+        "four\t(bob-u2)",
+        "six seven\t(ann-u3)",
+    ]
+    assert json.loads((directory / "score.json").read_text()) == {
+        "metric": "wer", "utterances": 3, "wrong": 3, "corr": 4, "sub": 1, "dele": 1, "ins": 1,
+    }  # fmt: skip
+
+
+def test_result_text_has_sclites_summary_and_alignments(files: tuple[Path, Path], tmp_path: Path) -> None:
+    score_files(*files, tmp_path / "out")
+    text = (tmp_path / "out" / "score_wer" / "result.txt").read_text()
+    summary = next(line for line in text.splitlines() if line.startswith("| Sum/Avg"))
+    # The expression with which ESPnet's show_asr_result.sh turns sclite's line into a table row.
+    fields = re.sub(r"[|\s]+", " ", summary).split()[1:]
+    assert fields == ["3", "6", "66.7", "16.7", "16.7", "16.7", "50.0", "100.0"]
+    assert "id: (bob-u2)\nScores: (#C #S #D #I) 1 0 1 0\nREF:  four five\nHYP:  four ****\n" in text
+    assert "HYP:  four ****\nEval:      D\n" in text
+    borders = {len(line) for line in text.splitlines() if line.startswith(("|", ",", "`"))}
+    assert len(borders) == 1, "the table's lines have different widths"
+
+
+def test_characters_count_the_space_between_words() -> None:
+    assert characters("ab  c") == ["a", "b", "<space>", "c"]
+
+
+@pytest.mark.parametrize(
+    ("hyp", "message"),
+    [
+        ("u1 one\nu2 four\n", "1 of 3 utterances .* missing [(]u3[)]"),
+        (HYP + "u4 more\n", "1 utterances are not in .*[(]u4[)]"),
+        (HYP + "u1 again\n", "hyp:4: utterance u1 appears twice"),
+        ("\n", "no utterances"),
+    ],
+)
+def test_other_utterances_fail(files: tuple[Path, Path], tmp_path: Path, hyp: str, message: str) -> None:
+    files[1].write_text(hyp)
+    with pytest.raises(UserError, match=message):
+        score_files(*files, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere does not exist"):
+        read_text(tmp_path / "nowhere")
+    (tmp_path / "latin").write_bytes("u1 caf\xe9".encode("latin-1"))
+    with pytest.raises(UserError, match="latin is not UTF-8"):
+        read_text(tmp_path / "latin")
+
+
+def test_empty_hypothesis_and_empty_reference_are_scored(tmp_path: Path) -> None:
+    (tmp_path / "ref").write_text("u1 a b\nu2\n")
+    (tmp_path / "hyp").write_text("u1\nu2 c\n")
+    counts = score_files(tmp_path / "ref", tmp_path / "hyp", tmp_path / "out")["wer"].counts
+    assert (counts.dele, counts.ins, counts.wrong) == (2, 1, 2)
+
+
+def test_speaker_missing_in_utt2spk(files: tuple[Path, Path], tmp_path: Path) -> None:
+    (files[0].parent / "utt2spk").write_text("u1 ann\nu3 ann\n")
+    with pytest.raises(UserError, match="no speaker for u2"):
+        score_files(*files, tmp_path / "out")
+
+
+def test_case_and_unicode_form_are_warned_about() -> None:
+    assert warn_of_other_normalisation({"u": "ABC"}, {"u": "abc"})
+    assert warn_of_other_normalisation({"u": "caf\u00e9"}, {"u": "cafe\u0301"})
+    assert not warn_of_other_normalisation({"u": "Abc caf\u00e9"}, {"u": "abc caf\u00e9"})
+
+
+def test_ter_uses_the_token_model(files: tuple[Path, Path], tmp_path: Path) -> None:
+    import sentencepiece
+
+    corpus = tmp_path / "corpus"
+    corpus.write_text("one two three four five six seven tree\n" * 20)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(corpus), model_prefix=str(tmp_path / "bpe"), vocab_size=20, minloglevel=2
+    )
+    scores = score_files(*files, tmp_path / "out", bpemodel=tmp_path / "bpe.model")
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "bpe.model"))
+    expected = sum(len(processor.encode(line.split(" ", 1)[1])) for line in REF.splitlines())
+    assert scores["ter"].counts.ref == expected
+    with pytest.raises(UserError, match=r"token model .* does not exist"):
+        score_files(*files, tmp_path / "out", bpemodel=tmp_path / "none.model")

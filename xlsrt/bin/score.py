@@ -1,0 +1,58 @@
+"""Score a set (--ref, --hyp, --score_dir), or collect all scores (--expdir) into RESULTS.md."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from xlsrt.bin import run_main
+from xlsrt.errors import UserError
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m xlsrt.bin.score", description=__doc__)
+    one = parser.add_argument_group("score one set")
+    one.add_argument("--ref", type=Path, help="reference transcripts in Kaldi's form: <utterance> <words>")
+    one.add_argument("--hyp", type=Path, help="hypotheses, same form and utterances, in any order")
+    one.add_argument(
+        "--score_dir", type=Path, help="receives score_wer/, score_cer/, with --bpemodel score_ter/"
+    )
+    one.add_argument("--bpemodel", type=Path, help="SentencePiece model to cut both sides with, for TER")
+    one.add_argument("--utt2spk", type=Path, help="speakers (default: utt2spk beside --ref, if any)")
+    many = parser.add_argument_group("collect")
+    many.add_argument("--expdir", type=Path, help="folder of experiments: RESULTS.md in it and in each")
+    many.add_argument("--asr_exp", type=Path, nargs="+", help="collect these experiments only")
+    many.add_argument("--command", help="command line to note in RESULTS.md")
+    parser.add_argument("--quiet", action="store_true", help="write the files, print no table")
+    return parser
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(cmd)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    from xlsrt.report import results as collection
+    from xlsrt.report.scoring import score_files
+
+    single = [args.ref, args.hyp, args.score_dir]
+    collecting = args.expdir is not None or args.asr_exp is not None
+    if collecting == any(single) or (any(single) and not all(single)):
+        raise UserError(
+            "give --ref, --hyp and --score_dir to score, or --expdir or --asr_exp to collect scores"
+        )
+    if collecting:
+        results = collection.write_all_results(args.expdir, args.command) if args.expdir else []
+        for model_dir in args.asr_exp or []:
+            results += collection.write_model_results(model_dir, args.command)
+        if not args.quiet:
+            print(collection.summary_text(dict.fromkeys(results)))
+        return
+    scores = score_files(args.ref, args.hyp, args.score_dir, args.bpemodel, args.utt2spk)
+    if not args.quiet:
+        rates = "  ".join(f"{name.upper()} {score.counts.error_rate:.2f} %" for name, score in scores.items())
+        print(f"{args.score_dir}: {rates}  ({next(iter(scores.values())).counts.utterances} utterances)")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,162 @@
+"""WER, CER and TER of a set: read, check, align, count, write."""
+
+from __future__ import annotations
+
+import json
+import logging
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from xlsrt.errors import UserError
+from xlsrt.report import trn
+from xlsrt.report.align import Alignment, Counts, align
+
+log = logging.getLogger(__name__)
+
+Units = Callable[[str], list[str]]
+"""Cuts a transcript into the units that are compared."""
+
+SHOWN = 5
+"""How many utterance names an error message lists."""
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """The alignments of one metric on one set, by utterance in the order of the reference."""
+
+    metric: str
+    alignments: Mapping[str, Alignment]
+
+    @property
+    def counts(self) -> Counts:
+        return sum((a.counts for a in self.alignments.values()), Counts())
+
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+def characters(text: str) -> list[str]:
+    """Characters; the space between two words is one too and is written ``<space>``, as in ESPnet."""
+    return ["<space>" if c == " " else c for c in " ".join(text.split())]
+
+
+def sentencepiece_units(model: Path) -> Units:
+    """The pieces of a SentencePiece model file, applied alike to reference and hypothesis."""
+    import sentencepiece
+
+    if not model.is_file():
+        raise UserError(f"token model {model} does not exist; train it (run.sh stage 3) or omit --bpemodel")
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
+    return lambda text: processor.encode(text, out_type=str)
+
+
+def read_text(path: Path) -> dict[str, str]:
+    """Read Kaldi's ``<utterance> <transcript>`` lines; a transcript may be empty, a name not repeated."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist")
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 (byte {error.start}); convert it with iconv") from error
+    table: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        name, _, text = line.strip().replace("\t", " ").partition(" ")
+        if not name:
+            continue
+        if name in table:
+            raise UserError(f"{path}:{number}: utterance {name} appears twice; keep one of the lines")
+        table[name] = text.strip()
+    if not table:
+        raise UserError(f"{path} has no utterances")
+    return table
+
+
+def check_same_utterances(
+    ref: Mapping[str, str], hyp: Mapping[str, str], ref_name: str, hyp_name: str
+) -> None:
+    """Raise `UserError` unless both have the same utterances: a score over a part of a set misleads."""
+    missing = [u for u in ref if u not in hyp]
+    extra = [u for u in hyp if u not in ref]
+    problems = []
+    if missing:
+        problems.append(f"{len(missing)} of {len(ref)} utterances are missing ({_some(missing)})")
+    if extra:
+        problems.append(f"{len(extra)} utterances are not in {ref_name} ({_some(extra)})")
+    if problems:
+        way_out = "decode this set again, or score against the text of the set that was decoded"
+        raise UserError(f"{hyp_name}: {'; '.join(problems)}; {way_out}")
+
+
+def warn_of_other_normalisation(ref: Mapping[str, str], hyp: Mapping[str, str]) -> list[str]:
+    """Say what makes words differ though they were heard right: case, Unicode form. Returns the warnings."""
+    refs, hyps = " ".join(ref.values()), " ".join(hyp.values())
+    warnings = []
+    ref_case, hyp_case = _case(refs), _case(hyps)
+    if {ref_case, hyp_case} == {"upper", "lower"}:
+        warnings.append(f"the reference is {ref_case} case and the hypotheses are {hyp_case} case")
+    ref_nfc, hyp_nfc = (unicodedata.is_normalized("NFC", text) for text in (refs, hyps))
+    if ref_nfc != hyp_nfc:
+        warnings.append("one of reference and hypotheses is in Unicode form NFC and the other is not")
+    for warning in warnings:
+        log.warning("%s: the scores compare them as they are; normalise both alike before scoring", warning)
+    return warnings
+
+
+def score_set(metric: str, ref: Mapping[str, str], hyp: Mapping[str, str], units: Units) -> SetScore:
+    """Align every utterance of ``ref`` with its hypothesis. Both must have the same utterances."""
+    return SetScore(metric, {u: align(units(text), units(hyp[u])) for u, text in ref.items()})
+
+
+def score_files(
+    ref: Path, hyp: Path, score_dir: Path, bpemodel: Path | None = None, utt2spk: Path | None = None
+) -> dict[str, SetScore]:
+    """Score ``hyp`` against ``ref`` and write ``score_dir/score_{wer,cer,ter}``.
+
+    Each holds ``ref.trn``, ``hyp.trn``, ``result.txt`` (in sclite's form) and ``score.json`` (the counts).
+    TER needs ``bpemodel``. ``utt2spk`` defaults to the one beside ``ref``, else each utterance is a speaker.
+    """
+    refs, hyps = read_text(ref), read_text(hyp)
+    check_same_utterances(refs, hyps, str(ref), str(hyp))
+    warn_of_other_normalisation(refs, hyps)
+    beside = ref.parent / "utt2spk"
+    speakers = read_text(utt2spk or beside) if utt2spk or beside.is_file() else {u: u for u in refs}
+    unknown = [u for u in refs if not speakers.get(u)]
+    if unknown:
+        way_out = f"run utils/fix_data_dir.sh {ref.parent}"
+        raise UserError(f"{utt2spk or beside}: no speaker for {_some(unknown)}; {way_out}")
+    metrics: dict[str, Units] = {"wer": words, "cer": characters}
+    if bpemodel is not None:
+        metrics["ter"] = sentencepiece_units(bpemodel)
+    scores = {}
+    for metric, units in metrics.items():
+        scores[metric] = score_set(metric, refs, hyps, units)
+        write_score(scores[metric], speakers, score_dir / f"score_{metric}")
+    return scores
+
+
+def write_score(score: SetScore, speakers: Mapping[str, str], directory: Path) -> None:
+    """Write the four files of one metric; ``score.json`` comes last and marks the directory as complete."""
+    directory.mkdir(parents=True, exist_ok=True)
+    done = directory / "score.json"
+    done.unlink(missing_ok=True)
+    (directory / "ref.trn").write_text(trn.trn_lines(score.alignments, speakers, "ref"), encoding="utf-8")
+    (directory / "hyp.trn").write_text(trn.trn_lines(score.alignments, speakers, "hyp"), encoding="utf-8")
+    (directory / "result.txt").write_text(trn.result_text(score.alignments, speakers), encoding="utf-8")
+    partial = directory / "score.json.tmp"
+    partial.write_text(json.dumps({"metric": score.metric, **asdict(score.counts)}) + "\n", encoding="utf-8")
+    partial.replace(done)
+
+
+def _case(text: str) -> str:
+    letters = [c for c in text if c.isalpha() and c.lower() != c.upper()]
+    if not letters:
+        return "none"
+    upper = sum(c.isupper() for c in letters) / len(letters)
+    return "upper" if upper > 0.95 else "lower" if upper < 0.05 else "mixed"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
