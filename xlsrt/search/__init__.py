@@ -1,0 +1,19 @@
+"""Resumable, batched transducer searches. Results do not depend on how the frames were cut or batched.
+
+Shape legend: B utterances or streams, T encoder frames of 20 ms, N joint frames, D encoder width, J joint
+width, V vocabulary, W joint frames looked at together, K hypotheses of a beam.
+"""
+
+from __future__ import annotations
+
+from xlsrt.search.factory import Search, search_from_dict
+from xlsrt.search.greedy import GreedySearch, GreedyState
+from xlsrt.search.hypothesis import Hypothesis
+
+__all__ = [
+    "GreedySearch",
+    "GreedyState",
+    "Hypothesis",
+    "Search",
+    "search_from_dict",
+]
