@@ -1,0 +1,1 @@
+"""Synthetic speech: espeak-ng voices, texts in many languages, rooms and noises."""

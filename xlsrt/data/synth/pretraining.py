@@ -1,0 +1,74 @@
+"""Utterances for pretraining, made on the fly: any seed gives speech in some language with its phonemes and their times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xlsrt.data.synth import rooms, texts, voices
+from xlsrt.data.synth.espeak import Span
+from xlsrt.data.synth.languages import LANGUAGES, Language
+
+MAX_SECONDS = 12.0
+_WEIGHTS = np.cumsum([language.weight for language in LANGUAGES])
+
+
+@dataclass(frozen=True)
+class PretrainingUtterance:
+    """Speech with what was said.
+
+    Attributes:
+        wav: (S,) float32 at 16 kHz, degraded.
+        phonemes: IPA symbols with start and end in seconds of `wav`.
+        language: espeak's code.
+        text: what was spoken.
+        voice: who spoke.
+    """
+
+    wav: np.ndarray
+    phonemes: tuple[Span, ...]
+    language: str
+    text: str
+    voice: voices.Voice
+
+
+def make_utterance(seed: int, exact: bool = False, clean: bool = False) -> PretrainingUtterance:
+    """The utterance of a seed.
+
+    Text, language, voice, phonemes and degradations are functions of the seed. Sample values may differ in the phase of
+    espeak's oscillators, and times by a few milliseconds, unless `exact` (slower, see `espeak.synthesize`). `clean` leaves
+    out rooms, noises and the like.
+    """
+    rng = np.random.default_rng(seed)
+    while True:
+        language = _language(rng)
+        voice = voices.random_voice(rng)
+        text = texts.random_text(language, rng)
+        word_gap = int(rng.choice([0, 0, 0, 3, 8, 20]))
+        speech = voices.speak(text, language.code, voice, word_gap=word_gap, fresh=exact)
+        if speech.phonemes and len(speech.samples) <= MAX_SECONDS * voices.TARGET_RATE:
+            break
+    lead, tail = (int(rng.uniform(0, 0.4) * voices.TARGET_RATE) for _ in range(2))
+    wav = np.pad(speech.samples, (lead, tail))
+    shift = lead / voices.TARGET_RATE
+    phonemes = tuple(Span(p.label, p.start + shift, p.end + shift) for p in speech.phonemes)
+    if not clean:
+        wav = rooms.degrade(wav, rng, babble=_babble(wav))
+    return PretrainingUtterance(wav.astype(np.float32), phonemes, language.code, text, voice)
+
+
+def pretraining_utterance(seed: int, exact: bool = False) -> tuple[np.ndarray, list[str], str]:
+    """(wav (S,) float32 at 16 kHz, IPA phonemes, language) of a seed; see `make_utterance`."""
+    made = make_utterance(seed, exact)
+    return made.wav, [p.label for p in made.phonemes], made.language
+
+
+def _language(rng: np.random.Generator) -> Language:
+    return LANGUAGES[int(np.searchsorted(_WEIGHTS, rng.uniform(0, _WEIGHTS[-1]), side="right"))]
+
+
+def _babble(wav: np.ndarray) -> np.ndarray:
+    """Other speech for the background: the utterance itself backwards, twice, out of step; intelligible to nobody."""
+    back = wav[::-1]
+    return back + 0.7 * np.roll(back, len(wav) // 3) + 0.5 * np.roll(back, len(wav) // 2 + 777)

@@ -1,0 +1,84 @@
+"""Voices: an espeak variant, spoken at some pitch and rate, with its formants shifted by playing it faster or slower."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+
+from xlsrt.data.synth import espeak
+
+TARGET_RATE = 16000
+
+# Effects rather than voices: whispering carries no pitch and the robots no formant movement. Kept, but rare.
+_RARE = frozenset({"whisper", "whisperf", "croak", "Demonic", "UniRobot", "anikaRobot", "Tweaky"})
+_RARE_SHARE = 0.04
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One way of speaking.
+
+    Attributes:
+        variant: espeak's voice variant.
+        rate: words per minute that are heard (after the shift).
+        pitch, pitch_range: espeak's values, 0 to 99.
+        shift: factor on all frequencies (vocal tract length); 1.1 is a smaller speaker.
+    """
+
+    variant: str
+    rate: int = 165
+    pitch: int = 50
+    pitch_range: int = 50
+    shift: float = 1.0
+
+
+@dataclass(frozen=True)
+class Speech:
+    """float32 samples (S,) at 16 kHz in [-1, 1]; words and phonemes with times in seconds."""
+
+    samples: np.ndarray
+    words: tuple[espeak.Span, ...]
+    phonemes: tuple[espeak.Span, ...]
+
+
+def variant_names(rare: bool = True) -> tuple[str, ...]:
+    """espeak's variants, without the effects unless `rare`."""
+    return tuple(v for v in espeak.variants() if rare or v not in _RARE)
+
+
+def random_voice(rng: np.random.Generator) -> Voice:
+    """Any of thousands of voices: a hundred variants x pitch x range x rate x formant shift."""
+    rare = rng.random() < _RARE_SHARE
+    names = [v for v in espeak.variants() if (v in _RARE) == rare]
+    return Voice(
+        variant=names[rng.integers(len(names))],
+        rate=int(rng.integers(115, 235)),
+        pitch=int(np.clip(rng.normal(50, 20), 5, 95)),
+        pitch_range=int(np.clip(rng.normal(50, 22), 5, 99)),
+        shift=float(rng.uniform(0.85, 1.18)),
+    )
+
+
+def speak(text: str, language: str, voice: Voice, *, word_gap: int = 0, fresh: bool = False) -> Speech:
+    """Says `text` with `voice`; `fresh` as in `espeak.synthesize`."""
+    said = espeak.synthesize(
+        text,
+        language,
+        voice.variant,
+        rate=int(np.clip(round(voice.rate / voice.shift), 80, 450)),
+        pitch=voice.pitch,
+        pitch_range=voice.pitch_range,
+        word_gap=word_gap,
+        fresh=fresh,
+    )
+    # Read as if sampled `shift` times faster: formants and pitch move up by it, and time runs faster.
+    samples = soxr.resample(
+        said.samples.astype(np.float32) / 32768, said.sample_rate * voice.shift, TARGET_RATE
+    )
+    return Speech(samples, _scaled(said.words, voice.shift), _scaled(said.phonemes, voice.shift))
+
+
+def _scaled(spans: tuple[espeak.Span, ...], factor: float) -> tuple[espeak.Span, ...]:
+    return tuple(espeak.Span(s.label, s.start / factor, s.end / factor) for s in spans)
