@@ -1,0 +1,158 @@
+"""Token ids to text and words, for SentencePiece pieces and characters, in every script."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xlsrt.errors import UserError
+
+FRAME_SECONDS = 0.02
+SPACE_MARK = "▁"
+_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_SPECIAL = ("<blank>", "<sos/eos>")
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word. ``start`` and ``end`` are seconds from the start of the stream: the times at which its first token
+    was emitted and its last token's joint frame ended. ``confidence``: geometric mean of its tokens' probabilities."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float
+
+
+class TokenModel:
+    """The vocabulary: ESPnet's token list ("<blank>" first) and how its tokens make text.
+
+    Args:
+        token_list: tokens by id.
+        token_type: "bpe" (SentencePiece pieces, of any SentencePiece model type) or "char".
+        bpe_model: the SentencePiece file; needed by `encode` only.
+        space: the token that stands for a space ("char" only).
+    """
+
+    def __init__(
+        self,
+        token_list: Sequence[str],
+        token_type: str = "bpe",
+        bpe_model: Path | str | None = None,
+        space: str = "<space>",
+    ) -> None:
+        if token_type not in ("bpe", "char"):
+            raise UserError(f"token_type is {token_type!r}; the recogniser knows bpe and char")
+        if not token_list or token_list[0] != "<blank>":
+            raise UserError('the token list must begin with "<blank>"')
+        self.token_list = list(token_list)
+        self.token_type = token_type
+        self.bpe_model = None if bpe_model is None else Path(bpe_model)
+        self.space = space
+        self._ids = {token: index for index, token in enumerate(self.token_list)}
+        self._bytes = [self._byte(token) for token in self.token_list]
+        self._texts = [self._text(token) for token in self.token_list]
+        self._processor: Any = None
+
+    def __len__(self) -> int:
+        return len(self.token_list)
+
+    def _byte(self, token: str) -> int | None:
+        match = _BYTE.fullmatch(token) if self.token_type == "bpe" else None
+        return int(match.group(1), 16) if match else None
+
+    def _text(self, token: str) -> str:
+        """What a token adds to the text; spaces are plain spaces."""
+        if token in _SPECIAL:
+            return ""
+        if token == "<unk>":
+            return " \u2047 " if self.token_type == "bpe" else "\u2047"
+        if self.token_type == "char":
+            return " " if token == self.space else token
+        return token.replace(SPACE_MARK, " ")
+
+    def _chunks(self, ids: Sequence[int]) -> list[tuple[str, int]]:
+        """(text, index of the token it ends with): one for each token, but one for each run of byte pieces."""
+        chunks: list[tuple[str, int]] = []
+        run = bytearray()
+        for index, token in enumerate(ids):
+            byte = self._bytes[token]
+            if byte is not None:
+                run.append(byte)
+                continue
+            if run:
+                chunks.append((run.decode("utf-8", errors="replace"), index - 1))
+                run = bytearray()
+            chunks.append((self._texts[token], index))
+        if run:
+            chunks.append((run.decode("utf-8", errors="replace"), len(ids) - 1))
+        return chunks
+
+    def decode(self, ids: Sequence[int], lead: bool = False) -> str:
+        """Ids to text. ``lead`` keeps the space in front of the first word, for text that continues a line."""
+        text = "".join(text for text, _ in self._chunks(ids))
+        return text if lead else text.removeprefix(" ")
+
+    def whole_characters(self, ids: Sequence[int]) -> int:
+        """How many leading tokens form whole characters: byte pieces at the end may still be joined by others."""
+        count = len(ids)
+        while count and self._bytes[ids[count - 1]] is not None:
+            count -= 1
+        return count
+
+    def words(
+        self, ids: Sequence[int], frames: Sequence[int], probs: Sequence[float], group: int = 1
+    ) -> list[Word]:
+        """Words at the spaces, with times and confidence.
+
+        Args:
+            ids, frames, probs: the fields of a `Hypothesis`.
+            group: encoder frames per joint frame, for the end of the last token.
+        """
+        words: list[Word] = []
+        text, first, last = "", 0, 0
+        used = 0
+
+        def close() -> None:
+            nonlocal text
+            if text:
+                logs = [math.log(max(probs[i], 1e-30)) for i in range(first, last + 1)]
+                confidence = math.exp(sum(logs) / len(logs))
+                start, end = frames[first] * FRAME_SECONDS, (frames[last] + group) * FRAME_SECONDS
+                words.append(Word(text, round(start, 3), round(end, 3), confidence))
+            text = ""
+
+        for chunk, index in self._chunks(ids):
+            for character in chunk:
+                if character.isspace():
+                    close()
+                else:
+                    if not text:
+                        first = used
+                    text += character
+                    last = index
+            used = index + 1
+        close()
+        return words
+
+    def encode(self, text: str) -> list[int]:
+        """Text to ids; characters that the vocabulary lacks become "<unk>"."""
+        if self.token_type == "char":
+            pieces = [self.space if character == " " else character for character in text]
+        else:
+            pieces = self._sentencepiece().encode(text, out_type=str)
+        unknown = self._ids.get("<unk>", 0)
+        return [self._ids.get(piece, unknown) for piece in pieces]
+
+    def _sentencepiece(self) -> Any:
+        if self._processor is None:
+            import sentencepiece
+
+            if self.bpe_model is None or not self.bpe_model.is_file():
+                raise UserError(f"the SentencePiece model {self.bpe_model} is missing; text cannot be encoded")
+            self._processor = sentencepiece.SentencePieceProcessor(model_file=str(self.bpe_model))
+        return self._processor
