@@ -1,0 +1,269 @@
+"""Who may see whom: the one rule that training masks, cache eviction, plots and latency figures are derived from.
+
+All quantities are encoder frames of 20 ms (50 Hz) unless a name says otherwise. This module does not load torch
+until a mask is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xlsrt.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+FRAME_MS = 20
+"""Length of the hop between encoder frames, in milliseconds."""
+
+WINDOW_TAIL_MS = 5
+"""What a frame's window (25 ms) needs beyond its hop (20 ms), in milliseconds."""
+
+_ALL = "all"
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UserError(f"{name} must be a whole number of 20 ms frames, not {value!r}")
+    if value < least:
+        raise UserError(f"{name} must be at least {least}, not {value}")
+    return value
+
+
+def _frames_from_ms(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+        raise UserError(f"{name} must be a number of milliseconds (a multiple of {FRAME_MS}), not {value!r}")
+    frames = value / FRAME_MS
+    if not math.isfinite(frames) or frames != int(frames):
+        near = f"; nearest: {round(frames) * FRAME_MS}" if math.isfinite(frames) else ""
+        raise UserError(f"{name} must be a multiple of {FRAME_MS} (one encoder frame), not {value!r}{near}")
+    return int(frames)
+
+
+@dataclass(frozen=True)
+class AttentionContext:
+    """Chunked attention with bounded left context and attention sinks (XLSR-Transducer, arXiv 2407.04439).
+
+    Query ``q`` in chunk ``c = q // chunk_frames`` sees key ``k`` iff ``k < (c + 1) * chunk_frames`` and
+    (``k >= c * chunk_frames - left_frames`` or ``k < sink_frames``).
+
+    chunk_frames: frames that see each other and leave together, >= 1; None = full attention (everything sees everything)
+    left_frames: frames seen before the own chunk, >= 0; None = all the past
+    sink_frames: first frames of the stream that stay visible for ever, >= 0
+    """
+
+    chunk_frames: int | None = None
+    left_frames: int | None = None
+    sink_frames: int = 0
+
+    def __post_init__(self) -> None:
+        if self.chunk_frames is not None:
+            _whole("chunk_frames", self.chunk_frames, 1)
+        if self.left_frames is not None:
+            _whole("left_frames", self.left_frames, 0)
+        _whole("sink_frames", self.sink_frames, 0)
+        if self.chunk_frames is None and (self.left_frames is not None or self.sink_frames):
+            raise UserError(
+                "full attention (no chunk) sees everything already: leave left_frames at all (None) and sink_frames "
+                f"at 0, or give a chunk (got left_frames={self.left_frames}, sink_frames={self.sink_frames})"
+            )
+
+    @classmethod
+    def full(cls) -> AttentionContext:
+        """Every frame sees every frame: offline recognition."""
+        return cls()
+
+    @classmethod
+    def from_ms(
+        cls, chunk_ms: float | None, left_ms: float | str | None = None, sink_frames: int = 0
+    ) -> AttentionContext:
+        """From milliseconds (multiples of 20). ``chunk_ms=None``: full attention; ``left_ms`` None or "all": all the past."""
+        chunk = None if chunk_ms in (None, "full") else _frames_from_ms("chunk_ms", chunk_ms)
+        left = None if left_ms in (None, _ALL) else _frames_from_ms("left_ms", left_ms)
+        return cls(chunk, left, sink_frames)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> AttentionContext:
+        """From YAML: keys ``chunk_ms``/``left_ms`` or ``chunk_frames``/``left_frames``, and ``sink_frames``."""
+        if not isinstance(values, Mapping):
+            raise UserError(f"a context is a mapping such as {{chunk_ms: 640, left_ms: 1280}}, not {values!r}")
+        known = {"chunk_ms", "left_ms", "chunk_frames", "left_frames", "sink_frames"}
+        unknown = sorted(str(key) for key in values if key not in known)
+        if unknown:
+            raise UserError(f"unknown key(s) in a context: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+
+        def pick(name: str, word: str) -> int | None:
+            in_ms, in_frames = f"{name}_ms", f"{name}_frames"
+            if in_ms in values and in_frames in values:
+                raise UserError(f"give either {in_ms} or {in_frames} in a context, not both")
+            if values.get(in_ms) not in (None, word):
+                return _frames_from_ms(in_ms, values[in_ms])
+            frames = values.get(in_frames)
+            return None if frames in (None, word) else frames
+
+        sinks = values.get("sink_frames")
+        return cls(pick("chunk", "full"), pick("left", _ALL), 0 if sinks is None else sinks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The inverse of `from_dict`, in milliseconds, ready for YAML."""
+        return {
+            "chunk_ms": None if self.chunk_frames is None else self.chunk_frames * FRAME_MS,
+            "left_ms": _ALL if self.left_frames is None else self.left_frames * FRAME_MS,
+            "sink_frames": self.sink_frames,
+        }
+
+    @property
+    def is_full(self) -> bool:
+        """True for full attention: nothing is known before the end of the audio."""
+        return self.chunk_frames is None
+
+    @property
+    def cache_frames(self) -> int | None:
+        """Most frames that a stream must keep between chunks (sinks and left); None where that grows with the stream."""
+        if self.chunk_frames is None or self.left_frames is None:
+            return None
+        return self.sink_frames + self.left_frames
+
+    @property
+    def algorithmic_latency_ms(self) -> float:
+        """Longest wait from the start of a frame to the moment its chunk can be computed; infinite in full attention."""
+        if self.chunk_frames is None:
+            return math.inf
+        return float(self.chunk_frames * FRAME_MS + WINDOW_TAIL_MS)
+
+    def visible(self, q: Any, k: Any) -> Any:
+        """Whether query frame ``q`` sees key frame ``k``: the rule. Ints, or numpy arrays or torch tensors that broadcast."""
+        if self.chunk_frames is None:
+            return (q == q) & (k == k)
+        start = q // self.chunk_frames * self.chunk_frames
+        known = k < start + self.chunk_frames
+        if self.left_frames is None:
+            return known & (q == q)
+        return known & ((k >= start - self.left_frames) | (k < self.sink_frames))
+
+    def mask(
+        self, num_queries: int, num_keys: int | None = None, first_query: int = 0, device: torch.device | str = "cpu"
+    ) -> torch.Tensor:
+        """Boolean mask (num_queries, num_keys), True = visible, of queries ``first_query`` onwards over keys 0 onwards."""
+        import torch
+
+        q = torch.arange(first_query, first_query + num_queries, device=device)
+        k = torch.arange(num_queries if num_keys is None else num_keys, device=device)
+        return self.visible(q[:, None], k[None, :])
+
+    def __str__(self) -> str:
+        if self.chunk_frames is None:
+            return "full attention"
+        left = "all" if self.left_frames is None else f"{self.left_frames * FRAME_MS} ms"
+        return f"chunk {self.chunk_frames * FRAME_MS} ms, left {left}, {self.sink_frames} sink frames"
+
+
+def _choices(name: str, value: Any) -> tuple[Any, ...]:
+    """A list of choices, or ``{min, max, multiple}`` written out."""
+    if isinstance(value, Mapping):
+        unknown = sorted(set(value) - {"min", "max", "multiple"})
+        if unknown or not {"min", "max"} <= set(value):
+            raise UserError(f"{name} as a range has the keys min, max and multiple (default 1), not {dict(value)!r}")
+        step = _whole(f"{name}.multiple", value.get("multiple", 1), 1)
+        low, high = _whole(f"{name}.min", value["min"], 0), _whole(f"{name}.max", value["max"], 0)
+        found = tuple(range(-(-low // step) * step, high + 1, step))
+        if not found:
+            raise UserError(f"{name}: no multiple of {step} lies between {low} and {high}")
+        return found
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if not value:
+            raise UserError(f"{name} needs at least one choice")
+        return tuple(value)
+    return (value,)
+
+
+def _check_left(value: Any) -> Any:
+    if isinstance(value, str) and value != _ALL:
+        if value.endswith("x") and value[:-1].isdigit():
+            return value
+        raise UserError(f'left must be frames, a multiple of the chunk such as "2x", or "all", not {value!r}')
+    return None if value in (None, _ALL) else _whole("left", value, 0)
+
+
+@dataclass(frozen=True)
+class ContextSampler:
+    """Draws one `AttentionContext` per training batch (multi-chunk training, arXiv 2407.04439 section 3).
+
+    A draw is a pure function of (seed, step, rank): training resumes exactly, and ranks that pass ``rank=0`` agree.
+
+    chunk_frames: chunk sizes to draw from, in frames
+    left: left contexts to draw from: frames, "Nx" (N times the drawn chunk) or None = all
+    sink_frames: sink counts to draw from
+    full_prob: probability of full attention instead
+    """
+
+    chunk_frames: tuple[int, ...]
+    left: tuple[int | str | None, ...] = (None,)
+    sink_frames: tuple[int, ...] = (0,)
+    full_prob: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        chunks = tuple(_whole("chunk_frames", v, 1) for v in _choices("chunk_frames", self.chunk_frames))
+        object.__setattr__(self, "chunk_frames", chunks)
+        object.__setattr__(self, "left", tuple(_check_left(v) for v in _choices("left", self.left)))
+        sinks = tuple(_whole("sink_frames", v, 0) for v in _choices("sink_frames", self.sink_frames))
+        object.__setattr__(self, "sink_frames", sinks)
+        if isinstance(self.full_prob, bool) or not isinstance(self.full_prob, (int, float)):
+            raise UserError(f"full_prob must be a probability, not {self.full_prob!r}")
+        if not 0.0 <= self.full_prob <= 1.0:
+            raise UserError(f"full_prob must lie between 0 and 1, not {self.full_prob}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise UserError(f"seed must be a whole number, not {self.seed!r}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ContextSampler:
+        """From YAML, e.g. ``{chunk_frames: {min: 16, max: 64, multiple: 8}, left: ["1x", all], sink_frames: [0, 4]}``."""
+        known = {"chunk_frames", "left", "sink_frames", "full_prob", "seed"}
+        unknown = sorted(str(key) for key in values if key not in known)
+        if unknown:
+            raise UserError(f"unknown key(s) in a context sampler: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        if "chunk_frames" not in values:
+            raise UserError("a context sampler needs chunk_frames: a list, or {min, max, multiple}")
+        return cls(**{key: value for key, value in values.items() if value is not None})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The inverse of `from_dict`, ready for YAML."""
+        return {
+            "chunk_frames": list(self.chunk_frames),
+            "left": [_ALL if value is None else value for value in self.left],
+            "sink_frames": list(self.sink_frames),
+            "full_prob": self.full_prob,
+            "seed": self.seed,
+        }
+
+    def sample(self, step: int, rank: int = 0) -> AttentionContext:
+        """The context of training step ``step``; pass a rank only where ranks shall differ."""
+        draw = random.Random(f"{self.seed}/{step}/{rank}")
+        if draw.random() < self.full_prob:
+            return AttentionContext.full()
+        chunk, left, sinks = (draw.choice(choices) for choices in (self.chunk_frames, self.left, self.sink_frames))
+        if isinstance(left, str):
+            left = int(left[:-1]) * chunk
+        return AttentionContext(chunk, left, sinks)
+
+    def __str__(self) -> str:
+        left = ", ".join(_ALL if value is None else str(value) for value in self.left)
+        return (
+            f"each batch: chunk of {', '.join(map(str, self.chunk_frames))} frames, left {left}, "
+            f"sinks {', '.join(map(str, self.sink_frames))}; full attention with probability {self.full_prob:g}"
+        )
+
+
+def training_context_from_dict(values: Mapping[str, Any]) -> AttentionContext | ContextSampler:
+    """A fixed context or a sampler, told apart by the keys: lists, ranges, ``left``, ``full_prob`` or ``seed`` mean a sampler."""
+    if not isinstance(values, Mapping):
+        raise UserError(f"a training context is a mapping such as {{chunk_ms: 640, left_ms: 1280}}, not {values!r}")
+    many = any(isinstance(v, Mapping) or (isinstance(v, Sequence) and not isinstance(v, str)) for v in values.values())
+    if many or {"left", "full_prob", "seed"} & set(values):
+        return ContextSampler.from_dict(values)
+    return AttentionContext.from_dict(values)

@@ -1,0 +1,217 @@
+"""`XlsrConfig`: every choice that makes an encoder, frozen, with the presets of the XLSR family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from xlsrt.errors import UserError
+
+SAMPLE_RATE = 16000
+"""Samples per second of every waveform, here and in all pretrained checkpoints."""
+
+INPUT_NORMS = ("utterance", "causal", "none")
+
+
+@dataclass(frozen=True)
+class XlsrConfig:
+    """Shape, regularisation and training policy of one wav2vec 2.0 encoder (arXiv 2006.11477, 2111.09296).
+
+    conv_dim, conv_kernel, conv_stride: one entry per layer of the feature extractor (a single ``conv_dim`` serves all)
+    feat_extract_norm: "layer" (XLSR: per frame, streams) or "group" (base models: over time, offline only)
+    hidden_size, num_layers, num_heads, ffn_size: the transformer
+    pos_conv_kernel, pos_conv_groups: convolutional position embedding
+    layer_norm_first: True = pre-norm, HF's "stable layer norm" (XLSR); False = post-norm (base models)
+    input_norm: "utterance" (needs the end of the audio), "causal" (statistics so far) or "none"
+    input_norm_eps: added to the variance of "utterance" (HF 1e-7, torchaudio 1e-5) and "causal"
+    causal_prior_samples, causal_prior_variance: "causal" starts as if it had heard so many samples of zero mean
+        and this variance
+    hidden_dropout ... layer_drop: probabilities in training
+    mask_time_prob, mask_time_length: share of frames replaced by the mask embedding in training, span length in frames
+    mask_channel_prob, mask_channel_length: the same over channels, which are zeroed
+    freeze_feature_extractor: None = frozen iff the weights are pretrained
+    freeze_encoder_updates: the encoder learns nothing in the first so many updates
+    gradient_checkpointing: trade a second forward of each layer for its memory
+    max_stream_seconds: end of streams whose context keeps all the past
+    """
+
+    conv_dim: tuple[int, ...] = (512,) * 7
+    conv_kernel: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
+    conv_stride: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
+    conv_bias: bool = True
+    feat_extract_norm: str = "layer"
+    hidden_size: int = 1024
+    num_layers: int = 24
+    num_heads: int = 16
+    ffn_size: int = 4096
+    pos_conv_kernel: int = 128
+    pos_conv_groups: int = 16
+    layer_norm_first: bool = True
+    layer_norm_eps: float = 1e-5
+    input_norm: str = "causal"
+    input_norm_eps: float = 1e-7
+    causal_prior_samples: int = 16000
+    causal_prior_variance: float = 0.0025
+    hidden_dropout: float = 0.1
+    attention_dropout: float = 0.1
+    activation_dropout: float = 0.0
+    feat_proj_dropout: float = 0.1
+    layer_drop: float = 0.1
+    mask_time_prob: float = 0.05
+    mask_time_length: int = 10
+    mask_channel_prob: float = 0.0
+    mask_channel_length: int = 64
+    freeze_feature_extractor: bool | None = None
+    freeze_encoder_updates: int = 0
+    gradient_checkpointing: bool = False
+    max_stream_seconds: float = 600.0
+
+    def __post_init__(self) -> None:
+        self._normalise_types()
+        self._check_extractor()
+        if self.feat_extract_norm not in ("layer", "group"):
+            raise UserError(f'feat_extract_norm must be "layer" or "group", not {self.feat_extract_norm!r}')
+        if self.input_norm not in INPUT_NORMS:
+            raise UserError(f"input_norm must be one of {', '.join(INPUT_NORMS)}, not {self.input_norm!r}")
+        for size, parts in (("num_heads", self.num_heads), ("pos_conv_groups", self.pos_conv_groups)):
+            if self.hidden_size % parts:
+                raise UserError(f"hidden_size ({self.hidden_size}) must be a multiple of {size} ({parts})")
+        for name in ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "layer_drop"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise UserError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
+        for name in ("mask_time_prob", "mask_channel_prob"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise UserError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
+        if self.causal_prior_variance < 0 or self.input_norm_eps < 0 or self.layer_norm_eps < 0:
+            raise UserError("causal_prior_variance, input_norm_eps and layer_norm_eps must not be negative")
+        if self.input_norm == "causal" and self.causal_prior_variance * self.causal_prior_samples == 0:
+            if self.input_norm_eps == 0:
+                raise UserError("causal normalisation of silence needs a prior or an input_norm_eps above 0")
+        if self.max_stream_seconds <= 0:
+            raise UserError(f"max_stream_seconds must be above 0, not {self.max_stream_seconds}")
+
+    def _normalise_types(self) -> None:
+        """YAML gives lists, and 1e-5 as text: bring every field to its type or refuse it."""
+        layers = len(self.conv_kernel) if isinstance(self.conv_kernel, (list, tuple)) else 0
+        if isinstance(self.conv_dim, int) and not isinstance(self.conv_dim, bool):
+            object.__setattr__(self, "conv_dim", (self.conv_dim,) * layers)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            kind = type(field.default) if field.default is not None else bool
+            if field.name == "freeze_feature_extractor" and value is None:
+                continue
+            if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+                try:
+                    value = float(value)
+                except ValueError:
+                    pass
+            if kind is tuple and isinstance(value, list):
+                value = tuple(value)
+            if kind is int and isinstance(value, float) and value.is_integer():
+                value = int(value)
+            whole = kind is not tuple or all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+            if type(value) is not kind or not whole:
+                raise UserError(f"{field.name} must be of type {kind.__name__}, not {value!r}")
+            least = 0 if field.name in _MAY_BE_ZERO else 1
+            if kind is int and value < least:
+                raise UserError(f"{field.name} must be at least {least}, not {value}")
+            object.__setattr__(self, field.name, value)
+
+    def _check_extractor(self) -> None:
+        lengths = {len(self.conv_dim), len(self.conv_kernel), len(self.conv_stride)}
+        if len(lengths) != 1 or 0 in lengths:
+            raise UserError(
+                "conv_dim, conv_kernel and conv_stride need one entry per layer each; they have "
+                f"{len(self.conv_dim)}, {len(self.conv_kernel)} and {len(self.conv_stride)}"
+            )
+        if min(*self.conv_dim, *self.conv_kernel, *self.conv_stride) < 1:
+            raise UserError("conv_dim, conv_kernel and conv_stride must be at least 1")
+        if (self.hop, self.window) != (320, 400):
+            raise UserError(
+                f"conv_kernel and conv_stride make a hop of {self.hop} and a window of {self.window} samples; "
+                "contexts, token times and chunk sizes count on 320 and 400 (20 ms and 25 ms)"
+            )
+
+    @property
+    def hop(self) -> int:
+        """Samples from one encoder frame to the next."""
+        total = 1
+        for stride in self.conv_stride:
+            total *= stride
+        return total
+
+    @property
+    def window(self) -> int:
+        """Samples that one frame of the feature extractor sees."""
+        span, step = 1, 1
+        for kernel, stride in zip(self.conv_kernel, self.conv_stride, strict=True):
+            span += (kernel - 1) * step
+            step *= stride
+        return span
+
+    def num_frames(self, samples: Any) -> Any:
+        """Frames of so many samples (int or integer tensor): max(0, (S - 400) // 320 + 1)."""
+        frames = (samples - self.window) // self.hop + 1
+        return max(0, frames) if isinstance(frames, int) else frames.clamp(min=0)
+
+    @classmethod
+    def preset(cls, name: str, **overrides: Any) -> XlsrConfig:
+        """A member of the family by name, single fields replaced by ``overrides``."""
+        if name not in PRESETS:
+            raise UserError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+        return cls.from_dict({**PRESETS[name], **overrides})
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> XlsrConfig:
+        """From YAML; key ``preset`` names the base that the other keys override. Unknown keys are refused."""
+        if not isinstance(values, Mapping):
+            raise UserError(f"an encoder config is a mapping such as {{preset: tiny}}, not {values!r}")
+        values = dict(values)
+        base = values.pop("preset", None)
+        if base is not None:
+            return cls.preset(base, **values)
+        unknown = sorted(str(key) for key in values if key not in cls.__dataclass_fields__)
+        if unknown:
+            raise UserError(
+                f"unknown key(s) in an encoder config: {', '.join(unknown)}; known: {', '.join(cls.__dataclass_fields__)}"
+            )
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, tuples as lists, ready for YAML and JSON."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    def replace(self, **overrides: Any) -> XlsrConfig:
+        """A copy with single fields replaced; unknown names are refused."""
+        return XlsrConfig.from_dict({**self.to_dict(), **overrides})
+
+
+_MAY_BE_ZERO = ("causal_prior_samples", "freeze_encoder_updates")
+
+_MODEST: dict[str, Any] = {
+    "hidden_dropout": 0.1,
+    "attention_dropout": 0.0,
+    "feat_proj_dropout": 0.0,
+    "layer_drop": 0.0,
+    "mask_time_prob": 0.0,
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "xlsr_53": {},
+    "xls_r_300m": {},
+    "xls_r_1b": {"hidden_size": 1280, "num_layers": 48, "ffn_size": 5120},
+    "xls_r_2b": {"hidden_size": 1920, "num_layers": 48, "ffn_size": 7680},
+    "mms_300m": {},
+    "mms_1b": {"hidden_size": 1280, "num_layers": 48, "ffn_size": 5120},
+    "tiny": {"conv_dim": 32, "hidden_size": 96, "num_layers": 2, "num_heads": 4, "ffn_size": 384, **_MODEST},
+    "small": {
+        "conv_dim": (32, 32, 64, 64, 128, 128, 192),
+        "hidden_size": 256,
+        "num_layers": 4,
+        "num_heads": 4,
+        "ffn_size": 1024,
+        **_MODEST,
+    },
+}
+"""Differences from the defaults, which are XLS-R 300M."""

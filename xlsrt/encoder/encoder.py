@@ -1,0 +1,188 @@
+"""`XlsrEncoder`: wav2vec 2.0 whose streaming result is its training result.
+
+Shapes: B utterances or streams, S samples at 16 kHz, T frames of 20 ms, C conv channels, D hidden size.
+Parameter names are those of Hugging Face's Wav2Vec2Model, so that its checkpoints load by identity.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from xlsrt.context import AttentionContext
+from xlsrt.encoder.attention import Plan, make_plan
+from xlsrt.encoder.checks import check_wav
+from xlsrt.encoder.config import XlsrConfig
+from xlsrt.encoder.features import FeatureExtractor, FeatureProjection
+from xlsrt.encoder.layer import EncoderLayer, keep_in_graph
+from xlsrt.encoder.masking import mask_features
+from xlsrt.encoder.normalize import normalize_causal, normalize_utterance, valid_mask
+from xlsrt.encoder.position import PositionConv
+from xlsrt.errors import UserError
+
+
+class Transformer(nn.Module):
+    """Position embedding, layers and the norm before (post-norm models) or after them (pre-norm models)."""
+
+    def __init__(self, config: XlsrConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.pos_conv_embed = PositionConv(config)
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_layers))
+
+    def enter(self, x: Tensor, position: Tensor, train: bool) -> Tensor:
+        """Frames (B, T, D) and their position embedding -> input of the first layer."""
+        x = x + position
+        if not self.config.layer_norm_first:
+            x = self.layer_norm(x)
+        return F.dropout(x, self.config.hidden_dropout, train)
+
+    def leave(self, x: Tensor) -> Tensor:
+        """Output of the last layer -> the encoder's output."""
+        return self.layer_norm(x) if self.config.layer_norm_first else x
+
+    def forward(self, x: Tensor, plan: Plan, chunk_frames: int | None, train: bool) -> Tensor:
+        """(B, T, D), zeros at padded frames -> (B, T, D)."""
+        x = self.enter(x, self.pos_conv_embed(x, chunk_frames), train)
+        drop = self.config.layer_drop if train else 0.0
+        save = train and self.config.gradient_checkpointing and torch.is_grad_enabled()
+        for layer in self.layers:
+            # Drawn outside of the checkpoint: the second forward must take the same way as the first.
+            if drop and float(torch.rand(())) < drop:
+                x = keep_in_graph(x, layer)
+            elif save:
+                x = checkpoint(layer, x, plan, train, use_reentrant=False)
+            else:
+                x = layer(x, plan, train)
+        return self.leave(x)
+
+
+class XlsrEncoder(nn.Module):
+    """Waveform to frames, offline and as a stream, under an `AttentionContext`.
+
+    ``encoder(wav, wav_lens, context)`` encodes padded batches of whole utterances; `init_state`, `step` and `flush`
+    encode the same utterances as they arrive, number for number.
+    """
+
+    def __init__(self, config: XlsrConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.feature_extractor = FeatureExtractor(config)
+        self.feature_projection = FeatureProjection(config)
+        self.masked_spec_embed = nn.Parameter(torch.empty(config.hidden_size).uniform_())
+        self.encoder = Transformer(config)
+        for layer in self.encoder.layers.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        self._updates = 0
+        self._pretrained = False
+        self.weights_are_pretrained = False
+
+    @classmethod
+    def from_pretrained(cls, source: str, **overrides: Any) -> XlsrEncoder:
+        """Load a checkpoint: a bundle name, a hub id or directory, a fairseq file, an own export; see `checkpoints`."""
+        from xlsrt.encoder.checkpoints import load_pretrained
+
+        return load_pretrained(source, **overrides)
+
+    @property
+    def weights_are_pretrained(self) -> bool:
+        """Set by whoever loads a checkpoint; decides ``freeze_feature_extractor=None``."""
+        return self._pretrained
+
+    @weights_are_pretrained.setter
+    def weights_are_pretrained(self, value: bool) -> None:
+        self._pretrained = value
+        self.feature_extractor.requires_grad_(not self.feature_extractor_is_frozen)
+
+    @property
+    def feature_extractor_is_frozen(self) -> bool:
+        """Whether the convolutions stay as they are for the whole training."""
+        wish = self.config.freeze_feature_extractor
+        return self._pretrained if wish is None else wish
+
+    def set_num_updates(self, updates: int) -> None:
+        """Tell the number of optimiser updates so far: the first ``freeze_encoder_updates`` leave the encoder alone.
+
+        Frozen parameters keep requiring gradients and get zeros, which DDP needs; give them no weight decay meanwhile.
+        """
+        self._updates = updates
+
+    @property
+    def output_size(self) -> int:
+        """D."""
+        return self.config.hidden_size
+
+    def forward(
+        self, wav: Tensor, wav_lens: Tensor | None = None, context: AttentionContext | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Encode whole utterances: wav (B, S), wav_lens (B,) samples -> y (B, T, D), zeros at padding, and lens (B,).
+
+        T = max(0, (S - 400) // 320 + 1). ``context`` None: full attention. Raises `UserError` on a bad waveform.
+        """
+        context = AttentionContext.full() if context is None else context
+        wav, lens, padded = check_wav(wav, wav_lens, self.masked_spec_embed.device)
+        frozen = self.training and self._updates < self.config.freeze_encoder_updates
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+            y, y_lens = self.encode(self.normalize(wav, lens), lens if padded else None, context, self.training)
+        return (keep_in_graph(y, self) if frozen else y), y_lens
+
+    def normalize(self, wav: Tensor, lens: Tensor) -> Tensor:
+        """Checked waveform (B, S) with zeros at padding -> normalised as ``config.input_norm`` says, in the weights' type."""
+        config = self.config
+        with torch.no_grad(), torch.autocast(wav.device.type, enabled=False):
+            if config.input_norm == "utterance":
+                wav = normalize_utterance(wav, lens, config.input_norm_eps)
+            elif config.input_norm == "causal":
+                sums = wav.new_zeros(wav.shape[0], 2, dtype=torch.float64)
+                wav, _ = normalize_causal(wav, sums, torch.zeros_like(lens), config)
+                wav = wav.masked_fill(~valid_mask(lens, wav.shape[1]), 0.0)
+            return wav.to(self.masked_spec_embed.dtype)
+
+    def encode(
+        self, wav: Tensor, lens: Tensor | None, context: AttentionContext, train: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """The encoder after normalisation: wav (B, S), lens (B,) samples or None (no padding) -> y (B, T, D), lens (B,)."""
+        config, batch = self.config, wav.shape[0]
+        frames = config.num_frames(wav.shape[1])
+        y_lens = torch.full((batch,), frames, device=wav.device) if lens is None else config.num_frames(lens)
+        if frames == 0:
+            y = wav.new_zeros(batch, 0, config.hidden_size)
+            return (keep_in_graph(y, self) if train else y), y_lens
+        x = self.features(wav, lens)
+        if train:
+            x = F.dropout(x, config.feat_proj_dropout, True)
+            x = mask_features(x, y_lens, self.masked_spec_embed, config)
+            if config.mask_time_prob == 0:
+                x = keep_in_graph(x, self.masked_spec_embed)
+        invalid = None if lens is None else ~valid_mask(y_lens, frames)[:, :, None]
+        if invalid is not None:
+            x = x.masked_fill(invalid, 0.0)
+        plan = make_plan(context, y_lens, frames, lens is not None)
+        y = self.encoder(x, plan, context.chunk_frames, train)
+        return (y if invalid is None else y.masked_fill(invalid, 0.0)), y_lens
+
+    def features(self, wav: Tensor, lens: Tensor | None) -> Tensor:
+        """Normalised waveform (B, S), S >= 400 -> projected frames (B, T, D)."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.feature_extractor_is_frozen):
+            x = self.feature_extractor(wav, lens)
+        return self.feature_projection(x)
+
+    def check_streams(self) -> None:
+        """Raise `UserError` where the config cannot stream exactly."""
+        if self.config.input_norm == "utterance":
+            raise UserError(
+                "input_norm: utterance needs the end of the audio before its first sample: use input_norm: causal "
+                "(or none) to stream"
+            )
+        if self.config.feat_extract_norm == "group":
+            raise UserError(
+                "this encoder's feature extractor normalises over time (group norm, as wav2vec2-base does): it can "
+                "only run offline; stream an XLSR model, whose extractor uses layer norm"
+            )

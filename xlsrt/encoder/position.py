@@ -1,0 +1,78 @@
+"""Convolutional position embedding that respects chunks (DESIGN: leak 2).
+
+Shapes: B utterances, T frames, N chunks of C frames, D hidden size, P = kernel // 2 frames of past.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from xlsrt.encoder.config import XlsrConfig
+
+
+class PositionConv(nn.Module):
+    """Grouped weight-normed convolution: frame t sees t - P .. t + kernel - 1 - P, cut at the end of its chunk.
+
+    In full attention nothing is cut. In chunked contexts a frame sees P frames before itself, whatever the left
+    context is, and nothing beyond its chunk: zeros, in training and streaming alike.
+    """
+
+    def __init__(self, config: XlsrConfig) -> None:
+        super().__init__()
+        size, kernel = config.hidden_size, config.pos_conv_kernel
+        self.kernel, self.groups, self.past = kernel, config.pos_conv_groups, kernel // 2
+        self.future = kernel - 1 - self.past
+        conv = nn.Conv1d(size, size, kernel, padding=self.past, groups=self.groups)
+        nn.init.normal_(conv.weight, std=2.0 * (kernel * size) ** -0.5)
+        nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        self.conv = weight_norm(conv, dim=2)
+        self._kept: tuple[Any, Tensor] | None = None
+
+    def weight(self) -> Tensor:
+        """The kernel (D, D / groups, kernel), computed once and kept until a parameter changes; with gradients, afresh."""
+        if torch.is_grad_enabled():
+            return self.conv.weight
+        norm = self.conv.parametrizations.weight  # type: ignore[union-attr]
+        parts = (norm.original0, norm.original1)
+        if any(part.is_inference() for part in parts):  # those count no versions
+            return self.conv.weight
+        stamp = tuple((part._version, part.data_ptr(), part.dtype, part.device) for part in parts)
+        if self._kept is None or self._kept[0] != stamp:
+            # Weights frozen by no_grad in one update and trained in the next must not meet an inference tensor here.
+            with torch.inference_mode(False):
+                self._kept = (stamp, self.conv.weight.detach().clone())
+        return self._kept[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": None}
+
+    def forward(self, x: Tensor, chunk_frames: int | None) -> Tensor:
+        """(B, T, D), zeros at padded frames -> embedding (B, T, D)."""
+        batch, frames, size = x.shape
+        if chunk_frames is None or chunk_frames >= frames:
+            return self._convolve(F.pad(x, (0, 0, self.past, min(self.future, frames - 1))), frames)
+        chunks = -(-frames // chunk_frames)
+        x = F.pad(x, (0, 0, self.past, chunks * chunk_frames - frames))
+        windows = x.unfold(1, self.past + chunk_frames, chunk_frames)  # (B, N, D, P + C)
+        windows = windows.reshape(batch * chunks, size, self.past + chunk_frames)
+        y = self._convolve_last(F.pad(windows, (0, min(self.future, chunk_frames - 1))), chunk_frames)
+        return y.transpose(1, 2).reshape(batch, chunks * chunk_frames, size)[:, :frames]
+
+    def step(self, past: Tensor, x: Tensor) -> Tensor:
+        """One chunk x (B, C, D) after the P frames ``past`` (B, P, D) -> embedding (B, C, D)."""
+        frames = x.shape[1]
+        x = torch.cat((past, x), dim=1)
+        return self._convolve(F.pad(x, (0, 0, 0, min(self.future, frames - 1))), frames)
+
+    def _convolve(self, x: Tensor, frames: int) -> Tensor:
+        return self._convolve_last(x.transpose(1, 2), frames).transpose(1, 2)
+
+    def _convolve_last(self, x: Tensor, frames: int) -> Tensor:
+        """(B, D, P + frames + zeros) -> (B, D, frames); taps that could only meet the zeros beyond are left out."""
+        weight = self.weight()[:, :, : self.past + min(self.future, frames - 1) + 1]
+        return F.gelu(F.conv1d(x, weight, self.conv.bias, groups=self.groups))
