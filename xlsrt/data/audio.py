@@ -1,0 +1,283 @@
+"""Audio of one utterance: read in blocks, checked, mixed down, resampled and written as 16-bit mono.
+
+Reading is by libsndfile (WAV, FLAC, SPHERE, MP3, Ogg/Opus ...), resampling by soxr; memory does not grow
+with the recording's length. Samples are float32 in [-1, 1); counts are samples, times seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import struct
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from xlsrt.data.kaldi import is_pipe
+from xlsrt.errors import UserError
+
+SAMPLE_RATE = 16000
+MIN_SAMPLES = 400  # one window of wav2vec 2.0's feature extractor: fewer give no frame
+_BLOCK = 1 << 18
+# A segment may end this much after its recording (rounded times in annotations); it is cut there.
+_SEGMENT_SLACK_SECONDS = 0.1
+# Writers to a pipe cannot know the length and leave such numbers in the header.
+_UNKNOWN_RIFF_SIZE = 0x7FFFF000
+# Formats whose header tells the exact number of frames.
+_EXACT = ("WAV", "WAVEX", "FLAC", "NIST", "AIFF", "AU", "W64", "RF64", "CAF")
+_UNKNOWN_FRAMES = 1 << 40
+
+
+class AudioProblem(UserError):
+    """One utterance's audio cannot be used; the message says why, the caller names the utterance."""
+
+
+@dataclass(frozen=True)
+class AudioFacts:
+    """What was found while an utterance was read: source rate in Hz, channels, output samples, clipped
+    samples.
+    """
+
+    rate: int
+    channels: int
+    num_samples: int
+    clipped: int = 0
+    passed_through: bool = False
+
+
+def truncation(path: str) -> str | None:
+    """Why a WAV or SPHERE file holds less audio than its header announces, or None. libsndfile would not
+    tell.
+    """
+    size = os.path.getsize(path)
+    with open(path, "rb") as stream:
+        head = stream.read(12)
+        if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+            while len(chunk := stream.read(8)) == 8:
+                name, length = struct.unpack("<4sI", chunk)
+                if name == b"data":
+                    missing = stream.tell() + length - size
+                    if length < _UNKNOWN_RIFF_SIZE and missing > 0:
+                        there = length - missing
+                        return f"truncated: its header announces {length} bytes of audio, {there} are there"
+                    return None
+                stream.seek(length + length % 2, os.SEEK_CUR)
+            return "truncated: it ends before the audio"
+        if head[:7] == b"NIST_1A":
+            return _sphere_truncation(stream, size)
+    return None
+
+
+def _sphere_truncation(stream: io.BufferedReader, size: int) -> str | None:
+    stream.seek(8)
+    header_size = int(stream.read(8))
+    stream.seek(0)
+    fields = {
+        parts[0]: parts[2]
+        for line in stream.read(header_size).split(b"\n")
+        if len(parts := line.split(None, 2)) == 3
+    }
+    if fields.get(b"sample_coding", b"pcm").strip() != b"pcm":
+        return None
+    try:
+        width = int(fields[b"sample_n_bytes"]) * int(fields.get(b"channel_count", b"1"))
+        announced = int(fields[b"sample_count"])
+    except (KeyError, ValueError):
+        return None
+    there = (size - header_size) // width
+    return (
+        f"truncated: its header announces {announced} samples, {there} are there"
+        if there < announced
+        else None
+    )
+
+
+@contextlib.contextmanager
+def open_audio(source: str, allow_pipes: bool = False) -> Iterator[soundfile.SoundFile]:
+    """Open a file, the output of a command ending in ``|``, or ``archive.ark:offset``.
+
+    Raises:
+        AudioProblem: missing, empty, truncated or in no format that libsndfile knows.
+    """
+    handle: str | io.BytesIO
+    if is_pipe(source):
+        handle = io.BytesIO(_run_pipe(source, allow_pipes))
+    elif os.path.isfile(source):
+        if os.path.getsize(source) == 0:
+            raise AudioProblem("the audio file is empty (0 bytes)")
+        problem = truncation(source)
+        if problem:
+            raise AudioProblem(problem)
+        handle = source
+    elif (archive := source.rpartition(":"))[0].endswith(".ark") and archive[2].isdigit():
+        handle = _from_archive(archive[0], int(archive[2]))
+    else:
+        raise AudioProblem("no such audio file")
+    try:
+        audio = soundfile.SoundFile(handle)
+    except (soundfile.LibsndfileError, TypeError) as error:
+        detail = getattr(error, "error_string", str(error)).strip()
+        raise AudioProblem(f"not readable as audio ({detail}): convert it to WAV or FLAC") from None
+    with audio:
+        yield audio
+
+
+def _run_pipe(command: str, allow_pipes: bool) -> bytes:
+    if not allow_pipes:
+        raise AudioProblem(
+            f"'{command}' is a command: commands from data are run only with --allow_pipes true"
+        )
+    script = command.rstrip()[:-1]
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", script], capture_output=True, check=False)
+    if done.returncode != 0:
+        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        raise AudioProblem(
+            f"the command '{script.strip()}' failed with code {done.returncode}: {''.join(last)}"
+        )
+    if not done.stdout:
+        raise AudioProblem(f"the command '{script.strip()}' wrote no audio")
+    return done.stdout
+
+
+def _from_archive(path: str, offset: int) -> io.BytesIO:
+    import kaldiio
+
+    try:
+        rate, samples = kaldiio.load_mat(f"{path}:{offset}")
+    except (OSError, ValueError, TypeError) as error:
+        raise AudioProblem(f"{path}:{offset} holds no audio ({error})") from None
+    buffer = io.BytesIO()
+    soundfile.write(
+        buffer, samples, rate, format="WAV", subtype="PCM_16" if samples.dtype == np.int16 else "FLOAT"
+    )
+    buffer.seek(0)
+    return buffer
+
+
+def mono_blocks(audio: soundfile.SoundFile, start: float | None, end: float | None) -> Iterator[np.ndarray]:
+    """Yield float32 blocks (n,) of the stretch from ``start`` to ``end`` seconds, channels averaged.
+
+    Raises:
+        AudioProblem: the stretch ends after the recording, the file is truncated or holds NaN or infinite
+            samples.
+    """
+    known = audio.frames if 0 < audio.frames < _UNKNOWN_FRAMES else None
+    first = round((start or 0.0) * audio.samplerate)
+    stop = None if end is None else round(end * audio.samplerate)
+    if known is not None:
+        if first >= known or (stop is not None and stop > known + _SEGMENT_SLACK_SECONDS * audio.samplerate):
+            raise AudioProblem(
+                f"its segment from {start or 0:g} to {'the end' if end is None else format(end, 'g')} s is "
+                f"outside the recording of {known / audio.samplerate:.3f} s"
+            )
+        stop = known if stop is None else min(stop, known)
+    position = first
+    try:
+        if first:
+            audio.seek(first)
+        while stop is None or position < stop:
+            wanted = _BLOCK if stop is None else min(_BLOCK, stop - position)
+            block = audio.read(wanted, dtype="float32", always_2d=True)
+            if not len(block):
+                break
+            position += len(block)
+            mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+            if not np.isfinite(mono).all():
+                at = (position - len(block) + int(np.argmin(np.isfinite(mono)))) / audio.samplerate
+                raise AudioProblem(
+                    f"holds NaN or infinite samples, the first at {at:.3f} s: make the file anew"
+                )
+            yield mono
+    except soundfile.LibsndfileError as error:
+        raise AudioProblem(
+            f"broken or truncated at {position / audio.samplerate:.3f} s ({error.error_string.strip()})"
+        ) from None
+    if stop is not None and position < stop and audio.format in _EXACT:
+        raise AudioProblem(f"truncated: its header announces {stop} samples, {position} are there")
+
+
+def resampled(blocks: Iterator[np.ndarray], rate: float, target_rate: int) -> Iterator[np.ndarray]:
+    """Resample a stream of float32 blocks; nothing is done where the rates agree."""
+    if rate == target_rate:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate, target_rate, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield stream.resample_chunk(np.ascontiguousarray(block))
+    yield stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+
+
+def convert(
+    source: str,
+    target: Path,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    speed: float = 1.0,
+    sample_rate: int = SAMPLE_RATE,
+    allow_pipes: bool = False,
+    pass_through: bool = True,
+) -> AudioFacts:
+    """Write one utterance as 16-bit mono at ``sample_rate``, atomically; the format follows the target's
+    suffix.
+
+    A whole file that is so already is only checked, not copied (``passed_through`` is set), unless
+    ``pass_through`` is false. ``speed`` 1.1 plays 10 % faster, as sox's speed does.
+
+    Raises:
+        AudioProblem: as `open_audio` and `mono_blocks`, and fewer than 400 samples (one encoder frame).
+    """
+    with open_audio(source, allow_pipes) as audio:
+        rate, channels = audio.samplerate, audio.channels
+        ready = (
+            pass_through
+            and audio.format in ("FLAC", "WAV", "WAVEX")
+            and audio.subtype == "PCM_16"
+            and (rate, channels, speed, start, end) == (sample_rate, 1, 1.0, None, None)
+            and not is_pipe(source)
+            and os.path.isfile(source)
+        )
+        blocks = resampled(mono_blocks(audio, start, end), rate * speed, sample_rate)
+        if ready:
+            count = sum(len(block) for block in blocks)
+            _check_length(count, sample_rate)
+            return AudioFacts(rate, channels, count, 0, True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{os.getpid()}.tmp{target.suffix}")
+        try:
+            count, clipped = _write(temporary, blocks, sample_rate)
+            _check_length(count, sample_rate)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return AudioFacts(rate, channels, count, clipped)
+
+
+def _write(path: Path, blocks: Iterator[np.ndarray], sample_rate: int) -> tuple[int, int]:
+    """Returns the samples written and how many of them were beyond full scale."""
+    count = clipped = 0
+    with soundfile.SoundFile(
+        path, "w", samplerate=sample_rate, channels=1, format=path.suffix[1:].upper(), subtype="PCM_16"
+    ) as out:
+        for block in blocks:
+            scaled = np.rint(block * 32768.0)
+            # Rounding of a full-scale sample is no clipping; tell only of what is audible.
+            clipped += int(np.count_nonzero(np.abs(block) > 1.0 + 1e-3))
+            out.write(np.clip(scaled, -32768, 32767).astype(np.int16))
+            count += len(block)
+    return count, clipped
+
+
+def _check_length(count: int, sample_rate: int) -> None:
+    if count == 0:
+        raise AudioProblem("holds no samples")
+    if count < MIN_SAMPLES:
+        raise AudioProblem(
+            f"shorter than one encoder frame: {count} samples at {sample_rate} Hz, {MIN_SAMPLES} are needed"
+        )

@@ -1,0 +1,315 @@
+"""Make a dump from a data directory: 16 kHz mono files and the tables that training reads.
+
+Idempotent per utterance: what an earlier, perhaps killed, run has written is kept when its source (path,
+size, time) and the options are the same. The tables appear last, so a dump with tables is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from xlsrt.data.audio import SAMPLE_RATE, AudioFacts, AudioProblem, convert
+from xlsrt.data.kaldi import DataDir, Utterance, is_pipe, write_spk2utt
+from xlsrt.data.parallel import ordered_map
+from xlsrt.data.tables import atomic_open
+from xlsrt.data.validate import problems_error, validate
+from xlsrt.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_JOURNAL = ".done"
+
+
+@dataclass(frozen=True)
+class FormatOptions:
+    """How a dump is made.
+
+    Attributes:
+        sample_rate: Hz of the dump.
+        audio_format: suffix of the files written, flac or wav.
+        speeds: factors; each utterance comes once per factor, other than 1.0 under the id
+            ``sp<factor>-<id>``.
+        allow_pipes: run commands that stand in wav.scp.
+        drop_bad: leave utterances with unusable audio out and list them in ``dropped``, instead of an error.
+        need_text: whether a missing ``text`` is an error.
+        pass_through: point to files that are right already instead of copying them.
+    """
+
+    sample_rate: int = SAMPLE_RATE
+    audio_format: str = "flac"
+    speeds: tuple[float, ...] = (1.0,)
+    allow_pipes: bool = False
+    drop_bad: bool = False
+    need_text: bool = True
+    pass_through: bool = True
+
+    def __post_init__(self) -> None:
+        if self.audio_format not in ("flac", "wav"):
+            raise UserError(f"--audio_format {self.audio_format}: choose flac or wav")
+        if not self.speeds or any(not 0.5 <= speed <= 2.0 for speed in self.speeds):
+            raise UserError(f"--speed_perturb {self.speeds}: factors lie between 0.5 and 2.0")
+        if len(set(self.speeds)) != len(self.speeds):
+            raise UserError(f"--speed_perturb {self.speeds}: a factor comes twice")
+        if not 8000 <= self.sample_rate <= 48000:
+            raise UserError(
+                f"--sample_rate {self.sample_rate}: between 8000 and 48000 Hz; the encoders want 16000"
+            )
+
+
+@dataclass(frozen=True)
+class _Job:
+    row: Utterance
+    source: str
+    speed: float
+    target: str
+    fingerprint: str
+    known: AudioFacts | None
+
+
+@dataclass(frozen=True)
+class _Done:
+    job: _Job
+    facts: AudioFacts | None
+    problem: str | None
+
+
+def format_set(
+    source: str | os.PathLike[str], output: str | os.PathLike[str], options: FormatOptions, nj: int = 1
+) -> int:
+    """Make the dump ``output`` from the data directory ``source``; returns its number of utterances.
+
+    Raises:
+        UserError: as `validate`; unusable audio, each utterance and file named; no utterance left.
+    """
+    data, out = DataDir(source), Path(output)
+    if data.path.resolve() == out.resolve():
+        raise UserError(f"{out}: the dump must not be the data directory it is made from")
+    summary = validate(
+        data.path,
+        need_text=options.need_text,
+        need_audio=not options.drop_bad,
+        allow_pipes=options.allow_pipes,
+    )
+    total = summary.num_utterances * len(options.speeds)
+    out.mkdir(parents=True, exist_ok=True)
+    known = _read_journal(out / _JOURNAL)
+    jobs = _jobs(data, out, options, known)
+    problems: list[str] = []
+    notes = _Notes()
+    count = 0
+    with (
+        _Tables(out, data) as tables,
+        open(out / _JOURNAL, "a", encoding="utf-8") as journal,
+    ):
+        journal.write("\n")  # ends a line that a kill has cut short
+        for done in ordered_map(partial(_work, options=options), jobs, nj):
+            row = done.job.row
+            if done.facts is None:
+                problems.append(f"utterance '{row.utt}': {done.job.source}: {done.problem}")
+                continue
+            count += 1
+            notes.add(row.utt, done.facts)
+            wav = done.job.source if done.facts.passed_through else done.job.target
+            tables.add(row, wav, done.facts.num_samples)
+            if done.job.known is None:
+                journal.write(_journal_line(done.job.fingerprint, done.facts))
+            if count % 5000 == 0:
+                journal.flush()
+                log.info("%s: %d of %d utterances", out, count, total)
+        if problems and not options.drop_bad:
+            raise problems_error(
+                problems,
+                str(data.path),
+                "Mend these files, or leave the utterances out with --drop_bad true (they are then listed in "
+                f"{out}/dropped).",
+            )
+        if not count:
+            raise UserError(
+                f"{data.path}: no utterance is left: all {len(problems)} have unusable audio: {problems[0]}"
+            )
+    _write_dropped(out / "dropped", problems)
+    write_spk2utt(out)
+    notes.report(out, len(problems), options.sample_rate)
+    return count
+
+
+class _Tables:
+    """The dump's tables, open together; they appear when the block ends without an error."""
+
+    def __init__(self, out: Path, data: DataDir) -> None:
+        texts = [*(["text"] if data.has("text") else []), *data.extra_names()]
+        self._paths = {name: out / name for name in ("wav.scp", "utt2spk", "utt2num_samples", *texts)}
+        self._stack = ExitStack()
+        self._streams: dict[str, IO[str]] = {}
+
+    def __enter__(self) -> _Tables:
+        self._streams = {
+            name: self._stack.enter_context(atomic_open(path)) for name, path in self._paths.items()
+        }
+        return self
+
+    def add(self, row: Utterance, wav: str, num_samples: int) -> None:
+        values = {
+            "wav.scp": wav,
+            "utt2spk": row.speaker,
+            "utt2num_samples": str(num_samples),
+            "text": row.text,
+        }
+        for name, value in {**values, **row.extras}.items():
+            if value is not None:
+                self._streams[name].write(f"{row.utt} {value}\n")
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+
+class _Notes:
+    """What is told once per set, not once per utterance."""
+
+    def __init__(self) -> None:
+        self.rates: Counter[int] = Counter()
+        self.channels: Counter[int] = Counter()
+        self.examples: dict[tuple[str, int], str] = {}
+        self.clipped = 0
+        self.samples = 0
+
+    def add(self, utt: str, facts: AudioFacts) -> None:
+        self.rates[facts.rate] += 1
+        self.channels[facts.channels] += 1
+        self.examples.setdefault(("rate", facts.rate), utt)
+        self.examples.setdefault(("channels", facts.channels), utt)
+        self.clipped += facts.clipped > 0
+        self.samples += facts.num_samples
+
+    def report(self, out: Path, dropped: int, sample_rate: int) -> None:
+        for rate, count in sorted(self.rates.items()):
+            if rate != sample_rate:
+                such = self.examples["rate", rate]
+                log.warning(
+                    "%s: resampled %d utterances from %d to %d Hz (such as %s)",
+                    out,
+                    count,
+                    rate,
+                    sample_rate,
+                    such,
+                )
+        for channels, count in sorted(self.channels.items()):
+            if channels != 1:
+                such = self.examples["channels", channels]
+                log.warning(
+                    "%s: mixed %d channels down to one in %d utterances (such as %s)",
+                    out,
+                    channels,
+                    count,
+                    such,
+                )
+        if self.clipped:
+            log.warning("%s: %d utterances exceed full scale and were clipped", out, self.clipped)
+        if dropped:
+            log.warning(
+                "%s: dropped %d utterances with unusable audio, listed in %s/dropped", out, dropped, out
+            )
+        hours = self.samples / sample_rate / 3600
+        log.info("%s: %d utterances, %.2f hours", out, sum(self.rates.values()), hours)
+
+
+def _jobs(data: DataDir, out: Path, options: FormatOptions, known: dict[str, AudioFacts]) -> Iterator[_Job]:
+    """One job per utterance and factor, sorted by the ids they will have."""
+
+    def stream(speed: float) -> Iterator[tuple[str, _Job]]:
+        prefix = "" if speed == 1.0 else f"sp{speed:g}-"
+        for row in data.utterances(need_text=options.need_text):
+            named = replace(row, utt=prefix + row.utt, speaker=prefix + row.speaker)
+            source = data.resolve(row.wav)
+            target = _target(out, named.utt, options.audio_format)
+            fingerprint = _fingerprint(named, source, speed, options)
+            facts = known.get(fingerprint)
+            if facts is not None and not facts.passed_through and not os.path.exists(target):
+                facts = None
+            yield named.utt, _Job(named, source, speed, target, fingerprint, facts)
+
+    for _, job in heapq.merge(*(stream(speed) for speed in options.speeds), key=lambda pair: pair[0]):
+        yield job
+
+
+def _work(job: _Job, options: FormatOptions) -> _Done:
+    if job.known is not None:
+        return _Done(job, job.known, None)
+    try:
+        facts = convert(
+            job.source,
+            Path(job.target),
+            start=job.row.start,
+            end=job.row.end,
+            speed=job.speed,
+            sample_rate=options.sample_rate,
+            allow_pipes=options.allow_pipes,
+            pass_through=options.pass_through,
+        )
+    except AudioProblem as problem:
+        return _Done(job, None, str(problem))
+    except OSError as error:
+        raise UserError(
+            f"{job.target}: cannot be written ({error.strerror or error}): free some space there"
+        ) from None
+    return _Done(job, facts, None)
+
+
+def _target(out: Path, utt: str, suffix: str) -> str:
+    """Where an utterance's audio goes: 256 folders, so that none holds too many; odd characters are spelled
+    out.
+    """
+    safe = re.sub(r"[^\w.,=+-]", lambda match: f"%{ord(match[0]):x}", utt)
+    digest = hashlib.md5(utt.encode()).hexdigest()
+    if len(safe.encode()) > 200 or safe.startswith("."):
+        safe = digest
+    return str(out / "audio" / digest[:2] / f"{safe}.{suffix}")
+
+
+def _fingerprint(row: Utterance, source: str, speed: float, options: FormatOptions) -> str:
+    """Changes whenever the file to be written would."""
+    state = ""
+    if not is_pipe(source):
+        with suppress(OSError):
+            status = os.stat(source)
+            state = f"{status.st_size} {status.st_mtime_ns}"
+    what = (row.utt, source, state, row.start, row.end, speed, options.sample_rate, options.audio_format)
+    return hashlib.blake2b(repr((*what, options.pass_through)).encode(), digest_size=12).hexdigest()
+
+
+def _journal_line(fingerprint: str, facts: AudioFacts) -> str:
+    numbers = (facts.rate, facts.channels, facts.num_samples, facts.clipped, int(facts.passed_through))
+    return f"{fingerprint} {' '.join(map(str, numbers))} .\n"
+
+
+def _read_journal(path: Path) -> dict[str, AudioFacts]:
+    """What earlier runs have finished. A line that a kill cut short lacks its last mark and is ignored."""
+    known: dict[str, AudioFacts] = {}
+    if not path.exists():
+        return known
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for line in lines:
+        fields = line.split()
+        if len(fields) == 7 and fields[6] == ".":
+            with suppress(ValueError):
+                rate, channels, samples, clipped, passed = map(int, fields[1:6])
+                known[fields[0]] = AudioFacts(rate, channels, samples, clipped, bool(passed))
+    return known
+
+
+def _write_dropped(path: Path, problems: list[str]) -> None:
+    path.unlink(missing_ok=True)
+    if problems:
+        with atomic_open(path) as stream:
+            stream.writelines(problem + "\n" for problem in problems)

@@ -1,0 +1,183 @@
+"""A Kaldi data directory: its utterances as a stream, and how one is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xlsrt.data.tables import Row, load_table, outer_join, read_table, sorted_table, write_table
+from xlsrt.errors import UserError
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One row of a data directory.
+
+    Attributes:
+        utt: id, unique in the set.
+        speaker: speaker id.
+        text: transcript; None where the set has none.
+        wav: a file's path, ``archive:offset`` or a command ending in ``|``, as in wav.scp.
+        start: seconds into the recording; None: from its beginning.
+        end: seconds; None: to its end.
+        extras: values of further ``utt2*`` tables by file name, such as ``utt2lang``.
+    """
+
+    utt: str
+    speaker: str
+    text: str | None
+    wav: str
+    start: float | None = None
+    end: float | None = None
+    extras: dict[str, str] = field(default_factory=dict)
+
+
+def is_pipe(value: str) -> bool:
+    """Whether a wav.scp value is a command whose output is the audio."""
+    return value.rstrip().endswith("|")
+
+
+def parse_segment(value: str, where: str) -> tuple[str, float, float | None]:
+    """``recording start end`` in seconds; an end of -1 means the end of the recording (None)."""
+    fields = value.split()
+    try:
+        recording, start, end = fields[0], float(fields[1]), float(fields[2])
+        well_formed = len(fields) in (3, 4) and start >= 0 and (start < end or end == -1)
+    except (IndexError, ValueError):
+        well_formed = False
+    if not well_formed:
+        raise UserError(
+            f"{where}: '{value}' is no segment: write `utterance recording start end`, 0 <= start < end"
+        )
+    return recording, start, None if end == -1 else end
+
+
+class DataDir:
+    """A directory with ``wav.scp``, ``utt2spk`` and perhaps ``text``, ``segments`` and ``utt2*``; all sorted.
+
+    The tables are never held in memory as a whole, except ``wav.scp`` where there are ``segments``.
+    """
+
+    RESERVED = frozenset({"utt2spk", "utt2num_samples", "utt2dur", "utt2num_frames", "utt2uniq"})
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def has(self, name: str) -> bool:
+        return (self.path / name).is_file()
+
+    def require(self, *names: str) -> None:
+        """Raise `UserError` unless the directory holds these files."""
+        if not self.path.is_dir():
+            raise UserError(
+                f"{self.path}: no such data directory: run the earlier stage, or give the right set name"
+            )
+        for name in names:
+            if not self.has(name):
+                raise UserError(
+                    f"{self.path}: there is no '{name}' in it: a data directory needs {', '.join(names)}"
+                )
+
+    def extra_names(self) -> list[str]:
+        """Names of the further ``utt2*`` tables that travel with the utterances."""
+        names = (p.name for p in self.path.glob("utt2*") if p.is_file())
+        return sorted(name for name in names if name not in self.RESERVED)
+
+    def resolve(self, value: str) -> str:
+        """The absolute form of a wav.scp file path: relative ones count from here, else from the data
+        directory.
+
+        Pipes come back unchanged; a path that is at neither place counts from here.
+        """
+        if is_pipe(value) or os.path.isabs(value):
+            return value
+        if not os.path.exists(value) and (self.path / value).exists():
+            return os.path.abspath(self.path / value)
+        return os.path.abspath(value)
+
+    def speakers(self) -> dict[str, list[str]]:
+        """Speaker to utterances, from ``utt2spk``."""
+        table: dict[str, list[str]] = {}
+        for utt, speaker in read_table(self.path / "utt2spk"):
+            table.setdefault(speaker, []).append(utt)
+        return table
+
+    def utterances(self, need_text: bool = True) -> Iterator[Utterance]:
+        """Stream the utterances in order.
+
+        Raises:
+            UserError: a file or a row is missing, twice there, not UTF-8 or malformed.
+        """
+        self.require("wav.scp", "utt2spk", *(["text"] if need_text else []))
+        audio = "segments" if self.has("segments") else "wav.scp"
+        names = ["utt2spk", audio, *(["text"] if self.has("text") else [])]
+        extras = self.extra_names()
+        tables = {name: sorted_table(self.path / name) for name in [*names, *extras]}
+        recordings = load_table(self.path / "wav.scp") if audio == "segments" else {}
+        for utt, row in outer_join(tables):
+            for name in names:
+                if name not in row:
+                    has = next(iter(row))
+                    raise UserError(
+                        f"{self.path}: utterance '{utt}' is in {has} but missing in {name}: add it there, "
+                        f"or let `utils/fix_data_dir.sh {self.path}` drop it"
+                    )
+            start: float | None = None
+            end: float | None = None
+            wav = row[audio]
+            if audio == "segments":
+                recording, start, end = parse_segment(wav, f"{self.path}/segments: utterance '{utt}'")
+                if recording not in recordings:
+                    raise UserError(
+                        f"{self.path}: utterance '{utt}': recording '{recording}' is not in wav.scp"
+                    )
+                wav = recordings[recording]
+            if not wav:
+                raise UserError(
+                    f"{self.path}/wav.scp: '{utt}' has no audio file: write its path after the id"
+                )
+            if not row["utt2spk"]:
+                raise UserError(
+                    f"{self.path}/utt2spk: '{utt}' has no speaker: write one after it (the id itself will do)"
+                )
+            others = {name: row[name] for name in extras if name in row}
+            yield Utterance(utt, row["utt2spk"], row.get("text"), wav, start, end, others)
+
+
+def write_data_dir(path: str | os.PathLike[str], utterances: Iterable[Utterance]) -> int:
+    """Write utterances without segments as a data directory, sorted; returns their number.
+
+    Raises:
+        UserError: no utterance, an id twice, an empty transcript.
+    """
+    rows = sorted(utterances, key=lambda u: u.utt)
+    if not rows:
+        raise UserError(f"{path}: no utterances to write: check the source directory and the filters")
+    tables: dict[str, list[Row]] = {"wav.scp": [], "utt2spk": []}
+    last = None
+    for row in rows:
+        if row.utt == last:
+            raise UserError(f"{path}: duplicate utterance '{row.utt}': give each an id of its own")
+        last = row.utt
+        tables["wav.scp"].append((row.utt, row.wav))
+        tables["utt2spk"].append((row.utt, row.speaker))
+        if row.text is not None:
+            if not row.text.strip():
+                raise UserError(
+                    f"{path}: utterance '{row.utt}' has an empty transcript: transcribe or remove it"
+                )
+            tables.setdefault("text", []).append((row.utt, row.text))
+        for name, value in row.extras.items():
+            tables.setdefault(name, []).append((row.utt, value))
+    for name, table in tables.items():
+        write_table(Path(path) / name, table)
+    write_spk2utt(path)
+    return len(rows)
+
+
+def write_spk2utt(path: str | os.PathLike[str]) -> None:
+    """Write ``spk2utt`` from ``utt2spk``."""
+    speakers = DataDir(path).speakers()
+    write_table(Path(path) / "spk2utt", ((spk, " ".join(sorted(speakers[spk]))) for spk in sorted(speakers)))

@@ -1,0 +1,61 @@
+"""Run a function over a stream of jobs in several processes, in order and with bounded memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from xlsrt.errors import UserError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def _run_all(function: Callable[[Job], Result], jobs: list[Job]) -> list[Result]:
+    return [function(job) for job in jobs]
+
+
+def ordered_map(
+    function: Callable[[Job], Result], jobs: Iterable[Job], nj: int = 1, batch: int = 16
+) -> Iterator[Result]:
+    """Yield ``function(job)`` for each job in order, computed by ``nj`` processes in this one's place when
+    nj > 1.
+
+    At most ``4 * nj`` batches of jobs are in flight, so an endless stream of jobs needs no memory.
+    Workers are fresh interpreters (spawn): a function of a module, and jobs and results that pickle.
+
+    Raises:
+        UserError: nj is less than 1, or a worker was killed (mostly: no memory left).
+    """
+    if nj < 1:
+        raise UserError(f"--nj {nj}: the number of parallel jobs is at least 1")
+    if nj == 1:
+        yield from map(function, jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(nj, mp_context=context) as pool:
+        pending: deque[Future[list[Result]]] = deque()
+        chunk: list[Job] = []
+        try:
+            for job in jobs:
+                chunk.append(job)
+                if len(chunk) == batch:
+                    pending.append(pool.submit(_run_all, function, chunk))
+                    chunk = []
+                if len(pending) >= 4 * nj:
+                    yield from pending.popleft().result()
+            if chunk:
+                pending.append(pool.submit(_run_all, function, chunk))
+            while pending:
+                yield from pending.popleft().result()
+        except BrokenProcessPool:
+            raise UserError(
+                "a worker process was killed, most likely for want of memory: run again with a smaller --nj"
+            ) from None
+        finally:
+            # An error or an interrupt must not wait for jobs that nobody will read.
+            pool.shutdown(wait=False, cancel_futures=True)

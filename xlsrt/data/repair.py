@@ -1,0 +1,222 @@
+"""Mend, cut and join data directories: what Kaldi's fix_data_dir, subset_data_dir and combine_data do."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from xlsrt.data.kaldi import DataDir, is_pipe, parse_segment, write_spk2utt
+from xlsrt.data.tables import atomic_open, decode_line, load_table, sorted_table, write_table
+from xlsrt.data.validate import audio_file_problem
+from xlsrt.errors import UserError
+
+log = logging.getLogger(__name__)
+
+# Tables by utterance that may stand in a set, besides utt2*.
+_BY_UTTERANCE = ("text", "segments", "feats.scp")
+
+
+def _tables(data: DataDir) -> list[str]:
+    """Names of all tables but spk2*, utterance tables first."""
+    by_utt = [n for n in _BY_UTTERANCE if data.has(n)] + sorted(
+        p.name for p in data.path.glob("utt2*") if p.is_file()
+    )
+    return [*by_utt, *(["wav.scp"] if data.has("wav.scp") else [])]
+
+
+def replace_tables(fresh: Path, target: Path) -> None:
+    """Move the tables of a finished directory over those of another; tables that are no longer there go."""
+    target.mkdir(parents=True, exist_ok=True)
+    old = DataDir(target)
+    for name in [*_tables(old), "spk2utt", "segments"]:
+        if not (fresh / name).exists():
+            (target / name).unlink(missing_ok=True)
+    for path in sorted(fresh.iterdir()):
+        os.replace(path, target / path.name)
+
+
+def _lenient(path: Path, dropped: dict[str, str]) -> dict[str, str]:
+    """A table without its bad lines: the first of two with one id stays, others are noted in ``dropped``."""
+    table: dict[str, str] = {}
+    with open(path, "rb") as stream:
+        for number, raw in enumerate(stream, 1):
+            where = f"{path.name}:{number}"
+            if number == 1:
+                raw = raw.removeprefix(b"\xef\xbb\xbf")
+            if not raw.strip():
+                continue
+            try:
+                line = decode_line(raw, where)
+            except UserError:
+                key = raw.split(None, 1)[0].decode("utf-8", "backslashreplace")
+                dropped[key] = f"{where} is not UTF-8"
+                continue
+            key, _, value = line.strip().replace("\t", " ").partition(" ")
+            if key in table:
+                if table[key] != value.strip():
+                    log.warning("%s: '%s' comes twice, the first is kept", where, key)
+                continue
+            table[key] = value.strip()
+    return table
+
+
+def fix(path: str | os.PathLike[str], allow_pipes: bool = False) -> dict[str, str]:
+    """Sort the tables, drop what cannot be used and keep the old tables in ``.backup``.
+
+    Dropped: utterances missing in a table, without words, with bytes that are not UTF-8, without usable
+        audio.
+    Returns them with their reasons, also written to ``dropped``.
+
+    Raises:
+        UserError: nothing would be left; the directory is then unchanged.
+    """
+    data = DataDir(path)
+    data.require("wav.scp", "utt2spk")
+    dropped: dict[str, str] = {}
+    tables = {name: _lenient(data.path / name, dropped) for name in _tables(data)}
+    wavs = tables["wav.scp"]
+    needed = [name for name in ("utt2spk", "text", "segments") if name in tables]
+    keep: list[str] = []
+    for utt in sorted(set().union(*(tables[name] for name in needed), () if "segments" in tables else wavs)):
+        reason = dropped.get(utt) or _reason(data, utt, tables, needed, allow_pipes)
+        if reason:
+            dropped[utt] = reason
+        else:
+            keep.append(utt)
+    if not keep:
+        example = next(iter(dropped.items()), ("", "there are no utterances"))
+        raise UserError(
+            f"{data.path}: no utterance would be left ({example[0]}: {example[1]}): nothing was changed"
+        )
+    backup = data.path / ".backup"
+    backup.mkdir(exist_ok=True)
+    for name in [*tables, *(["spk2utt"] if data.has("spk2utt") else [])]:
+        shutil.copy2(data.path / name, backup / name)
+    _write_kept(data.path, tables, keep)
+    with atomic_open(data.path / "dropped") as stream:
+        stream.writelines(f"{utt} {dropped[utt]}\n" for utt in sorted(dropped))
+    log.info("%s: kept %d utterances, dropped %d (%s/dropped)", data.path, len(keep), len(dropped), data.path)
+    return dropped
+
+
+def _reason(
+    data: DataDir, utt: str, tables: dict[str, dict[str, str]], needed: Sequence[str], allow_pipes: bool
+) -> str | None:
+    for name in needed:
+        if not tables[name].get(utt):
+            return f"empty in {name}" if utt in tables[name] else f"missing in {name}"
+    recording = utt
+    if "segments" in tables:
+        try:
+            recording = parse_segment(tables["segments"][utt], "")[0]
+        except UserError:
+            return f"malformed segment '{tables['segments'][utt]}'"
+    wav = tables["wav.scp"].get(recording)
+    if not wav:
+        return f"recording '{recording}' missing in wav.scp"
+    if is_pipe(wav):
+        return None if allow_pipes else "its audio is a command"
+    return audio_file_problem(data.resolve(wav))
+
+
+def _write_kept(path: Path, tables: dict[str, dict[str, str]], keep: Sequence[str]) -> None:
+    """Write the rows of ``keep``; recordings stay when a kept segment needs them."""
+    segments = tables.get("segments")
+    recordings = sorted({segments[utt].split()[0] for utt in keep}) if segments else keep
+    for name, table in tables.items():
+        keys = recordings if name == "wav.scp" else keep
+        write_table(path / name, ((key, table[key]) for key in keys if key in table))
+    write_spk2utt(path)
+
+
+def subset(source: str | os.PathLike[str], target: str | os.PathLike[str], keep: Collection[str]) -> int:
+    """Write the utterances of ``keep`` as a set of their own; returns their number."""
+    data = DataDir(source)
+    data.require("wav.scp", "utt2spk")
+    if data.path.resolve() == Path(target).resolve():
+        raise UserError(f"{target}: is the source itself: choose another directory for the subset")
+    tables = {name: load_table(data.path / name) for name in _tables(data)}
+    wanted = sorted(utt for utt in tables["utt2spk"] if utt in keep)
+    if not wanted:
+        raise UserError(f"{data.path}: none of the wanted utterances is in it: the subset would be empty")
+    tables["wav.scp"] = {key: data.resolve(value) for key, value in tables["wav.scp"].items()}
+    _write_kept(Path(target), tables, wanted)
+    return len(wanted)
+
+
+def choose(
+    source: str | os.PathLike[str],
+    *,
+    count: int,
+    how: str = "spread",
+) -> list[str]:
+    """Pick ``count`` utterances: ``spread`` evenly over the set, ``first``, ``last``, ``shortest``,
+    ``per-spk``, or whole ``speakers`` until there are enough.
+
+    Raises:
+        UserError: count is not positive, or ``shortest`` finds no ``utt2num_samples`` or ``utt2dur``.
+    """
+    if count < 1:
+        raise UserError(f"{count} utterances: ask for at least one")
+    data = DataDir(source)
+    data.require("utt2spk")
+    utts = [utt for utt, _ in sorted_table(data.path / "utt2spk")]
+    if how == "first":
+        return utts[:count]
+    if how == "last":
+        return utts[-count:]
+    if how == "spread":
+        count = min(count, len(utts))
+        return [utts[i * len(utts) // count] for i in range(count)]
+    if how == "per-spk":
+        return [utt for speaker in data.speakers().values() for utt in sorted(speaker)[:count]]
+    if how == "speakers":
+        chosen: list[str] = []
+        for _, spoken in sorted(data.speakers().items()):
+            if len(chosen) >= count:
+                break
+            chosen += spoken
+        return chosen
+    if how == "shortest":
+        name = next((n for n in ("utt2num_samples", "utt2dur", "utt2num_frames") if data.has(n)), None)
+        if name is None:
+            raise UserError(
+                f"{data.path}: --shortest needs utt2num_samples or utt2dur: use the dump of the set"
+            )
+        lengths = load_table(data.path / name)
+        return sorted(utts, key=lambda utt: (float(lengths[utt]), utt))[:count]
+    raise UserError(f"'{how}' is no way to choose utterances")
+
+
+def combine(target: str | os.PathLike[str], sources: Iterable[str | os.PathLike[str]]) -> int:
+    """Join sets into one; returns its number of utterances. Only tables that all sets have are kept.
+
+    Raises:
+        UserError: two sets share an id with different values, or one has segments and another has not.
+    """
+    datas = [DataDir(source) for source in sources]
+    if not datas:
+        raise UserError("combine: no source directories given")
+    for data in datas:
+        data.require("wav.scp", "utt2spk")
+    names = set(_tables(datas[0])).intersection(*(_tables(data) for data in datas))
+    if len({data.has("segments") for data in datas}) > 1:
+        raise UserError(
+            f"{target}: some of the sets have segments and some have not: format them first (stage 2)"
+        )
+    lost = set().union(*(_tables(data) for data in datas)) - names
+    if lost:
+        log.warning("%s: not in every set, left out: %s", target, ", ".join(sorted(lost)))
+    merged: dict[str, dict[str, str]] = {name: {} for name in names}
+    for data in datas:
+        for name in names:
+            for key, value in load_table(data.path / name).items():
+                value = data.resolve(value) if name == "wav.scp" else value
+                if merged[name].setdefault(key, value) != value:
+                    raise UserError(f"{data.path}/{name}: '{key}' is also in another set, with another value")
+    keep = sorted(merged["utt2spk"])
+    _write_kept(Path(target), merged, keep)
+    return len(keep)
