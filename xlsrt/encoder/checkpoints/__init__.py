@@ -1,0 +1,48 @@
+"""Checkpoints: wav2vec 2.0 weights of every family into our encoder, and back out in Hugging Face's layout.
+
+One file each: what a source is (`source`), Hugging Face directories and our exports (`hf`), hub ids (`hub`),
+torchaudio (`bundles`), fairseq (`fairseq`, `unpickle`), our experiments (`experiment`), names (`keys`), what
+shapes tell (`shapes`), reading files (`files`), filling an encoder (`checkpoint`), saving (`export`). A new
+family is one reader, its names in `keys`, one line in `source`, and a round-trip test.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from xlsrt.encoder.checkpoints.checkpoint import check_overrides, fill
+from xlsrt.encoder.checkpoints.export import save_pretrained
+from xlsrt.encoder.checkpoints.source import open_source
+from xlsrt.encoder.config import XlsrConfig
+from xlsrt.encoder.encoder import XlsrEncoder
+
+__all__ = ["load_pretrained", "read_config", "save_pretrained"]
+
+
+def load_pretrained(source: str | os.PathLike[str], **overrides: Any) -> XlsrEncoder:
+    """An encoder with the weights of ``source``, in float32 on the CPU, in evaluation mode.
+
+    Args:
+        source: a torchaudio bundle's name (fetched if it is not in torch hub's cache), a Hugging Face
+            directory or hub id, a fairseq ``.pt``, a torchaudio ``.pth``, one of our exports, or an
+            experiment's ``.pth``.
+        overrides: fields of `XlsrConfig` that replace the checkpoint's. ``input_norm`` is ``causal`` unless
+            the checkpoint takes raw waveforms or is an export that says otherwise; its epsilon is the
+            checkpoint's.
+
+    Raises `UserError` for a source that cannot be had, read or understood, and for tensors that are missing,
+    unexpected, of another shape or not finite. No code of a file is run.
+    """
+    check_overrides(overrides)
+    checkpoint = open_source(source, overrides)
+    encoder = XlsrEncoder(checkpoint.config(overrides))
+    fill(encoder, checkpoint)
+    encoder.weights_are_pretrained = True
+    return encoder.eval()
+
+
+def read_config(source: str | os.PathLike[str], **overrides: Any) -> XlsrConfig:
+    """The config that `load_pretrained` would use; no tensors are read or fetched where a config tells it."""
+    check_overrides(overrides)
+    return open_source(source, overrides).config(overrides)

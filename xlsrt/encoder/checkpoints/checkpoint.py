@@ -1,0 +1,128 @@
+"""A checkpoint opened: what its config says, how its tensors are read, and how they get into an encoder."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlsrt.encoder.checkpoints import keys
+from xlsrt.encoder.config import XlsrConfig
+from xlsrt.encoder.encoder import XlsrEncoder
+from xlsrt.errors import UserError
+
+_LOG = logging.getLogger("xlsrt.encoder.checkpoints")
+_LISTED = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """One source of weights.
+
+    Attributes:
+        source: what the user named, for messages.
+        family: a key of `keys.SKIPPED`.
+        fields: fields of `XlsrConfig` that the source determines (may hold ``preset`` as a base).
+        read: reads the tensors under the file's own names; called only when weights are wanted.
+    """
+
+    source: str
+    family: str
+    fields: Mapping[str, Any]
+    read: Callable[[], Mapping[str, Tensor]]
+
+    def config(self, overrides: Mapping[str, Any]) -> XlsrConfig:
+        """The config in force: the source's fields, replaced by ``overrides``."""
+        try:
+            return XlsrConfig.from_dict({**self.fields, **overrides})
+        except UserError as error:
+            raise UserError(f"{self.source}: {error}") from None
+
+
+def check_overrides(overrides: Mapping[str, Any]) -> None:
+    """`UserError` for a name that is not a field of `XlsrConfig`."""
+    fields = [field.name for field in dataclasses.fields(XlsrConfig)]
+    unknown = [name for name in overrides if name not in fields]
+    if unknown:
+        raise UserError(
+            f"{', '.join(unknown)}: no such field of the encoder's config; its fields are {', '.join(fields)}"
+        )
+
+
+def fill(encoder: XlsrEncoder, checkpoint: Checkpoint) -> None:
+    """Copy the tensors of ``checkpoint`` into ``encoder``, cast to its dtype.
+
+    `UserError` with every name and shape that differs, and for tensors that are not finite floating point
+    numbers; the encoder is left as it was then.
+    """
+    found = checkpoint.read()
+    translate = keys.translator(checkpoint.family, found)
+    wanted = encoder.state_dict()
+    tensors: dict[str, Tensor] = {}
+    origin: dict[str, str] = {}
+    skipped: list[str] = []
+    for name, tensor in found.items():
+        ours = translate(name)
+        if ours is None or (ours in keys.OPTIONAL and ours not in wanted):
+            skipped.append(name)
+        elif ours in tensors:
+            raise UserError(f"{checkpoint.source}: both {origin[ours]} and {name} claim to be {ours}")
+        else:
+            tensors[ours], origin[ours] = tensor, name
+    _check_names(wanted, tensors, checkpoint.source)
+    _check_values(tensors, origin, checkpoint.source)
+    kept = sorted(keys.OPTIONAL & (wanted.keys() - tensors.keys()))
+    encoder.load_state_dict({**{name: wanted[name] for name in kept}, **tensors}, strict=True)
+    count = sum(tensor.numel() for tensor in tensors.values())
+    _LOG.info(
+        "%s: loaded %d tensors, %.1f M values (%s names)%s%s",
+        checkpoint.source,
+        len(tensors),
+        count / 1e6,
+        checkpoint.family,
+        f"; skipped, not part of the encoder: {keys.summarise(skipped)}" if skipped else "",
+        f"; not in it, left at its initial value: {', '.join(kept)}" if kept else "",
+    )
+
+
+def _check_names(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor], source: str) -> None:
+    missing = [name for name in wanted if name not in tensors and name not in keys.OPTIONAL]
+    unexpected = [name for name in tensors if name not in wanted]
+    shapes = [
+        f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name].shape)}"
+        for name, tensor in tensors.items()
+        if name in wanted and tensor.shape != wanted[name].shape
+    ]
+    if not (missing or unexpected or shapes):
+        return
+    parts = [
+        f"{len(names)} {what}: {_listed(names)}"
+        for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        if names
+    ]
+    raise UserError(
+        f"{source} does not fit the encoder that its config describes. {'; '.join(parts)}. Check that config "
+        "and weights belong together and that no override changes a size; nothing was loaded"
+    )
+
+
+def _check_values(tensors: Mapping[str, Tensor], origin: Mapping[str, str], source: str) -> None:
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise UserError(
+                f"{source}: {origin[name]} is {tensor.dtype}; quantised weights cannot be loaded, use the "
+                "original"
+            )
+        if not torch.isfinite(tensor).all():
+            raise UserError(
+                f"{source}: {origin[name]} holds NaN or infinity: the file is damaged or its training "
+                "diverged"
+            )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")

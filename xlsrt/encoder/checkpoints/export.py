@@ -1,0 +1,93 @@
+"""Saving an encoder as a Hugging Face directory, which others load and which loads here with nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from xlsrt.encoder.checkpoints.hf import CONFIG, PREPROCESSOR, WEIGHTS, config_content, preprocessor_content
+from xlsrt.encoder.encoder import XlsrEncoder
+from xlsrt.errors import UserError
+
+DTYPES: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+
+
+def save_pretrained(
+    encoder: XlsrEncoder,
+    directory: str | Path,
+    dtype: torch.dtype | str | None = None,
+    extra_metadata: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write ``encoder`` to ``directory`` as config.json, preprocessor_config.json and model.safetensors.
+
+    Args:
+        dtype: float32, float16 or bfloat16 (or its name) to store; None keeps the encoder's own. Loading
+            gives float32.
+        extra_metadata: anything JSON can hold, kept in config.json under ``xlsrt.metadata``.
+
+    Returns the directory. `UserError` where it cannot be written, or where a value does not fit the dtype.
+    """
+    directory = Path(directory)
+    tensors = {name: _stored(name, tensor, _dtype(dtype)) for name, tensor in encoder.state_dict().items()}
+    content = config_content(encoder.config, extra_metadata or {})
+    content["torch_dtype"] = str(next(iter(tensors.values())).dtype).removeprefix("torch.")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        # The config comes last: a directory that has one is complete.
+        (directory / CONFIG).unlink(missing_ok=True)
+        _replace(directory / WEIGHTS[0], lambda path: save_file(tensors, path, metadata={"format": "pt"}))
+        _replace(
+            directory / PREPROCESSOR, lambda path: _write_json(path, preprocessor_content(encoder.config))
+        )
+        _replace(directory / CONFIG, lambda path: _write_json(path, content))
+    except OSError as error:
+        raise UserError(f"cannot write an export to {directory}: {error}") from None
+    except TypeError as error:
+        raise UserError(f"extra_metadata must be what JSON can hold: {error}") from None
+    return directory
+
+
+def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    if dtype is None:
+        return None
+    chosen = DTYPES.get(str(dtype).removeprefix("torch."))
+    if chosen is None:
+        raise UserError(f"dtype {dtype} cannot be exported: choose one of {', '.join(DTYPES)}")
+    return chosen
+
+
+def _stored(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    # Cloned, because safetensors refuses tensors that share memory, and never an alias of a parameter being
+    # trained.
+    stored = tensor.detach().to(device="cpu", dtype=dtype or tensor.dtype, copy=True).contiguous()
+    if not torch.isfinite(stored).all():
+        raise UserError(
+            f"{name} holds values that are not finite as {stored.dtype}: export it as float32, or look for "
+            "NaN"
+        )
+    return stored
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write to a temporary name and rename: what stands under ``path`` is always whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
