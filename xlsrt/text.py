@@ -19,8 +19,13 @@ _SPECIAL = ("<blank>", "<sos/eos>")
 
 @dataclass(frozen=True)
 class Word:
-    """One word. ``start`` and ``end`` are seconds from the start of the stream: the times at which its first token
-    was emitted and its last token's joint frame ended. ``confidence``: geometric mean of its tokens' probabilities."""
+    """One word.
+
+    Attributes:
+        start, end: seconds from the start of the stream; its first token was emitted at ``start``, its last
+            token's joint frame ended at ``end``.
+        confidence: geometric mean of its tokens' probabilities.
+    """
 
     text: str
     start: float
@@ -76,7 +81,7 @@ class TokenModel:
         return token.replace(SPACE_MARK, " ")
 
     def _chunks(self, ids: Sequence[int]) -> list[tuple[str, int]]:
-        """(text, index of the token it ends with): one for each token, but one for each run of byte pieces."""
+        """(text, index of the token it ends with): one for each token or run of byte pieces."""
         chunks: list[tuple[str, int]] = []
         run = bytearray()
         for index, token in enumerate(ids):
@@ -92,13 +97,17 @@ class TokenModel:
             chunks.append((run.decode("utf-8", errors="replace"), len(ids) - 1))
         return chunks
 
-    def decode(self, ids: Sequence[int], lead: bool = False) -> str:
-        """Ids to text. ``lead`` keeps the space in front of the first word, for text that continues a line."""
+    def text(self, ids: Sequence[int], lead: bool = False) -> str:
+        """Ids to text. ``lead`` keeps the space in front, for text that continues a line."""
         text = "".join(text for text, _ in self._chunks(ids))
         return text if lead else text.removeprefix(" ")
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Ids to tokens as the token list spells them."""
+        return [self.token_list[index] for index in ids]
+
     def whole_characters(self, ids: Sequence[int]) -> int:
-        """How many leading tokens form whole characters: byte pieces at the end may still be joined by others."""
+        """How many leading tokens form whole characters: byte pieces at the end may go on."""
         count = len(ids)
         while count and self._bytes[ids[count - 1]] is not None:
             count -= 1
@@ -153,6 +162,8 @@ class TokenModel:
             import sentencepiece
 
             if self.bpe_model is None or not self.bpe_model.is_file():
-                raise UserError(f"the SentencePiece model {self.bpe_model} is missing; text cannot be encoded")
+                raise UserError(
+                    f"the SentencePiece model {self.bpe_model} is missing; text cannot be encoded"
+                )
             self._processor = sentencepiece.SentencePieceProcessor(model_file=str(self.bpe_model))
         return self._processor

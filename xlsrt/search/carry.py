@@ -66,7 +66,7 @@ def push(head: TransducerHead, enc: Tensor, lens: Tensor, carry: Carry) -> tuple
 
 
 def flush(head: TransducerHead, carry: Carry) -> tuple[Tensor, Tensor]:
-    """Each stream's last, incomplete group, completed with zeros: joint frames (B, 0 or 1, J), counts (B,)."""
+    """Each stream's last, incomplete group, filled with zeros: joint frames (B, 0 or 1, J), counts (B,)."""
     size = head.config.output_subsampling
     counts = (carry.counts > 0).long()
     frames = carry.frames if size > 1 and bool(counts.any()) else carry.frames[:, :0]

@@ -48,7 +48,7 @@ class HeadConfig:
         loss: "full" or "pruned".
         fastemit_lambda: FastEmit (arXiv 2010.11148), label gradients times 1 + lambda, after the warm-up.
         delay_penalty: per joint frame of delay (arXiv 2211.00490), added to label scores after the warm-up.
-        warmup_updates: updates before FastEmit and the delay penalty begin and the pruned loss has its scales.
+        warmup_updates: updates before FastEmit and the delay penalty begin and the pruned loss is itself.
         prune_range: nodes per joint frame that the pruned loss keeps.
         simple_loss_scale: weight of the simple joint's loss after the warm-up (pruned loss only).
     """
@@ -110,7 +110,7 @@ class HeadConfig:
 
     @classmethod
     def from_espnet(cls, args: Mapping[str, Any], encoder_size: int, vocab_size: int) -> HeadConfig:
-        """Read ESPnet's keys ``decoder``, ``decoder_conf``, ``joint_net_conf`` and our part of ``model_conf``.
+        """Read ESPnet's ``decoder``, ``decoder_conf``, ``joint_net_conf`` and our part of ``model_conf``.
 
         Keys of ``model_conf`` that are not the head's belong to the model and are left alone.
         """

@@ -1,0 +1,60 @@
+"""When a stream's open segment is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from xlsrt.errors import UserError
+from xlsrt.text import FRAME_SECONDS
+
+CHECK_FRAMES = 16
+"""Rules are looked at every so many frames from the start of the stream, so that packets do not matter.
+A multiple of every output subsampling: no group of frames is torn."""
+
+
+@dataclass(frozen=True)
+class EndpointRules:
+    """Rules that close a segment; times in seconds, measured from token to token, to a multiple of 0.32 s.
+
+    Attributes:
+        trailing_silence: close after so long without a token; None: never.
+        max_seconds: close so long after the segment's start at the latest. From 0.8 of it on, a pause of
+            ``min_pause`` is enough, so that few words are cut in two; None: no limit.
+        min_pause: that pause.
+        restart_encoder: begin again with a fresh encoder too, at the closing frame's first sample. Endless
+            streams whose context keeps all the past need it; long silences restart as well.
+    """
+
+    trailing_silence: float | None = 1.0
+    max_seconds: float | None = 30.0
+    min_pause: float = 0.3
+    restart_encoder: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("trailing_silence", "max_seconds", "min_pause"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UserError(f"endpoint rule {name} is {value}; give seconds above 0 or leave it out")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EndpointRules:
+        """Build from field names; an unknown one is refused by name."""
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise UserError(f"unknown endpoint rules {', '.join(unknown)}; known: {', '.join(known)}")
+        return cls(**dict(values))
+
+    def closes(self, now: int, start: int, last_token: int | None) -> bool:
+        """Whether to close at frame ``now`` a segment that began at ``start``; frames of 20 ms."""
+        length = (now - start) * FRAME_SECONDS
+        too_long = self.max_seconds is not None and length >= self.max_seconds - 1e-9
+        if last_token is None:
+            return too_long and self.restart_encoder
+        pause = (now - last_token) * FRAME_SECONDS + 1e-9
+        if self.trailing_silence is not None and pause >= self.trailing_silence:
+            return True
+        nearly = self.max_seconds is not None and length >= 0.8 * self.max_seconds
+        return too_long or (nearly and pause >= self.min_pause)

@@ -1,0 +1,188 @@
+"""One stream's place in encoder and search, and the function that moves many of them forward together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlsrt.context import AttentionContext
+from xlsrt.encoder import XlsrEncoder
+from xlsrt.recognizer.audio import SAMPLES_PER_FRAME
+from xlsrt.recognizer.endpoint import CHECK_FRAMES, EndpointRules
+from xlsrt.search import Hypothesis, Search
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What all streams of a recogniser share."""
+
+    encoder: XlsrEncoder
+    search: Search
+    context: AttentionContext
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A segment that an endpoint rule closed; frames of 20 ms from the start of the stream."""
+
+    hypothesis: Hypothesis
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One stream.
+
+    Attributes:
+        encoder, search: their states, batches of one.
+        rules: endpoint rules or None.
+        searched: frames searched. start: first frame of the open segment.
+        recent: samples from frame ``searched`` on, kept only for rules that restart the encoder.
+        closed: segments closed since they were last handed out.
+    """
+
+    encoder: Any
+    search: Any
+    rules: EndpointRules | None
+    recent: Tensor
+    searched: int = 0
+    start: int = 0
+    closed: tuple[Closed, ...] = ()
+
+    @property
+    def restarts(self) -> bool:
+        """Whether endpoints restart the encoder too."""
+        return self.rules is not None and self.rules.restart_encoder
+
+
+def open_line(engine: Engine, rules: EndpointRules | None) -> Line:
+    """A stream before its first sample."""
+    recent = next(engine.encoder.parameters()).new_zeros(0)
+    return Line(engine.encoder.init_state(1, engine.context), engine.search.init_state(1), rules, recent)
+
+
+@torch.no_grad()
+def advance(engine: Engine, lines: Sequence[Line], packets: Sequence[Tensor]) -> list[Line]:
+    """Samples (S,), S >= 0, for each stream -> the streams after them. The given lines stay valid."""
+    moved = list(lines)
+    waiting = dict(enumerate(packets))
+    while waiting:
+        rows = list(waiting)
+        enc, counts, states = _encode(
+            engine.encoder, [moved[row].encoder for row in rows], list(waiting.values())
+        )
+        batch = []
+        for row, state, packet in zip(rows, states, waiting.values(), strict=True):
+            line = replace(moved[row], encoder=state)
+            batch.append(replace(line, recent=torch.cat([line.recent, packet])) if line.restarts else line)
+        waiting = {}
+        for row, (line, again) in zip(rows, _search(engine, batch, enc, counts), strict=True):
+            moved[row] = line
+            if again is not None:
+                waiting[row] = again
+    return moved
+
+
+@torch.no_grad()
+def close(engine: Engine, lines: Sequence[Line]) -> list[Line]:
+    """Search what is left in the encoders and the last incomplete groups: the streams have ended.
+
+    What comes out here is less than a chunk, so it is never split by an endpoint.
+    """
+    if not lines:
+        return []
+    enc, counts = engine.encoder.flush(stack_encoder([line.encoder for line in lines]))
+    search = engine.search
+    state = search.stack([line.search for line in lines])
+    state = search.drain(search.step(enc, counts, state))
+    return [
+        replace(line, search=row, searched=line.searched + count)
+        for line, row, count in zip(lines, search.unstack(state), counts.tolist(), strict=True)
+    ]
+
+
+def stack_encoder(states: Sequence[Any]) -> Any:
+    """Encoder states as one batch; one alone is not copied."""
+    return states[0] if len(states) == 1 else type(states[0]).stack(states)
+
+
+def _encode(
+    encoder: XlsrEncoder, states: Sequence[Any], packets: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Sequence[Any]]:
+    lens = torch.tensor([packet.numel() for packet in packets], device=packets[0].device)
+    padded = torch.nn.utils.rnn.pad_sequence(list(packets), batch_first=True)
+    enc, counts, state = encoder.step(padded, stack_encoder(states), lens)
+    return enc, counts, [state] if len(states) == 1 else state.unstack()
+
+
+def _search(
+    engine: Engine, lines: list[Line], enc: Tensor, counts: Tensor
+) -> list[tuple[Line, Tensor | None]]:
+    """Frames (B, T, D), counts (B,) -> the lines and the samples that a restarted encoder needs again."""
+    search = engine.search
+    state = search.stack([line.search for line in lines])
+    again: list[Tensor | None] = [None] * len(lines)
+    if all(line.rules is None for line in lines):
+        state = search.step(enc, counts, state)
+        total = counts.tolist()
+        lines = [replace(line, searched=line.searched + n) for line, n in zip(lines, total, strict=True)]
+    else:
+        done, total = [0] * len(lines), counts.tolist()
+        while any(d < n for d, n in zip(done, total, strict=True)):
+            sizes = [_block(line, n - d) for line, d, n in zip(lines, done, total, strict=True)]
+            block, width = enc.new_zeros(len(lines), max(sizes), enc.size(2)), enc.size(1)
+            for row, (start, size) in enumerate(zip(done, sizes, strict=True)):
+                block[row, :size] = enc[row, start : min(start + size, width)]
+            state = search.step(block, torch.tensor(sizes, device=enc.device), state)
+            done = [d + size for d, size in zip(done, sizes, strict=True)]
+            lines = [_moved(line, size) for line, size in zip(lines, sizes, strict=True)]
+            state = _apply_rules(engine, lines, state, sizes, again)
+            for row, samples in enumerate(again):
+                if samples is not None:
+                    done[row] = total[row]
+    rows = search.unstack(state)
+    return [(replace(line, search=row), rest) for line, row, rest in zip(lines, rows, again, strict=True)]
+
+
+def _block(line: Line, left: int) -> int:
+    """Frames up to the next one at which the rules are looked at, or to the end of what is there."""
+    return min(left, CHECK_FRAMES - line.searched % CHECK_FRAMES)
+
+
+def _moved(line: Line, frames: int) -> Line:
+    line = replace(line, searched=line.searched + frames)
+    return replace(line, recent=line.recent[frames * SAMPLES_PER_FRAME :]) if line.restarts else line
+
+
+def _apply_rules(
+    engine: Engine, lines: list[Line], state: Any, sizes: list[int], again: list[Tensor | None]
+) -> Any:
+    """Close the segments that their rules end; changes ``lines`` and ``again``, returns the search state."""
+    due = [
+        row
+        for row, line in enumerate(lines)
+        if sizes[row] and line.rules and line.searched % CHECK_FRAMES == 0
+    ]
+    if not due:
+        return state
+    best = engine.search.best(engine.search.select(state, due))
+    closing = []
+    for row, hypothesis in zip(due, best, strict=True):
+        line = lines[row]
+        last = hypothesis.frames[-1] if hypothesis.frames else None
+        if line.rules is None or not line.rules.closes(line.searched, line.start, last):
+            continue
+        closing.append(row)
+        if hypothesis.tokens:
+            line = replace(line, closed=(*line.closed, Closed(hypothesis, line.start, line.searched)))
+        line = replace(line, start=line.searched)
+        if line.restarts:
+            again[row] = line.recent
+            line = replace(line, encoder=engine.encoder.init_state(1, engine.context), recent=line.recent[:0])
+        lines[row] = line
+    return engine.search.restart(state, closing)

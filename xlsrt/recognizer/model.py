@@ -1,0 +1,175 @@
+"""An experiment directory as a model: config.yaml, weights, token list. Nothing in it is executed."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from xlsrt.context import AttentionContext
+from xlsrt.encoder import XlsrConfig, XlsrEncoder
+from xlsrt.errors import UserError
+from xlsrt.text import TokenModel
+from xlsrt.transducer import HeadConfig, TransducerHead
+
+PREFIXES = {"encoder": "encoder.xlsr.", "head": "head."}
+MODEL_FILES = ("valid.*.ave.pth", "valid.*.ave_*best.pth", "valid.*.best.pth", "latest.pth")
+"""Where `model_file=None` looks, in this order; of several files of one kind the newest."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a recogniser is made of. ``context``: the one the model is evaluated in unless told otherwise."""
+
+    encoder: XlsrEncoder
+    head: TransducerHead
+    tokens: TokenModel
+    context: AttentionContext
+
+
+def load_exp(exp_dir: Path | str, model_file: str | None = None) -> Model:
+    """Read ``config.yaml`` and the weights of an experiment directory.
+
+    Args:
+        exp_dir: what training wrote. model_file: a file in it, with or without ".pth", or a path; None: see
+            `MODEL_FILES`.
+
+    Raises:
+        UserError: a file is missing, damaged, or does not fit the configuration; names are listed.
+    """
+    directory = Path(exp_dir)
+    if not directory.is_dir():
+        raise UserError(f"{directory} is no directory; give the experiment directory that training wrote")
+    args = read_config(directory / "config.yaml")
+    weights = find_weights(directory, model_file)
+    model = build_model(args, directory)
+    load_weights(model, read_weights(weights), str(weights))
+    return model
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """ESPnet's dumped arguments, checked for the keys that a model is built from."""
+    try:
+        args = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); is that an experiment?"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no valid YAML: {error}") from None
+    if not isinstance(args, dict) or "encoder_conf" not in args or "token_list" not in args:
+        raise UserError(
+            f"{path} has no encoder_conf and token_list; it is no trained model's"
+        )
+    return args
+
+
+def build_model(args: Mapping[str, Any], directory: Path) -> Model:
+    """The model that ``args`` describe, with random weights. ``directory``: for relative paths."""
+    conf = args["encoder_conf"] or {}
+    if not isinstance(conf.get("config"), Mapping):
+        raise UserError(f"{directory}/config.yaml: encoder_conf.config must hold the encoder's settings")
+    config = XlsrConfig.from_dict(conf["config"])
+    context = conf.get("eval_context")
+    tokens = TokenModel(_token_list(args["token_list"], directory), *_token_files(args, directory))
+    head = TransducerHead(HeadConfig.from_espnet(args, config.hidden_size, len(tokens)))
+    return Model(
+        XlsrEncoder(config),
+        head,
+        tokens,
+        AttentionContext.from_dict(context) if context else AttentionContext.full(),
+    )
+
+
+def _token_list(value: Any, directory: Path) -> list[str]:
+    """The list itself, as ESPnet dumps it, or the name of a file with one token a line."""
+    if isinstance(value, list) and all(isinstance(token, str) for token in value):
+        return value
+    if isinstance(value, str):
+        path = _located(value, directory)
+        if path is None:
+            raise UserError(f"{directory}/config.yaml: the token list {value} does not exist")
+        return path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    raise UserError(f"{directory}/config.yaml: token_list must be a list of strings or a file")
+
+
+def _token_files(args: Mapping[str, Any], directory: Path) -> tuple[str, Path | None]:
+    model = args.get("bpemodel")
+    return args.get("token_type") or "bpe", _located(model, directory) if model else None
+
+
+def _located(name: str, directory: Path) -> Path | None:
+    """A file by its own path, or in or above ``directory``: recipes write paths relative to their root."""
+    candidates = [Path(name), directory / name, directory / Path(name).name]
+    candidates += [parent / name for parent in directory.resolve().parents]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def find_weights(directory: Path, model_file: str | None) -> Path:
+    """The weights file that ``model_file`` means."""
+    if model_file is not None:
+        named = Path(model_file)
+        for path in (directory / named, directory / f"{model_file}.pth", named):
+            if path.is_file():
+                return path
+        present = ", ".join(sorted(path.name for path in directory.glob("*.pth"))) or "none"
+        raise UserError(f"{directory} has no model file {model_file}; present: {present}")
+    for pattern in MODEL_FILES:
+        found = [path for path in directory.glob(pattern) if path.is_file()]
+        if found:
+            return max(found, key=lambda path: (path.stat().st_mtime, path.name))
+    raise UserError(
+        f"{directory} holds no weights ({', '.join(MODEL_FILES)}); train first or name model_file"
+    )
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """A state dict of tensors; ``weights_only`` keeps code in the file from running."""
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(f"{path} is damaged or holds more than tensors: {reason}") from None
+    if isinstance(weights, dict) and isinstance(weights.get("model"), dict):
+        weights = weights["model"]  # ESPnet's checkpoint.pth, which holds the optimiser too
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise UserError(f"{path} is no state dict of a model")
+    return weights
+
+
+def load_weights(model: Model, weights: Mapping[str, Tensor], name: str) -> None:
+    """Load strictly: every tensor has its place and shape, every place its tensor."""
+    parts: dict[str, dict[str, Tensor]] = {part: {} for part in PREFIXES}
+    strange = []
+    for key, value in weights.items():
+        part = next((part for part, prefix in PREFIXES.items() if key.startswith(prefix)), None)
+        if part is None:
+            strange.append(key)
+        else:
+            parts[part][key.removeprefix(PREFIXES[part])] = value
+    modules: dict[str, nn.Module] = {"encoder": model.encoder, "head": model.head}
+    missing, shapes = [], []
+    for part, module in modules.items():
+        wanted = module.state_dict()
+        prefix = PREFIXES[part]
+        missing += [prefix + key for key in wanted if key not in parts[part]]
+        strange += [prefix + key for key in parts[part] if key not in wanted]
+        for key, value in parts[part].items():
+            if key in wanted and wanted[key].shape != value.shape:
+                shapes.append(f"{prefix}{key} {tuple(value.shape)}, not {tuple(wanted[key].shape)}")
+    problems = [
+        f"{what}: {', '.join(keys[:5])}{f' and {len(keys) - 5} more' if len(keys) > 5 else ''}"
+        for what, keys in (("missing", missing), ("unknown", strange), ("of another shape", shapes))
+        if keys
+    ]
+    if problems:
+        raise UserError(f"{name} does not fit its config.yaml; {'; '.join(problems)}")
+    for part, module in modules.items():
+        module.load_state_dict(parts[part])
+        module.eval()

@@ -1,0 +1,148 @@
+"""`Recognizer`: waveform to words, whole or as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlsrt.context import AttentionContext
+from xlsrt.recognizer.audio import SAMPLE_RATE, as_samples
+from xlsrt.recognizer.endpoint import EndpointRules
+from xlsrt.recognizer.line import Engine, advance, close, open_line
+from xlsrt.recognizer.model import Model, load_exp
+from xlsrt.recognizer.result import Result
+from xlsrt.recognizer.stream import Stream, StreamPool
+from xlsrt.search import Hypothesis, search_from_dict
+from xlsrt.text import FRAME_SECONDS
+
+BATCH_SECONDS = 120.0
+"""Padded seconds of audio that `transcribe_batch` computes at once."""
+PACKET_SECONDS = 20
+"""Longer recordings go through the caches in packets of this size, so that memory does not grow with them."""
+
+
+class Recognizer:
+    """A trained model, a context and a search.
+
+    Args:
+        model: encoder, head and tokens.
+        context: attention context or what `AttentionContext.from_dict` takes; None is the model's own.
+        search: as `search_from_dict` takes it; None is greedy. device: "cpu", "cuda", "cuda:1" ...
+
+    Attributes:
+        encoder, head, tokens, context, search: the parts, for tools that drive them themselves.
+    """
+
+    sample_rate = SAMPLE_RATE
+
+    def __init__(
+        self,
+        model: Model,
+        context: AttentionContext | Mapping[str, Any] | None = None,
+        search: Mapping[str, Any] | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.device = torch.device(device)
+        self.encoder = model.encoder.to(self.device).eval()
+        self.head = model.head.to(self.device).eval()
+        self.tokens = model.tokens
+        if context is None:
+            context = model.context
+        elif isinstance(context, Mapping):
+            context = AttentionContext.from_dict(dict(context))
+        self.context: AttentionContext = context
+        self.search = search_from_dict(search, self.head)
+        self.dtype = next(self.encoder.parameters()).dtype
+        self._engine = Engine(self.encoder, self.search, self.context)
+
+    @classmethod
+    def from_exp(
+        cls,
+        exp_dir: Path | str,
+        context: AttentionContext | Mapping[str, Any] | None = None,
+        search: Mapping[str, Any] | None = None,
+        model_file: str | None = None,
+        device: str | torch.device = "cpu",
+    ) -> Recognizer:
+        """Load an experiment directory; `load_exp` says more of ``model_file`` and errors."""
+        return cls(load_exp(exp_dir, model_file), context, search, device)
+
+    def transcribe(self, samples: Any, rate: int = SAMPLE_RATE) -> Result:
+        """One recording (S,) -> its transcript. The same as `stream`, all packets and `finish`."""
+        return self.transcribe_batch([samples], rate)[0]
+
+    @torch.no_grad()
+    def transcribe_batch(self, recordings: Sequence[Any], rate: int = SAMPLE_RATE) -> list[Result]:
+        """Recordings, each (S,) -> their transcripts, in order."""
+        wavs = [as_samples(samples, rate, self.device, self.dtype) for samples in recordings]
+        results: dict[int, Hypothesis] = {}
+        for rows in _batches([wav.numel() for wav in wavs]):
+            for row, hypothesis in zip(rows, self._hypotheses([wavs[row] for row in rows]), strict=True):
+                results[row] = hypothesis
+        return [
+            self._result(results[row], 0, int(self.encoder.config.num_frames(wav.numel())))
+            for row, wav in enumerate(wavs)
+        ]
+
+    def stream(
+        self, endpoint: EndpointRules | Mapping[str, Any] | None = None, preview: bool = False
+    ) -> Stream:
+        """A new stream.
+
+        Args:
+            endpoint: rules that close segments; None: one segment until `Stream.finish`.
+            preview: also show, as unstable text, what the incomplete chunk sounds like so far; costs one more
+                encoder step per packet.
+        """
+        return Stream(self, _rules(endpoint), preview)
+
+    def pool(
+        self, endpoint: EndpointRules | Mapping[str, Any] | None = None, preview: bool = False
+    ) -> StreamPool:
+        """Many streams that are computed as one batch; arguments as in `stream`."""
+        return StreamPool(self, _rules(endpoint), preview)
+
+    def _hypotheses(self, wavs: list[Tensor]) -> list[Hypothesis]:
+        packet = PACKET_SECONDS * SAMPLE_RATE
+        if max(wav.numel() for wav in wavs) <= 2 * packet or self.context.cache_frames is None:
+            lens = torch.tensor([wav.numel() for wav in wavs], device=self.device)
+            padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
+            enc, counts = self.encoder(padded, lens, self.context)
+            return self.search.finish(self.search.step(enc, counts, self.search.init_state(len(wavs))))
+        lines = [open_line(self._engine, None) for _ in wavs]
+        for start in range(0, max(wav.numel() for wav in wavs), packet):
+            lines = advance(self._engine, lines, [wav[start : start + packet] for wav in wavs])
+        ended = close(self._engine, lines)
+        return [self.search.best(line.search)[0] for line in ended]
+
+    def _result(self, hypothesis: Hypothesis, start: int, end: int) -> Result:
+        """A hypothesis with its text; frames from the start of the stream."""
+        group = self.head.config.output_subsampling
+        words = self.tokens.words(hypothesis.tokens, hypothesis.frames, hypothesis.probs, group)
+        return Result(
+            self.tokens.text(hypothesis.tokens).strip(),
+            words,
+            hypothesis,
+            round(start * FRAME_SECONDS, 3),
+            round(end * FRAME_SECONDS, 3),
+        )
+
+
+def _rules(endpoint: EndpointRules | Mapping[str, Any] | None) -> EndpointRules | None:
+    return EndpointRules.from_dict(endpoint) if isinstance(endpoint, Mapping) else endpoint
+
+
+def _batches(lengths: Sequence[int]) -> Iterable[list[int]]:
+    """Indices of recordings of like length, at most `BATCH_SECONDS` with the padding; always at least one."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
+        if batch and (len(batch) + 1) * lengths[row] > BATCH_SECONDS * SAMPLE_RATE:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch

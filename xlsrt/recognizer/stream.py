@@ -1,0 +1,118 @@
+"""`Stream` and `StreamPool`: audio in packets of any size, text while it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from xlsrt.errors import UserError
+from xlsrt.recognizer.audio import SAMPLE_RATE, as_samples
+from xlsrt.recognizer.endpoint import EndpointRules
+from xlsrt.recognizer.line import Line, advance, close, open_line
+from xlsrt.recognizer.result import Partial, Result
+
+if TYPE_CHECKING:
+    from xlsrt.recognizer.recognizer import Recognizer
+
+
+class Stream:
+    """One stream of a recogniser. Made by `Recognizer.stream`; states live here, never in the model."""
+
+    def __init__(self, recognizer: Recognizer, rules: EndpointRules | None, preview: bool) -> None:
+        self._pool = StreamPool(recognizer, rules, preview)
+        self._pool.open(0)
+
+    def accept(self, samples: Any, rate: int = SAMPLE_RATE) -> Partial:
+        """The next samples (S,), S >= 0 -> what is known now.
+
+        Raises:
+            UserError: bad samples (see `as_samples`), which leave the stream as it was, or a finished stream.
+        """
+        return self._pool.accept({0: samples}, rate)[0]
+
+    def finish(self) -> Result:
+        """The transcript of the open segment: of everything, where no endpoint closed one. Ends the stream.
+
+        No padding is added: the same tokens as `Recognizer.transcribe`.
+        """
+        return self._pool.finish([0])[0]
+
+
+class StreamPool:
+    """Streams of different ages that are computed as one batch. Names may be anything hashable."""
+
+    def __init__(self, recognizer: Recognizer, rules: EndpointRules | None, preview: bool) -> None:
+        self._recognizer = recognizer
+        self._rules = rules
+        self._preview = preview
+        self._lines: dict[Any, Line] = {}
+        self._ended: set[Any] = set()
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def open(self, name: Any) -> None:
+        """Begin the stream ``name``; a name may be used again after `finish`."""
+        if name in self._lines:
+            raise UserError(f"stream {name!r} is open already")
+        self._ended.discard(name)
+        self._lines[name] = open_line(self._recognizer._engine, self._rules)
+
+    def accept(self, packets: Mapping[Any, Any], rate: int = SAMPLE_RATE) -> dict[Any, Partial]:
+        """The next samples of some streams -> what is known of each now.
+
+        Raises:
+            UserError: a stream is not open, or its samples are bad; then no stream has moved.
+        """
+        recognizer = self._recognizer
+        lines = self._picked(list(packets))
+        wavs = []
+        for name, samples in packets.items():
+            try:
+                wavs.append(as_samples(samples, rate, recognizer.device, recognizer.dtype))
+            except UserError as error:
+                raise UserError(str(error) if len(packets) == 1 else f"stream {name!r}: {error}") from None
+        if not lines:
+            return {}
+        moved = advance(recognizer._engine, lines, wavs)
+        partials = self._partials(moved)
+        self._lines.update(
+            {name: replace(line, closed=()) for name, line in zip(packets, moved, strict=True)}
+        )
+        return dict(zip(packets, partials, strict=True))
+
+    def finish(self, names: Sequence[Any]) -> dict[Any, Result]:
+        """End streams -> the transcripts of their open segments."""
+        recognizer = self._recognizer
+        lines = close(recognizer._engine, self._picked(names))
+        results = {}
+        for name, line in zip(names, lines, strict=True):
+            hypothesis = recognizer.search.best(line.search)[0]
+            results[name] = recognizer._result(hypothesis, line.start, line.searched)
+            del self._lines[name]
+            self._ended.add(name)
+        return results
+
+    def _picked(self, names: Sequence[Any]) -> list[Line]:
+        for name in names:
+            if name not in self._lines:
+                why = "has ended" if name in self._ended else "was never opened"
+                raise UserError(f"stream {name!r} {why}; open a new one")
+        return [self._lines[name] for name in names]
+
+    def _partials(self, lines: Sequence[Line]) -> list[Partial]:
+        search = self._recognizer.search
+        previews = close(self._recognizer._engine, lines) if self._preview else lines
+        return [
+            self._partial(line, search.stable(line.search)[0], preview.search)
+            for line, preview in zip(lines, previews, strict=True)
+        ]
+
+    def _partial(self, line: Line, stable: int, shown: Any) -> Partial:
+        """``stable``: tokens that are certain; ``shown``: the search state whose best hypothesis is shown."""
+        recognizer, tokens = self._recognizer, self._recognizer.tokens
+        best = recognizer.search.best(shown)[0].tokens
+        stable = tokens.whole_characters(best[:stable])
+        finished = [recognizer._result(c.hypothesis, c.start, c.end) for c in line.closed]
+        return Partial(tokens.text(best[:stable]), tokens.text(best[stable:], lead=stable > 0), finished)
