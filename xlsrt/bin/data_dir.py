@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xlsrt.bin import run_main
-from xlsrt.bin.options import yes_or_no
+from xlsrt.data.arguments import yes_or_no
 from xlsrt.data.kaldi import write_spk2utt
 from xlsrt.data.repair import choose, combine, fix, subset
 from xlsrt.data.tables import read_table

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xlsrt.bin import run_main
-from xlsrt.bin.options import yes_or_no
+from xlsrt.data.arguments import yes_or_no
 from xlsrt.data.shapes import LengthFilter, write_shapes
 
 

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from xlsrt.bin.options import yes_or_no
+from xlsrt.data.arguments import yes_or_no
 from xlsrt.data.kaldi import DataDir, Utterance, is_pipe, write_spk2utt
 from xlsrt.data.repair import replace_tables
 from xlsrt.data.tables import load_table, write_table

@@ -1,25 +1,32 @@
-"""The corpora that `prepare_data` knows. A reader is a module with
+"""The corpora that `prepare_data` knows. A reader is a module of this package with
 
-* ``NAME``: what stands after ``prepare_data``; ``HELP``: one line;
+* ``NAME = "..."``: what stands after ``prepare_data``; ``HELP``: one line;
 * ``add_arguments(parser)``: its options; ``--output_dir``, ``--nj`` and ``--seed`` are there for all;
 * ``prepare(args) -> None``: writes Kaldi data directories ``<output_dir>/<set>``.
 
-To add a corpus, write the module and name it in `READERS`.
+To add a corpus, write the module: it is found by its ``NAME`` line, without being imported.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, cast
 
-READERS = {
-    "an4": "xlsrt.data.an4",
-    "fsdd": "xlsrt.data.fsdd",
-    "kaldi": "xlsrt.data.kaldi_source",
-    "mini": "xlsrt.data.mini",
-}
+_NAME = re.compile(r'^NAME = "(\w+)"$', re.MULTILINE)
+
+
+def find_readers() -> dict[str, str]:
+    """Kind to module name, sorted."""
+    kinds = {}
+    for path in Path(__file__).parent.glob("*.py"):
+        match = _NAME.search(path.read_text(encoding="utf-8"))
+        if match:
+            kinds[match[1]] = f"{__package__}.{path.stem}"
+    return dict(sorted(kinds.items()))
 
 
 class Reader(Protocol):
@@ -33,7 +40,7 @@ class Reader(Protocol):
 
 def load_reader(kind: str) -> Reader:
     """Import the reader of a kind."""
-    return cast(Reader, importlib.import_module(READERS[kind]))
+    return cast(Reader, importlib.import_module(find_readers()[kind]))
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
