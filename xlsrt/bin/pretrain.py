@@ -1,0 +1,76 @@
+"""Pretrain a small encoder on synthetic speech in many languages: ``python -m xlsrt.bin.pretrain --output_dir DIR``.
+
+Nothing but made-up speech goes in. Kill it at any moment and run it again: it goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from xlsrt.bin import run_main
+
+
+def get_parser() -> argparse.ArgumentParser:
+    from xlsrt.pretrain.loop import PretrainOptions
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--output_dir", type=Path, required=True, help="checkpoint, log and final export (HF layout)")
+    parser.add_argument("--preset", default="small", help="encoder size: a preset of XlsrConfig")
+    parser.add_argument("--init", default=None, help="start from this encoder (anything from_pretrained reads)")
+    parser.add_argument("--num_workers", type=int, default=1, help="processes that make speech")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads of the training step, 0: torch's default")
+    parser.add_argument("--valid_utterances", type=int, default=100, help="size of the fixed validation set")
+    parser.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="of the exported weights")
+    defaults = PretrainOptions()
+    for field in fields(PretrainOptions):
+        value = getattr(defaults, field.name)
+        if isinstance(value, bool):
+            parser.add_argument(f"--{field.name}", action=argparse.BooleanOptionalAction, default=value, help=" ")
+        else:
+            parser.add_argument(f"--{field.name}", type=type(value), default=value, help=" ")
+    return parser
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(cmd)
+
+    import torch
+
+    from xlsrt.data.synth.pretraining import make_utterance
+    from xlsrt.encoder import XlsrConfig, XlsrEncoder
+    from xlsrt.encoder.checkpoints import save_pretrained
+    from xlsrt.pretrain.data import SyntheticBatches, collate
+    from xlsrt.pretrain.loop import VALID_SEED, Pretraining, PretrainOptions, collect_or_load
+    from xlsrt.pretrain.model import PhonemeModel
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    options = PretrainOptions(**{f.name: getattr(args, f.name) for f in fields(PretrainOptions)})
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(options.seed)
+    inventory = collect_or_load(args.output_dir, make_utterance)
+    # Speech is made afresh for every update: nothing to overfit, so dropout would only slow learning.
+    no_dropout = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "feat_proj_dropout": 0.0, "layer_drop": 0.0}
+    config = XlsrConfig.preset(args.preset, mask_time_prob=0.0, **no_dropout)
+    encoder = XlsrEncoder.from_pretrained(args.init) if args.init else XlsrEncoder(config)
+    model = PhonemeModel(encoder, len(inventory))
+    made = sorted(
+        (make_utterance(VALID_SEED + i) for i in range(args.valid_utterances)), key=lambda u: len(u.wav)
+    )
+    valid = [collate(made[i : i + 10], inventory) for i in range(0, len(made), 10)]
+    dataset = SyntheticBatches(
+        make_utterance, inventory, options.batch_seconds, first_seed=options.seed * (1 << 32)
+    )
+    run = Pretraining(model, dataset, valid, options, args.output_dir, args.num_workers)
+    if run.resume():
+        print(f"resuming at update {run.update} of {options.updates}", flush=True)
+    run.run()
+    save_pretrained(encoder, args.output_dir / "encoder", dtype=getattr(torch, args.dtype))
+    print(f"encoder written to {args.output_dir / 'encoder'}")
+
+
+if __name__ == "__main__":
+    run_main(main)

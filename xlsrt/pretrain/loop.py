@@ -1,0 +1,218 @@
+"""The pretraining loop: resumable, monitored, exported in the HF layout at the end."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW
+
+from xlsrt.context import AttentionContext, ContextSampler
+from xlsrt.errors import UserError
+from xlsrt.pretrain.data import Inventory, SyntheticBatches, loader
+from xlsrt.pretrain.model import PhonemeBatch, PhonemeModel
+
+# Seeds from here on make the validation set; training counts up from zero and never gets there.
+VALID_SEED = 1 << 40
+
+
+@dataclass(frozen=True)
+class PretrainOptions:
+    """What a run does; saved beside its checkpoints, and compared with them on resuming.
+
+    Attributes:
+        updates: optimisation steps; the learning rate falls to zero over them.
+        batch_seconds: padded audio in a batch.
+        peak_lr: learning rate after ``warmup`` updates.
+        frame_weight: share of the frame loss at the start; falls linearly to ``frame_weight_end``.
+        full_prob: share of the batches that see full attention; the others sample a chunked context.
+        amp: run the encoder in bfloat16.
+    """
+
+    updates: int = 4000
+    batch_seconds: float = 64.0
+    peak_lr: float = 1.5e-3
+    warmup: int = 300
+    weight_decay: float = 0.02
+    frame_weight: float = 0.9
+    frame_weight_end: float = 0.2
+    full_prob: float = 0.5
+    amp: bool = True
+    seed: int = 0
+
+    def lr(self, update: int) -> float:
+        """Linear warm-up, then half a cosine to zero."""
+        if update < self.warmup:
+            return self.peak_lr * (update + 1) / self.warmup
+        done = (update - self.warmup) / max(1, self.updates - self.warmup)
+        return self.peak_lr * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+    def frame_share(self, update: int) -> float:
+        done = min(1.0, update / max(1, self.updates))
+        return self.frame_weight + (self.frame_weight_end - self.frame_weight) * done
+
+
+def phone_error_rate(model: PhonemeModel, batches: list[PhonemeBatch], context: AttentionContext) -> float:
+    """Greedy CTC phoneme error rate in percent."""
+    from rapidfuzz.distance import Levenshtein
+
+    errors = total = 0
+    model.eval()
+    for batch in batches:
+        for hyp, ref, length in zip(
+            model.decode(batch, context), batch.phonemes.tolist(), batch.phoneme_lens.tolist(), strict=True
+        ):
+            errors += Levenshtein.distance(hyp, ref[:length])
+            total += length
+    model.train()
+    return 100.0 * errors / max(1, total)
+
+
+def _optimizer(model: PhonemeModel, options: PretrainOptions) -> AdamW:
+    decayed = [p for p in model.parameters() if p.dim() > 1]
+    plain = [p for p in model.parameters() if p.dim() <= 1]
+    return AdamW(
+        [{"params": decayed, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+        lr=options.peak_lr,
+        betas=(0.9, 0.98),
+    )
+
+
+def _save(path: Path, state: dict) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+class Pretraining:
+    """One run in ``directory``; `run` continues from the last checkpoint found there.
+
+    Args:
+        model: freshly built; its weights are replaced on resuming.
+        dataset: endless training batches; its ``first_seed`` is moved past what was consumed.
+        valid: a few fixed batches.
+    """
+
+    def __init__(
+        self,
+        model: PhonemeModel,
+        dataset: SyntheticBatches,
+        valid: list[PhonemeBatch],
+        options: PretrainOptions,
+        directory: Path,
+        num_workers: int = 1,
+        save_every: int = 200,
+    ) -> None:
+        self.model, self.dataset, self.valid, self.options = model, dataset, valid, options
+        self.directory, self.num_workers, self.save_every = directory, num_workers, save_every
+        self.optimizer = _optimizer(model, options)
+        self.update = 0
+        self.audio_seconds = 0.0
+        self.sampler = ContextSampler.from_dict(
+            {
+                "chunk_frames": {"min": 16, "max": 128, "multiple": 8},
+                "left": ["1x", "2x", "all"],
+                "sink_frames": [0, 4, 16],
+                "full_prob": options.full_prob,
+                "seed": options.seed,
+            }
+        )
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.directory / "checkpoint.pth"
+
+    def resume(self) -> bool:
+        """Take up the last checkpoint; False where there is none."""
+        if not self.checkpoint.is_file():
+            return False
+        state = torch.load(self.checkpoint, weights_only=True)
+        if state["options"] != asdict(self.options):
+            raise UserError(
+                f"{self.checkpoint} was written with other options ({state['options']}); "
+                "give the same ones or another --output_dir"
+            )
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.update, self.audio_seconds = state["update"], state["audio_seconds"]
+        self.dataset.first_seed = state["next_seed"]
+        return True
+
+    def save(self) -> None:
+        # Roughly one utterance per three seconds of audio was made; a generous stride never repeats one.
+        next_seed = self.options.seed * (1 << 32) + int(self.audio_seconds)
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "update": self.update,
+            "audio_seconds": self.audio_seconds,
+            "next_seed": next_seed,
+            "options": asdict(self.options),
+        }
+        _save(self.checkpoint, state)
+
+    def run(self) -> None:
+        """Train to the last update, with a progress line and a record in log.jsonl every 50 updates."""
+        options = self.options
+        self.model.train()
+        start, start_update, start_audio = time.monotonic(), self.update, self.audio_seconds
+        sums: dict[str, float] = {}
+        for batch in loader(self.dataset, self.num_workers):
+            if self.update >= options.updates:
+                break
+            stats = self._step(batch)
+            self.audio_seconds += float(batch.wav_lens.sum()) / 16000.0
+            self.update += 1
+            for name, value in stats.items():
+                sums[name] = sums.get(name, 0.0) + value / 50
+            if self.update % 50 == 0:
+                elapsed = time.monotonic() - start
+                left = elapsed / (self.update - start_update) * (options.updates - self.update)
+                record = {
+                    "update": self.update,
+                    **{name: round(value, 4) for name, value in sums.items()},
+                    "lr": round(options.lr(self.update), 6),
+                    "audio_hours": round(self.audio_seconds / 3600, 2),
+                    "speed": round((self.audio_seconds - start_audio) / elapsed, 1),
+                }
+                sums = {}
+                if self.update % self.save_every == 0:
+                    record["per_full"] = round(phone_error_rate(self.model, self.valid, AttentionContext.full()), 2)
+                    chunked = AttentionContext.from_ms(640, 640, 16)
+                    record["per_640ms"] = round(phone_error_rate(self.model, self.valid, chunked), 2)
+                    self.save()
+                print(json.dumps(record), f"{left / 60:.1f} min left", flush=True)
+                with (self.directory / "log.jsonl").open("a", encoding="utf-8") as log:
+                    log.write(json.dumps(record) + "\n")
+        self.save()
+
+    def _step(self, batch: PhonemeBatch) -> dict[str, float]:
+        options = self.options
+        for group in self.optimizer.param_groups:
+            group["lr"] = options.lr(self.update)
+        context = self.sampler.sample(self.update)
+        with torch.autocast(batch.wav.device.type, torch.bfloat16, enabled=options.amp):
+            out: dict[str, Tensor] = self.model(batch, context, options.frame_share(self.update))
+        loss = out.pop("loss")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        return {"loss": loss.item(), "grad_norm": norm.item(), **{k: v.item() for k, v in out.items()}}
+
+
+def collect_or_load(directory: Path, make: object, utterances: int = 1500) -> Inventory:
+    """The run's phoneme inventory: kept in the run's directory, collected on first use."""
+    path = directory / "phonemes.json"
+    if path.is_file():
+        return Inventory.load(path)
+    inventory = Inventory.collect(make, range(utterances))  # type: ignore[arg-type]
+    inventory.save(path)
+    return inventory
