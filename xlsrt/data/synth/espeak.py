@@ -272,27 +272,36 @@ def _phonemes(events: list[tuple[int, int, int, int, bytes]], end: int) -> tuple
 
 
 def _words(text: str, events: list[tuple[int, int, int, int, bytes]], end: int) -> tuple[Span, ...]:
-    """Words are those of the text, split at blanks; espeak may report several events inside one ("23")."""
+    """Words are those of the text, split at blanks; espeak may report several events inside one ("23").
+
+    It may also report one for two that it runs together ("in the"): these share the span by their lengths in letters.
+    """
+    words = text.split()
     starts: dict[int, int] = {}
     word_at = _word_index(text)
     for kind, position, _, sample, _ in events:
-        if kind == _EVENT_WORD and 0 < position <= len(word_at):
-            index = word_at[position - 1]
-            if index >= 0:
-                starts.setdefault(index, sample)
+        if kind == _EVENT_WORD and 0 < position <= len(word_at) and word_at[position - 1] >= 0:
+            starts.setdefault(word_at[position - 1], sample)
     # A word ends where its last phoneme does; pauses after it carry no name.
     speech = [(p.start, p.end) for p in _phonemes(events, end)]
-    words = text.split()
-    order = sorted(starts.items(), key=lambda item: item[1])
-    spans = []
-    for i, (index, sample) in enumerate(order):
-        start = sample / SAMPLE_RATE
-        stop = (order[i + 1][1] if i + 1 < len(order) else end) / SAMPLE_RATE
+    order = sorted(starts)
+    spans: list[Span] = []
+    for i, index in enumerate(order):
+        start = starts[index] / SAMPLE_RATE
+        stop = (starts[order[i + 1]] if i + 1 < len(order) else end) / SAMPLE_RATE
         inside = [(a, b) for a, b in speech if start - 1e-4 <= a < stop - 1e-4]
-        first = inside[0][0] if inside else start
-        last = min(inside[-1][1], stop) if inside else stop
-        spans.append(Span(words[index], first, last))
+        if inside:
+            start, stop = inside[0][0], min(inside[-1][1], stop)
+        group = words[0 if i == 0 else index : order[i + 1] if i + 1 < len(order) else len(words)]
+        spans.extend(_shared(group, start, stop))
     return tuple(spans)
+
+
+def _shared(words: list[str], start: float, stop: float) -> Iterator[Span]:
+    marks = np.cumsum([0, *(len(word) for word in words)])
+    for word, a, b in zip(words, marks, marks[1:], strict=False):
+        scale = (stop - start) / marks[-1]
+        yield Span(word, float(start + a * scale), float(start + b * scale))
 
 
 def _word_index(text: str) -> list[int]:

@@ -54,7 +54,7 @@ def make_utterance(seed: int, exact: bool = False, clean: bool = False) -> Pretr
     shift = lead / voices.TARGET_RATE
     phonemes = tuple(Span(p.label, p.start + shift, p.end + shift) for p in speech.phonemes)
     if not clean:
-        wav = rooms.degrade(wav, rng, babble=_babble(wav))
+        wav = rooms.degrade(wav, rng, babble=rooms.babble(wav))
     return PretrainingUtterance(wav.astype(np.float32), phonemes, language.code, text, voice)
 
 
@@ -66,9 +66,3 @@ def pretraining_utterance(seed: int, exact: bool = False) -> tuple[np.ndarray, l
 
 def _language(rng: np.random.Generator) -> Language:
     return LANGUAGES[int(np.searchsorted(_WEIGHTS, rng.uniform(0, _WEIGHTS[-1]), side="right"))]
-
-
-def _babble(wav: np.ndarray) -> np.ndarray:
-    """Other speech for the background: the utterance itself backwards, twice, out of step; intelligible to nobody."""
-    back = wav[::-1]
-    return back + 0.7 * np.roll(back, len(wav) // 3) + 0.5 * np.roll(back, len(wav) // 2 + 777)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 
 SAMPLE_RATE = 16000
 
@@ -76,8 +75,7 @@ def random_room(rng: np.random.Generator, rt60: float) -> np.ndarray:
     length = int(rt60 * 0.8 * SAMPLE_RATE) + 1
     t = np.arange(length, dtype=np.float32) / SAMPLE_RATE
     tail = rng.standard_normal(length, dtype=np.float32) * np.exp(-6.908 * t / rt60).astype(np.float32)
-    damping = rng.uniform(0.1, 0.6)
-    tail = scipy.signal.lfilter([1 - damping], [1, -damping], tail).astype(np.float32)
+    tail = _damped(tail, rng.uniform(0.1, 0.6))
     onset = int(rng.uniform(0.002, 0.02) * SAMPLE_RATE)
     tail[:onset] = 0
     response = np.zeros(length, np.float32)
@@ -90,6 +88,14 @@ def random_room(rng: np.random.Generator, rt60: float) -> np.ndarray:
     ratio = 10 ** (rng.uniform(-18, 2) / 20)
     norm = float(np.sqrt(np.sum(tail**2))) or 1.0
     return response + tail * np.float32(ratio / norm)
+
+
+def _damped(wav: np.ndarray, damping: float) -> np.ndarray:
+    """A one-pole low pass; through the spectrum, as scipy.signal takes a second to import."""
+    n = scipy.fft.next_fast_len(len(wav) + 64, real=True)
+    turn = np.exp(-2j * np.pi * np.arange(n // 2 + 1) / n)
+    gain = ((1 - damping) / (1 - damping * turn)).astype(np.complex64)
+    return scipy.fft.irfft(scipy.fft.rfft(wav, n) * gain, n)[: len(wav)].astype(np.float32)
 
 
 def reverberate(wav: np.ndarray, response: np.ndarray) -> np.ndarray:
@@ -119,6 +125,12 @@ def coloured_noise(length: int, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.3:
         noise *= 1 + 0.8 * np.sin(2 * np.pi * rng.uniform(0.1, 2) * t + rng.uniform(0, 6.28))
     return noise.astype(np.float32)
+
+
+def babble(wav: np.ndarray) -> np.ndarray:
+    """Speech for the background: `wav` backwards, several times, out of step; nobody understands a word of it."""
+    back = wav[::-1]
+    return back + 0.7 * np.roll(back, len(wav) // 3) + 0.5 * np.roll(back, len(wav) // 2 + 777)
 
 
 def add_noise(wav: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
