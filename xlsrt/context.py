@@ -1,7 +1,7 @@
-"""Who may see whom: the one rule that training masks, cache eviction, plots and latency figures are derived from.
+"""Who may see whom: the one rule from which masks, cache eviction, plots and latency figures follow.
 
-All quantities are encoder frames of 20 ms (50 Hz) unless a name says otherwise. This module does not load torch
-until a mask is asked for.
+All quantities are encoder frames of 20 ms (50 Hz) unless a name says otherwise. This module does not load
+torch until a mask is asked for.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class AttentionContext:
     Query ``q`` in chunk ``c = q // chunk_frames`` sees key ``k`` iff ``k < (c + 1) * chunk_frames`` and
     (``k >= c * chunk_frames - left_frames`` or ``k < sink_frames``).
 
-    chunk_frames: frames that see each other and leave together, >= 1; None = full attention (everything sees everything)
+    chunk_frames: frames that see each other and leave together, >= 1; None = full attention (everything sees
+        everything)
     left_frames: frames seen before the own chunk, >= 0; None = all the past
     sink_frames: first frames of the stream that stay visible for ever, >= 0
     """
@@ -68,8 +69,8 @@ class AttentionContext:
         _whole("sink_frames", self.sink_frames, 0)
         if self.chunk_frames is None and (self.left_frames is not None or self.sink_frames):
             raise UserError(
-                "full attention (no chunk) sees everything already: leave left_frames at all (None) and sink_frames "
-                f"at 0, or give a chunk (got left_frames={self.left_frames}, sink_frames={self.sink_frames})"
+                "full attention (no chunk) sees everything already: leave left_frames at None (all) and "
+                f"sink_frames at 0, or give a chunk (got left {self.left_frames}, sinks {self.sink_frames})"
             )
 
     @classmethod
@@ -81,20 +82,27 @@ class AttentionContext:
     def from_ms(
         cls, chunk_ms: float | None, left_ms: float | str | None = None, sink_frames: int = 0
     ) -> AttentionContext:
-        """From milliseconds (multiples of 20). ``chunk_ms=None``: full attention; ``left_ms`` None or "all": all the past."""
+        """From milliseconds (multiples of 20). ``chunk_ms=None``: full attention.
+
+        ``left_ms`` None or "all": all the past.
+        """
         chunk = None if chunk_ms in (None, "full") else _frames_from_ms("chunk_ms", chunk_ms)
         left = None if left_ms in (None, _ALL) else _frames_from_ms("left_ms", left_ms)
         return cls(chunk, left, sink_frames)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> AttentionContext:
-        """From YAML: keys ``chunk_ms``/``left_ms`` or ``chunk_frames``/``left_frames``, and ``sink_frames``."""
+        """From YAML: ``chunk_ms``/``left_ms`` or ``chunk_frames``/``left_frames``, and ``sink_frames``."""
         if not isinstance(values, Mapping):
-            raise UserError(f"a context is a mapping such as {{chunk_ms: 640, left_ms: 1280}}, not {values!r}")
+            raise UserError(
+                f"a context is a mapping such as {{chunk_ms: 640, left_ms: 1280}}, not {values!r}"
+            )
         known = {"chunk_ms", "left_ms", "chunk_frames", "left_frames", "sink_frames"}
         unknown = sorted(str(key) for key in values if key not in known)
         if unknown:
-            raise UserError(f"unknown key(s) in a context: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+            raise UserError(
+                f"unknown key(s) in a context: {', '.join(unknown)}; known: {', '.join(sorted(known))}"
+            )
 
         def pick(name: str, word: str) -> int | None:
             in_ms, in_frames = f"{name}_ms", f"{name}_frames"
@@ -123,20 +131,29 @@ class AttentionContext:
 
     @property
     def cache_frames(self) -> int | None:
-        """Most frames that a stream must keep between chunks (sinks and left); None where that grows with the stream."""
+        """Most frames that a stream must keep between chunks (sinks and left).
+
+        None where that grows with the stream.
+        """
         if self.chunk_frames is None or self.left_frames is None:
             return None
         return self.sink_frames + self.left_frames
 
     @property
     def algorithmic_latency_ms(self) -> float:
-        """Longest wait from the start of a frame to the moment its chunk can be computed; infinite in full attention."""
+        """Longest wait from the start of a frame to the moment its chunk can be computed.
+
+        Infinite in full attention.
+        """
         if self.chunk_frames is None:
             return math.inf
         return float(self.chunk_frames * FRAME_MS + WINDOW_TAIL_MS)
 
     def visible(self, q: Any, k: Any) -> Any:
-        """Whether query frame ``q`` sees key frame ``k``: the rule. Ints, or numpy arrays or torch tensors that broadcast."""
+        """Whether query frame ``q`` sees key frame ``k``: the rule.
+
+        Ints, or numpy arrays or torch tensors that broadcast.
+        """
         if self.chunk_frames is None:
             return (q == q) & (k == k)
         start = q // self.chunk_frames * self.chunk_frames
@@ -146,9 +163,13 @@ class AttentionContext:
         return known & ((k >= start - self.left_frames) | (k < self.sink_frames))
 
     def mask(
-        self, num_queries: int, num_keys: int | None = None, first_query: int = 0, device: torch.device | str = "cpu"
+        self,
+        num_queries: int,
+        num_keys: int | None = None,
+        first_query: int = 0,
+        device: torch.device | str = "cpu",
     ) -> torch.Tensor:
-        """Boolean mask (num_queries, num_keys), True = visible, of queries ``first_query`` onwards over keys 0 onwards."""
+        """Boolean mask (num_queries, num_keys), True = visible, of queries from ``first_query`` on."""
         import torch
 
         q = torch.arange(first_query, first_query + num_queries, device=device)
@@ -167,7 +188,9 @@ def _choices(name: str, value: Any) -> tuple[Any, ...]:
     if isinstance(value, Mapping):
         unknown = sorted(set(value) - {"min", "max", "multiple"})
         if unknown or not {"min", "max"} <= set(value):
-            raise UserError(f"{name} as a range has the keys min, max and multiple (default 1), not {dict(value)!r}")
+            raise UserError(
+                f"{name} as a range has the keys min, max and multiple (default 1), not {dict(value)!r}"
+            )
         step = _whole(f"{name}.multiple", value.get("multiple", 1), 1)
         low, high = _whole(f"{name}.min", value["min"], 0), _whole(f"{name}.max", value["max"], 0)
         found = tuple(range(-(-low // step) * step, high + 1, step))
@@ -193,7 +216,8 @@ def _check_left(value: Any) -> Any:
 class ContextSampler:
     """Draws one `AttentionContext` per training batch (multi-chunk training, arXiv 2407.04439 section 3).
 
-    A draw is a pure function of (seed, step, rank): training resumes exactly, and ranks that pass ``rank=0`` agree.
+    A draw is a pure function of (seed, step, rank): training resumes exactly, and ranks that pass ``rank=0``
+    agree.
 
     chunk_frames: chunk sizes to draw from, in frames
     left: left contexts to draw from: frames, "Nx" (N times the drawn chunk) or None = all
@@ -222,11 +246,14 @@ class ContextSampler:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ContextSampler:
-        """From YAML, e.g. ``{chunk_frames: {min: 16, max: 64, multiple: 8}, left: ["1x", all], sink_frames: [0, 4]}``."""
+        """From YAML: ``{chunk_frames: {min: 16, max: 64, multiple: 8}, left: [1x, all]}`` and the like."""
         known = {"chunk_frames", "left", "sink_frames", "full_prob", "seed"}
         unknown = sorted(str(key) for key in values if key not in known)
         if unknown:
-            raise UserError(f"unknown key(s) in a context sampler: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+            raise UserError(
+                f"unknown key(s) in a context sampler: {', '.join(unknown)}; "
+                f"known: {', '.join(sorted(known))}"
+            )
         if "chunk_frames" not in values:
             raise UserError("a context sampler needs chunk_frames: a list, or {min, max, multiple}")
         return cls(**{key: value for key, value in values.items() if value is not None})
@@ -246,7 +273,11 @@ class ContextSampler:
         draw = random.Random(f"{self.seed}/{step}/{rank}")
         if draw.random() < self.full_prob:
             return AttentionContext.full()
-        chunk, left, sinks = (draw.choice(choices) for choices in (self.chunk_frames, self.left, self.sink_frames))
+        chunk, left, sinks = (
+            draw.choice(self.chunk_frames),
+            draw.choice(self.left),
+            draw.choice(self.sink_frames),
+        )
         if isinstance(left, str):
             left = int(left[:-1]) * chunk
         return AttentionContext(chunk, left, sinks)
@@ -254,16 +285,21 @@ class ContextSampler:
     def __str__(self) -> str:
         left = ", ".join(_ALL if value is None else str(value) for value in self.left)
         return (
-            f"each batch: chunk of {', '.join(map(str, self.chunk_frames))} frames, left {left}, "
-            f"sinks {', '.join(map(str, self.sink_frames))}; full attention with probability {self.full_prob:g}"
+            f"each batch: chunk of {', '.join(map(str, self.chunk_frames))} frames, left {left}, sinks "
+            f"{', '.join(map(str, self.sink_frames))}; full attention with probability {self.full_prob:g}"
         )
 
 
 def training_context_from_dict(values: Mapping[str, Any]) -> AttentionContext | ContextSampler:
-    """A fixed context or a sampler, told apart by the keys: lists, ranges, ``left``, ``full_prob`` or ``seed`` mean a sampler."""
+    """A fixed context, or a sampler if there are lists, ranges, ``left``, ``full_prob`` or ``seed``."""
     if not isinstance(values, Mapping):
-        raise UserError(f"a training context is a mapping such as {{chunk_ms: 640, left_ms: 1280}}, not {values!r}")
-    many = any(isinstance(v, Mapping) or (isinstance(v, Sequence) and not isinstance(v, str)) for v in values.values())
+        raise UserError(
+            f"a training context is a mapping such as {{chunk_ms: 640, left_ms: 1280}}, not {values!r}"
+        )
+    many = any(
+        isinstance(v, Mapping) or (isinstance(v, Sequence) and not isinstance(v, str))
+        for v in values.values()
+    )
     if many or {"left", "full_prob", "seed"} & set(values):
         return ContextSampler.from_dict(values)
     return AttentionContext.from_dict(values)

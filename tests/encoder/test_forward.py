@@ -61,7 +61,9 @@ def test_no_frame_sees_the_future(encoder: XlsrEncoder, context: AttentionContex
             if frames % context.chunk_frames:
                 continue
             changed = wav.clone()
-            changed[:, (frames - 1) * 320 + 400 :] = torch.rand(1, changed.shape[1] - (frames - 1) * 320 - 400)
+            changed[:, (frames - 1) * 320 + 400 :] = torch.rand(
+                1, changed.shape[1] - (frames - 1) * 320 - 400
+            )
             other, _ = encoder(changed, None, context)
             assert (y[:, :frames] - other[:, :frames]).abs().max() == 0
             assert (y[:, frames:] - other[:, frames:]).abs().max() > 1e-3
@@ -85,7 +87,7 @@ def test_block_plan_equals_dense_plan(context: AttentionContext, frames: int) ->
 
 
 def test_the_mask_is_the_rule_on_a_whole_encoder(encoder: XlsrEncoder) -> None:
-    """With the position convolution silenced, a frame's output moves with exactly the frames the rule lets it see."""
+    """Position convolution silenced, a frame's output moves with exactly the frames the rule lets it see."""
     torch.manual_seed(3)
     model = XlsrEncoder(XlsrConfig.preset("tiny", num_layers=1, input_norm="none")).double().eval()
     context = AttentionContext(4, 6, 2)

@@ -1,4 +1,4 @@
-"""The encoder against Hugging Face's and torchaudio's wav2vec 2.0: same random weights, same normalised waveform."""
+"""The encoder against Hugging Face's and torchaudio's: same random weights, same normalised waveform."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def normalised(wav: torch.Tensor, eps: float) -> torch.Tensor:
 
 
 def hugging_face(ours: XlsrEncoder) -> torch.nn.Module:
-    transformers = pytest.importorskip("transformers", reason="comparison with Hugging Face needs transformers")
+    transformers = pytest.importorskip(
+        "transformers", reason="comparison with Hugging Face needs transformers"
+    )
     c = ours.config
     config = transformers.Wav2Vec2Config(
         hidden_size=c.hidden_size,
@@ -82,7 +84,9 @@ def test_equals_torchaudio(stable: bool) -> None:
     torchaudio = pytest.importorskip("torchaudio", reason="comparison with torchaudio needs torchaudio")
     from torchaudio.models.wav2vec2.utils import import_huggingface_model
 
-    transformers = pytest.importorskip("transformers", reason="torchaudio's importer reads a transformers model")
+    transformers = pytest.importorskip(
+        "transformers", reason="torchaudio's importer reads a transformers model"
+    )
     assert torchaudio and transformers
     ours = our_model(stable=stable)
     hf = hugging_face(ours)

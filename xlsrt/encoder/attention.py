@@ -27,7 +27,10 @@ class Plan(Protocol):
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None, dropout: float = 0.0) -> Tensor:
-    """Scaled dot-product attention; q (B, T, D), k and v (B, K, D), mask broadcasting to (B, H, T, K) -> (B, T, D)."""
+    """Scaled dot-product attention.
+
+    q (B, T, D), k and v (B, K, D), mask broadcasting to (B, H, T, K) -> (B, T, D).
+    """
     batch, frames, size = q.shape
     q, k, v = (x.reshape(batch, x.shape[1], heads, size // heads).transpose(1, 2) for x in (q, k, v))
     y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
@@ -35,7 +38,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None, dro
 
 
 def never_blind(mask: Tensor) -> Tensor:
-    """Let queries that see nothing (all of them padding, dropped later) see everything: softmax of nothing is NaN."""
+    """Let queries that see nothing (padding, dropped later) see everything: softmax of nothing is NaN."""
     return mask | ~mask.any(-1, keepdim=True)
 
 
@@ -57,7 +60,7 @@ class DensePlan:
 
 
 class BlockPlan:
-    """Chunked attention as a batch of chunks: each attends to its sinks, its left frames and itself, nothing T x T.
+    """Chunked attention as a batch of chunks: each attends to its sinks, its left frames and itself.
 
     Equal to `DensePlan`; cheaper as soon as a chunk's keys are few against all frames.
     """
@@ -87,7 +90,7 @@ class BlockPlan:
         return context.left_frames <= MOST_PIECES * context.chunk_frames and 2 * keys < frames
 
     def _keys(self, x: Tensor) -> Tensor:
-        """(B, T, D) -> (B * N, K, D), made of slices, whose gradient is cheap where that of a gather is not."""
+        """(B, T, D) -> (B * N, K, D), of slices: their gradient is cheap where that of a gather is not."""
         batch, _, size = x.shape
         beyond = self.chunks * self.chunk - self.frames
         blocks = F.pad(x, (0, 0, self.before * self.chunk, beyond)).view(batch, -1, self.chunk, size)
@@ -107,7 +110,10 @@ class BlockPlan:
 
 
 def make_plan(context: AttentionContext, lens: Tensor, frames: int, padded: bool) -> Plan:
-    """The cheaper of the two equal ways; ``lens`` (B,) frames, ``padded``: some are shorter than ``frames``."""
+    """The cheaper of the two equal ways.
+
+    ``lens`` (B,) frames, ``padded``: some are shorter than ``frames``.
+    """
     if BlockPlan.pays(context, frames):
         return BlockPlan(context, lens, frames)
     return DensePlan(context, lens, frames, padded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -18,17 +19,19 @@ INPUT_NORMS = ("utterance", "causal", "none")
 class XlsrConfig:
     """Shape, regularisation and training policy of one wav2vec 2.0 encoder (arXiv 2006.11477, 2111.09296).
 
-    conv_dim, conv_kernel, conv_stride: one entry per layer of the feature extractor (a single ``conv_dim`` serves all)
+    conv_dim, conv_kernel, conv_stride: one entry per layer of the feature extractor (a single ``conv_dim``
+        serves all)
     feat_extract_norm: "layer" (XLSR: per frame, streams) or "group" (base models: over time, offline only)
     hidden_size, num_layers, num_heads, ffn_size: the transformer
     pos_conv_kernel, pos_conv_groups: convolutional position embedding
     layer_norm_first: True = pre-norm, HF's "stable layer norm" (XLSR); False = post-norm (base models)
     input_norm: "utterance" (needs the end of the audio), "causal" (statistics so far) or "none"
     input_norm_eps: added to the variance of "utterance" (HF 1e-7, torchaudio 1e-5) and "causal"
-    causal_prior_samples, causal_prior_variance: "causal" starts as if it had heard so many samples of zero mean
-        and this variance
+    causal_prior_samples, causal_prior_variance: "causal" starts as if it had heard so many samples of zero
+        mean and this variance
     hidden_dropout ... layer_drop: probabilities in training
-    mask_time_prob, mask_time_length: share of frames replaced by the mask embedding in training, span length in frames
+    mask_time_prob, mask_time_length: share of frames replaced by the mask embedding in training, span length
+        in frames
     mask_channel_prob, mask_channel_length: the same over channels, which are zeroed
     freeze_feature_extractor: None = frozen iff the weights are pretrained
     freeze_encoder_updates: the encoder learns nothing in the first so many updates
@@ -77,7 +80,13 @@ class XlsrConfig:
         for size, parts in (("num_heads", self.num_heads), ("pos_conv_groups", self.pos_conv_groups)):
             if self.hidden_size % parts:
                 raise UserError(f"hidden_size ({self.hidden_size}) must be a multiple of {size} ({parts})")
-        for name in ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "layer_drop"):
+        for name in (
+            "hidden_dropout",
+            "attention_dropout",
+            "activation_dropout",
+            "feat_proj_dropout",
+            "layer_drop",
+        ):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise UserError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
         for name in ("mask_time_prob", "mask_channel_prob"):
@@ -85,9 +94,9 @@ class XlsrConfig:
                 raise UserError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
         if self.causal_prior_variance < 0 or self.input_norm_eps < 0 or self.layer_norm_eps < 0:
             raise UserError("causal_prior_variance, input_norm_eps and layer_norm_eps must not be negative")
-        if self.input_norm == "causal" and self.causal_prior_variance * self.causal_prior_samples == 0:
-            if self.input_norm_eps == 0:
-                raise UserError("causal normalisation of silence needs a prior or an input_norm_eps above 0")
+        prior = self.causal_prior_variance * self.causal_prior_samples
+        if self.input_norm == "causal" and prior + self.input_norm_eps == 0:
+            raise UserError("causal normalisation of silence needs a prior or an input_norm_eps above 0")
         if self.max_stream_seconds <= 0:
             raise UserError(f"max_stream_seconds must be above 0, not {self.max_stream_seconds}")
 
@@ -98,14 +107,12 @@ class XlsrConfig:
             object.__setattr__(self, "conv_dim", (self.conv_dim,) * layers)
         for field in fields(self):
             value = getattr(self, field.name)
-            kind = type(field.default) if field.default is not None else bool
+            kind: type = bool if field.default is None else type(field.default)
             if field.name == "freeze_feature_extractor" and value is None:
                 continue
             if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
-                try:
+                with contextlib.suppress(ValueError):
                     value = float(value)
-                except ValueError:
-                    pass
             if kind is tuple and isinstance(value, list):
                 value = tuple(value)
             if kind is int and isinstance(value, float) and value.is_integer():
@@ -114,7 +121,7 @@ class XlsrConfig:
             if type(value) is not kind or not whole:
                 raise UserError(f"{field.name} must be of type {kind.__name__}, not {value!r}")
             least = 0 if field.name in _MAY_BE_ZERO else 1
-            if kind is int and value < least:
+            if isinstance(value, int) and kind is int and value < least:
                 raise UserError(f"{field.name} must be at least {least}, not {value}")
             object.__setattr__(self, field.name, value)
 
@@ -122,15 +129,15 @@ class XlsrConfig:
         lengths = {len(self.conv_dim), len(self.conv_kernel), len(self.conv_stride)}
         if len(lengths) != 1 or 0 in lengths:
             raise UserError(
-                "conv_dim, conv_kernel and conv_stride need one entry per layer each; they have "
+                "conv_dim, conv_kernel and conv_stride need one entry per layer each, not "
                 f"{len(self.conv_dim)}, {len(self.conv_kernel)} and {len(self.conv_stride)}"
             )
         if min(*self.conv_dim, *self.conv_kernel, *self.conv_stride) < 1:
             raise UserError("conv_dim, conv_kernel and conv_stride must be at least 1")
         if (self.hop, self.window) != (320, 400):
             raise UserError(
-                f"conv_kernel and conv_stride make a hop of {self.hop} and a window of {self.window} samples; "
-                "contexts, token times and chunk sizes count on 320 and 400 (20 ms and 25 ms)"
+                f"conv_kernel and conv_stride make a hop of {self.hop} and a window of {self.window} "
+                "samples; contexts, token times and chunk sizes count on 320 and 400 (20 ms and 25 ms)"
             )
 
     @property
@@ -174,13 +181,16 @@ class XlsrConfig:
         unknown = sorted(str(key) for key in values if key not in cls.__dataclass_fields__)
         if unknown:
             raise UserError(
-                f"unknown key(s) in an encoder config: {', '.join(unknown)}; known: {', '.join(cls.__dataclass_fields__)}"
+                f"unknown key(s) in an encoder config: {', '.join(unknown)}; "
+                f"known: {', '.join(cls.__dataclass_fields__)}"
             )
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, tuples as lists, ready for YAML and JSON."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
+        }
 
     def replace(self, **overrides: Any) -> XlsrConfig:
         """A copy with single fields replaced; unknown names are refused."""

@@ -6,6 +6,7 @@ Parameter names are those of Hugging Face's Wav2Vec2Model, so that its checkpoin
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from xlsrt.context import AttentionContext
+from xlsrt.encoder import streaming
 from xlsrt.encoder.attention import Plan, make_plan
 from xlsrt.encoder.checks import check_wav
 from xlsrt.encoder.config import XlsrConfig
@@ -22,6 +24,7 @@ from xlsrt.encoder.layer import EncoderLayer, keep_in_graph
 from xlsrt.encoder.masking import mask_features
 from xlsrt.encoder.normalize import normalize_causal, normalize_utterance, valid_mask
 from xlsrt.encoder.position import PositionConv
+from xlsrt.encoder.state import EncoderState
 from xlsrt.errors import UserError
 
 
@@ -65,8 +68,8 @@ class Transformer(nn.Module):
 class XlsrEncoder(nn.Module):
     """Waveform to frames, offline and as a stream, under an `AttentionContext`.
 
-    ``encoder(wav, wav_lens, context)`` encodes padded batches of whole utterances; `init_state`, `step` and `flush`
-    encode the same utterances as they arrive, number for number.
+    ``encoder(wav, wav_lens, context)`` encodes padded batches of whole utterances; `init_state`, `step` and
+    `flush` encode the same utterances as they arrive, number for number.
     """
 
     def __init__(self, config: XlsrConfig) -> None:
@@ -81,12 +84,16 @@ class XlsrEncoder(nn.Module):
                 nn.init.normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
         self._updates = 0
+        self._digest: tuple[Any, str] | None = None
         self._pretrained = False
         self.weights_are_pretrained = False
 
     @classmethod
     def from_pretrained(cls, source: str, **overrides: Any) -> XlsrEncoder:
-        """Load a checkpoint: a bundle name, a hub id or directory, a fairseq file, an own export; see `checkpoints`."""
+        """Load a checkpoint: a bundle name, a hub id or directory, a fairseq file, an own export.
+
+        See `checkpoints`.
+        """
         from xlsrt.encoder.checkpoints import load_pretrained
 
         return load_pretrained(source, **overrides)
@@ -108,9 +115,10 @@ class XlsrEncoder(nn.Module):
         return self._pretrained if wish is None else wish
 
     def set_num_updates(self, updates: int) -> None:
-        """Tell the number of optimiser updates so far: the first ``freeze_encoder_updates`` leave the encoder alone.
+        """Tell how many updates the optimiser has made: the first ``freeze_encoder_updates`` teach nothing.
 
-        Frozen parameters keep requiring gradients and get zeros, which DDP needs; give them no weight decay meanwhile.
+        Frozen parameters keep requiring gradients and get zeros, which DDP needs; give them no weight decay
+        meanwhile.
         """
         self._updates = updates
 
@@ -122,19 +130,34 @@ class XlsrEncoder(nn.Module):
     def forward(
         self, wav: Tensor, wav_lens: Tensor | None = None, context: AttentionContext | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Encode whole utterances: wav (B, S), wav_lens (B,) samples -> y (B, T, D), zeros at padding, and lens (B,).
+        """Encode whole utterances: wav (B, S), wav_lens (B,) -> y (B, T, D), zeros at padding, and lens (B,).
 
-        T = max(0, (S - 400) // 320 + 1). ``context`` None: full attention. Raises `UserError` on a bad waveform.
+        T = max(0, (S - 400) // 320 + 1). ``context`` None: full attention. Raises `UserError` on a bad
+        waveform.
         """
         context = AttentionContext.full() if context is None else context
         wav, lens, padded = check_wav(wav, wav_lens, self.masked_spec_embed.device)
         frozen = self.training and self._updates < self.config.freeze_encoder_updates
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            y, y_lens = self.encode(self.normalize(wav, lens), lens if padded else None, context, self.training)
+            y, y_lens = self.encode(
+                self.normalize(wav, lens), lens if padded else None, context, self.training
+            )
         return (keep_in_graph(y, self) if frozen else y), y_lens
 
+    def fingerprint(self) -> str:
+        """Short digest of the config and of samples of the weights: tells the states of two models apart."""
+        layers = self.encoder.layers
+        picks = [self.masked_spec_embed, self.feature_projection.projection.weight]
+        picks += [layer.feed_forward.output_dense.weight for layer in (layers[0], layers[-1])]  # type: ignore
+        stamp = tuple((p.data_ptr(), p.dtype, 0 if p.is_inference() else p._version) for p in picks)
+        if self._digest is None or self._digest[0] != stamp:
+            values = [p.detach().flatten()[:: max(1, p.numel() // 16)][:16].double().cpu() for p in picks]
+            text = repr((self.config, self.masked_spec_embed.dtype, torch.cat(values).tolist()))
+            self._digest = (stamp, hashlib.sha256(text.encode()).hexdigest()[:16])
+        return self._digest[1]
+
     def normalize(self, wav: Tensor, lens: Tensor) -> Tensor:
-        """Checked waveform (B, S) with zeros at padding -> normalised as ``config.input_norm`` says, in the weights' type."""
+        """Checked waveform (B, S), zeros at padding -> normalised by ``input_norm``, in the weights' type."""
         config = self.config
         with torch.no_grad(), torch.autocast(wav.device.type, enabled=False):
             if config.input_norm == "utterance":
@@ -148,7 +171,7 @@ class XlsrEncoder(nn.Module):
     def encode(
         self, wav: Tensor, lens: Tensor | None, context: AttentionContext, train: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """The encoder after normalisation: wav (B, S), lens (B,) samples or None (no padding) -> y (B, T, D), lens (B,)."""
+        """`forward` after normalisation: wav (B, S), lens (B,), None if nothing is padded -> y, lens."""
         config, batch = self.config, wav.shape[0]
         frames = config.num_frames(wav.shape[1])
         y_lens = torch.full((batch,), frames, device=wav.device) if lens is None else config.num_frames(lens)
@@ -174,15 +197,40 @@ class XlsrEncoder(nn.Module):
             x = self.feature_extractor(wav, lens)
         return self.feature_projection(x)
 
+    @torch.no_grad()
+    def init_state(self, batch_size: int, context: AttentionContext) -> EncoderState:
+        """The state of ``batch_size`` streams that have heard nothing yet.
+
+        Raises `UserError` where nothing can stream.
+        """
+        return streaming.init_state(self, batch_size, context)
+
+    @torch.no_grad()
+    def step(
+        self, packet: Tensor, state: EncoderState, lens: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, EncoderState]:
+        """Hear a packet (B, any S >= 0) of which lens (B,) samples count; encode every chunk now complete.
+
+        Returns y (B, T, D), left-aligned with zeros behind, its lens (B,) in frames, T possibly 0, and the
+        state after it; the state given stays valid. A chunk of C frames is complete 80 samples
+        (5 ms) after C x 320 samples.
+        """
+        return streaming.step(self, packet, state, lens)
+
+    @torch.no_grad()
+    def flush(self, state: EncoderState) -> tuple[Tensor, Tensor]:
+        """End the streams: y (B, T, D) and lens (B,) of their last, shorter chunks; no padding is added."""
+        return streaming.flush(self, state)
+
     def check_streams(self) -> None:
         """Raise `UserError` where the config cannot stream exactly."""
         if self.config.input_norm == "utterance":
             raise UserError(
-                "input_norm: utterance needs the end of the audio before its first sample: use input_norm: causal "
-                "(or none) to stream"
+                "input_norm: utterance needs the end of the audio before its first sample: to stream, use "
+                "input_norm: causal (or none)"
             )
         if self.config.feat_extract_norm == "group":
             raise UserError(
-                "this encoder's feature extractor normalises over time (group norm, as wav2vec2-base does): it can "
-                "only run offline; stream an XLSR model, whose extractor uses layer norm"
+                "this encoder's feature extractor normalises over time (group norm, as in wav2vec2-base): it "
+                "can only run offline; stream an XLSR model, whose extractor uses layer norm"
             )

@@ -14,16 +14,25 @@ from xlsrt.encoder.normalize import valid_mask
 
 
 class ConvLayer(nn.Module):
-    """Convolution over time, norm, GELU; frames lie channels-last, so that the layer norm needs no transpose."""
+    """Convolution over time, norm, GELU.
+
+    Frames lie channels-last, so that the layer norm needs no transpose.
+    """
 
     def __init__(self, config: XlsrConfig, index: int) -> None:
         super().__init__()
         size_in = config.conv_dim[index - 1] if index else 1
-        size, self.kernel, self.stride = config.conv_dim[index], config.conv_kernel[index], config.conv_stride[index]
+        size, self.kernel, self.stride = (
+            config.conv_dim[index],
+            config.conv_kernel[index],
+            config.conv_stride[index],
+        )
         self.conv = nn.Conv1d(size_in, size, self.kernel, stride=self.stride, bias=config.conv_bias)
         nn.init.kaiming_normal_(self.conv.weight)
         if self.conv.bias is not None:
-            nn.init.uniform_(self.conv.bias, -(size_in * self.kernel) ** -0.5, (size_in * self.kernel) ** -0.5)
+            nn.init.uniform_(
+                self.conv.bias, -((size_in * self.kernel) ** -0.5), (size_in * self.kernel) ** -0.5
+            )
         self.layer_norm: nn.Module | None = None
         if config.feat_extract_norm == "layer":
             self.layer_norm = nn.LayerNorm(size)
@@ -31,7 +40,10 @@ class ConvLayer(nn.Module):
             self.layer_norm = nn.GroupNorm(size, size)
 
     def forward(self, x: Tensor, lens: Tensor | None) -> Tensor:
-        """(B, T_in, C_in) -> (B, T_out, C_out); ``lens`` (B,): valid output frames, for the group norm alone."""
+        """(B, T_in, C_in) -> (B, T_out, C_out).
+
+        ``lens`` (B,): valid output frames, for the group norm alone.
+        """
         # A 2-d convolution of height 1 is the one that oneDNN and cuDNN run channels-last.
         weight = self.conv.weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
         x = F.conv2d(x.transpose(1, 2).unsqueeze(2), weight, self.conv.bias, stride=(1, self.stride))

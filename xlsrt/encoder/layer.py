@@ -31,7 +31,10 @@ class FeedForward(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward with residuals; ``layer_norm_first`` says on which side the norms are."""
+    """Self-attention and feed-forward with residuals.
+
+    ``layer_norm_first`` says on which side the norms are.
+    """
 
     def __init__(self, config: XlsrConfig) -> None:
         super().__init__()
@@ -51,7 +54,7 @@ class EncoderLayer(nn.Module):
 
 
 class _KeepInGraph(torch.autograd.Function):
-    """Identity on ``x`` that gives each parameter a gradient of zeros: DDP waits for the gradient of every one."""
+    """Identity on ``x`` with zero gradients for each parameter: DDP waits for the gradient of every one."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, *parameters: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Time and channel masking of wav2vec 2.0 fine-tuning (arXiv 2006.11477 section 4.3 and appendix B; SpecAugment's kin).
+"""Time and channel masking of wav2vec 2.0 fine-tuning (arXiv 2006.11477, section 4.3 and appendix B).
 
 Shapes: B utterances, T frames, D channels.
 """
@@ -14,10 +14,11 @@ from xlsrt.encoder.normalize import valid_mask
 
 
 def draw_spans(lens: Tensor, size: int, prob: float, length: int, least: int = 0) -> Tensor:
-    """(B, size) boolean with spans of ``length`` that together would cover ``prob`` of each row, were they disjoint.
+    """(B, size) boolean with spans of ``length`` that, were they disjoint, would cover ``prob`` of each row.
 
-    lens (B,): where each row ends; no span passes it, rows shorter than one span stay clear. The number of spans is
-    prob * len / length rounded at random, at least ``least``; their starts are distinct and uniform, overlaps happen.
+    lens (B,): where each row ends; no span passes it, rows shorter than one span stay clear. The number of
+    spans is prob * len / length rounded at random, at least ``least``; their starts are distinct and uniform,
+    overlaps happen.
     """
     device = lens.device
     wanted = (prob * lens / length + torch.rand(lens.shape, device=device)).floor().long()
@@ -31,7 +32,10 @@ def draw_spans(lens: Tensor, size: int, prob: float, length: int, least: int = 0
 
 
 def mask_features(x: Tensor, lens: Tensor, embedding: Tensor, config: XlsrConfig) -> Tensor:
-    """Replace spans of frames by the mask embedding (D,), zero spans of channels. x (B, T, D), lens (B,) frames."""
+    """Replace spans of frames by the mask embedding (D,), zero spans of channels.
+
+    x (B, T, D), lens (B,) frames.
+    """
     if config.mask_time_prob > 0:
         spans = draw_spans(lens, x.shape[1], config.mask_time_prob, config.mask_time_length, least=2)
         x = torch.where(spans[:, :, None], embedding.to(x.dtype), x)

@@ -17,7 +17,10 @@ def valid_mask(lens: Tensor, size: int) -> Tensor:
 
 
 def normalize_utterance(wav: Tensor, lens: Tensor, eps: float) -> Tensor:
-    """Zero mean, unit variance over the samples of each utterance alone; padding becomes 0. (B, S) -> (B, S) float64."""
+    """Zero mean, unit variance over the samples of each utterance alone; padding becomes 0.
+
+    (B, S) -> (B, S) float64.
+    """
     valid = valid_mask(lens, wav.shape[1])
     wav = wav.double()
     count = lens.clamp(min=1).double()[:, None]
@@ -31,8 +34,8 @@ def normalize_causal(wav: Tensor, sums: Tensor, counts: Tensor, config: XlsrConf
 
     Sums run in float64: in float32 their rounding after minutes of audio would exceed what exactness allows.
 
-    wav (B, S) with zeros at padded samples; sums (B, 2): sum and sum of squares of all samples before; counts (B,):
-    how many those were. Returns (B, S) float64 and the sums (B, 2) after the last sample.
+    wav (B, S) with zeros at padded samples; sums (B, 2): sum and sum of squares of all samples before; counts
+    (B,): how many those were. Returns (B, S) float64 and the sums (B, 2) after the last sample.
     """
     wav = wav.double()
     totals = torch.stack((wav, wav.square()), dim=2).cumsum(1) + sums[:, None, :]

@@ -16,10 +16,10 @@ from xlsrt.encoder.config import XlsrConfig
 
 
 class PositionConv(nn.Module):
-    """Grouped weight-normed convolution: frame t sees t - P .. t + kernel - 1 - P, cut at the end of its chunk.
+    """Grouped weight-normed convolution: frame t sees t - P .. t + kernel - 1 - P, cut at its chunk's end.
 
-    In full attention nothing is cut. In chunked contexts a frame sees P frames before itself, whatever the left
-    context is, and nothing beyond its chunk: zeros, in training and streaming alike.
+    In full attention nothing is cut. In chunked contexts a frame sees P frames before itself, whatever
+    the left context is, and nothing beyond its chunk: zeros, in training and streaming alike.
     """
 
     def __init__(self, config: XlsrConfig) -> None:
@@ -34,7 +34,10 @@ class PositionConv(nn.Module):
         self._kept: tuple[Any, Tensor] | None = None
 
     def weight(self) -> Tensor:
-        """The kernel (D, D / groups, kernel), computed once and kept until a parameter changes; with gradients, afresh."""
+        """The kernel (D, D / groups, kernel), computed once and kept until a parameter changes.
+
+        With gradients, afresh.
+        """
         if torch.is_grad_enabled():
             return self.conv.weight
         norm = self.conv.parametrizations.weight  # type: ignore[union-attr]
@@ -43,7 +46,8 @@ class PositionConv(nn.Module):
             return self.conv.weight
         stamp = tuple((part._version, part.data_ptr(), part.dtype, part.device) for part in parts)
         if self._kept is None or self._kept[0] != stamp:
-            # Weights frozen by no_grad in one update and trained in the next must not meet an inference tensor here.
+            # Weights frozen by no_grad in one update and trained in the next must not meet an inference
+            # tensor here.
             with torch.inference_mode(False):
                 self._kept = (stamp, self.conv.weight.detach().clone())
         return self._kept[1]
@@ -73,6 +77,9 @@ class PositionConv(nn.Module):
         return self._convolve_last(x.transpose(1, 2), frames).transpose(1, 2)
 
     def _convolve_last(self, x: Tensor, frames: int) -> Tensor:
-        """(B, D, P + frames + zeros) -> (B, D, frames); taps that could only meet the zeros beyond are left out."""
+        """(B, D, P + frames + zeros) -> (B, D, frames).
+
+        Taps that could only meet the zeros beyond are left out.
+        """
         weight = self.weight()[:, :, : self.past + min(self.future, frames - 1) + 1]
         return F.gelu(F.conv1d(x, weight, self.conv.bias, groups=self.groups))
