@@ -1,0 +1,141 @@
+"""Checkpoint files: written whole or not at all, read without running code."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from xlsrt.errors import UserError
+
+TEMPORARY = ".writing-"
+
+
+def save_atomically(state: Mapping[str, Any], path: Path) -> None:
+    """``torch.save`` to a temporary name beside ``path``, flush to the disk, rename: kill -9 leaves the old
+    file.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        with temporary.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); free some space and start again"
+        ) from error
+
+
+def link_atomically(link: Path, target: str) -> None:
+    """Point the symbolic link at ``target`` (a name in the same directory) in one step."""
+    if link.is_symlink() and os.readlink(link) == target:
+        return
+    temporary = link.with_name(f"{TEMPORARY}{os.getpid()}-{link.name}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(link)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Delete what a killed process was writing."""
+    for path in directory.glob(f"{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
+
+
+def load_safely(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
+    """Read a file of tensors and plain values; anything that would run code is refused.
+
+    Raises:
+        UserError: the file is missing, damaged or holds more than that.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such checkpoint")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{path}: not a readable checkpoint ({reason}). Delete it to start without it, or restore a copy"
+        ) from error
+    if not isinstance(state, dict):
+        raise UserError(f"{path}: not a checkpoint: it holds a {type(state).__name__}")
+    return state
+
+
+def plain_stats(stats: Mapping[int, Any]) -> dict[int, Any]:
+    """ESPnet's reporter stats (numpy numbers, timedeltas) as values that `load_safely` reads."""
+    return {
+        int(epoch): {
+            phase: {
+                key: {"seconds": value.total_seconds()}
+                if isinstance(value, datetime.timedelta)
+                else (int(value) if key == "total_count" else float(value))
+                for key, value in values.items()
+            }
+            for phase, values in phases.items()
+        }
+        for epoch, phases in stats.items()
+    }
+
+
+def reporter_stats(plain: Mapping[int, Any]) -> dict[int, Any]:
+    """Undo `plain_stats`."""
+    return {
+        epoch: {
+            phase: {
+                key: datetime.timedelta(seconds=value["seconds"]) if isinstance(value, dict) else value
+                for key, value in values.items()
+            }
+            for phase, values in phases.items()
+        }
+        for epoch, phases in plain.items()
+    }
+
+
+def random_state() -> dict[str, Any]:
+    """Where the process's random generators stand."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state()
+    assert kind == "MT19937"
+    version, numbers, pending = random.getstate()
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "numpy": {
+            "keys": torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            "position": int(position),
+            "has_gauss": int(has_gauss),
+            "gauss": float(gauss),
+        },
+        "python": {
+            "version": version,
+            "numbers": torch.tensor(numbers, dtype=torch.int64),
+            "pending": pending,
+        },
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def restore_random_state(state: Mapping[str, Any]) -> None:
+    """Undo `random_state`."""
+    torch.set_rng_state(state["torch"].cpu())
+    numpy_state = state["numpy"]
+    keys = numpy_state["keys"].cpu().numpy().astype(np.uint32)
+    np.random.set_state(
+        ("MT19937", keys, numpy_state["position"], numpy_state["has_gauss"], numpy_state["gauss"])
+    )
+    python = state["python"]
+    random.setstate((python["version"], tuple(python["numbers"].tolist()), python["pending"]))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"].cpu())
+    logging.debug("random generators restored")

@@ -1,0 +1,84 @@
+"""Check what a training is given before it starts."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from xlsrt.errors import UserError
+
+
+def read_token_list(source: str | Sequence[str] | None) -> list[str]:
+    """The tokens of a file (one a line) or list, checked: "<blank>" first, "<unk>" present, "<sos/eos>" last.
+
+    Raises:
+        UserError: the file is missing or it is no token list of this recipe.
+    """
+    if isinstance(source, str):
+        path = Path(source)
+        if not path.exists():
+            raise UserError(f"{path} (token_list): no such file; train the tokens first (stage 3 of run.sh)")
+        tokens = path.read_text(encoding="utf-8").splitlines()
+        named = str(path)
+    else:
+        tokens, named = list(source or []), "token_list"
+    if len(tokens) < 3 or tokens[0] != "<blank>" or "<unk>" not in tokens or tokens[-1] != "<sos/eos>":
+        raise UserError(
+            f"{named}: not a token list: it must begin with <blank>, contain <unk> and end with <sos/eos>; "
+            "make it with stage 3 of run.sh"
+        )
+    if len(set(tokens)) != len(tokens):
+        twice = sorted({token for token in tokens if tokens.count(token) > 1})
+        raise UserError(f"{named}: tokens listed twice: {', '.join(twice[:5])}")
+    return tokens
+
+
+def check_data_options(args: argparse.Namespace) -> None:
+    """Every named file exists and holds utterances, and every utterance to train on has audio and text.
+
+    Raises:
+        UserError: naming the file and the option.
+    """
+    for phase in ("train", "valid"):
+        data = getattr(args, f"{phase}_data_path_and_name_and_type")
+        shapes = getattr(args, f"{phase}_shape_file")
+        names = [name for _, name, _ in data]
+        for wanted in ("speech", "text"):
+            if wanted not in names:
+                raise UserError(
+                    f"--{phase}_data_path_and_name_and_type PATH,{wanted},TYPE is missing: training needs "
+                    "speech and text"
+                )
+        if not shapes:
+            raise UserError(f"--{phase}_shape_file is missing: write shape files first (stage 4 of run.sh)")
+        wanted_keys = None
+        for path in shapes:
+            keys = _keys(path, f"--{phase}_shape_file")
+            if not keys:
+                raise UserError(
+                    f"{path}: no utterances; all of them were filtered out, or the {phase} set is empty"
+                )
+            if wanted_keys is not None and keys != wanted_keys:
+                odd = sorted(keys ^ wanted_keys)[0]
+                raise UserError(
+                    f"{path} and {shapes[0]} list different utterances, for instance {odd}; redo stage 4"
+                )
+            wanted_keys = keys
+        for path, name, _ in data:
+            absent = (wanted_keys or set()) - _keys(path, f"--{phase}_data_path_and_name_and_type")
+            if absent:
+                raise UserError(
+                    f"{path} has no {name} for {len(absent)} utterances of {shapes[0]}, for instance "
+                    f"{sorted(absent)[0]}; redo stages 2 and 4"
+                )
+
+
+def _keys(path: str, option: str) -> set[str]:
+    if not Path(path).is_file():
+        raise UserError(f"{path} ({option}): no such file")
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return {line.split(maxsplit=1)[0] for line in stream if line.strip()}
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} ({option}): not UTF-8 ({error.reason} at byte {error.start})") from error

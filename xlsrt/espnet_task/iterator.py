@@ -1,0 +1,64 @@
+"""ESPnet's batch iterator that can start within an epoch and begin with short utterances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from espnet2.iterators.sequence_iter_factory import SequenceIterFactory, worker_init_fn
+from torch.utils.data import DataLoader
+
+from xlsrt.espnet_task.signals import ignore_in_worker
+
+
+class ResumableIterFactory(SequenceIterFactory):
+    """`SequenceIterFactory` with ``skip`` and a curriculum.
+
+    Args:
+        base: the factory that ESPnet built. lengths: samples of each utterance, for the curriculum.
+        curriculum_epochs: the first so many epochs go from the shortest batch to the longest, unshuffled.
+    """
+
+    def __init__(
+        self, base: SequenceIterFactory, lengths: Mapping[str, int] | None = None, curriculum_epochs: int = 0
+    ) -> None:
+        self.__dict__.update(base.__dict__)
+        self.lengths = lengths or {}
+        self.curriculum_epochs = curriculum_epochs
+
+    def batches(self, epoch: int) -> list[list[str]]:
+        """The batches of an epoch in order: a function of the seed and the epoch alone."""
+        sorted_epoch = self.shuffle and epoch <= self.curriculum_epochs
+        loader = super().build_iter(epoch, shuffle=False if sorted_epoch else None)
+        batches = [list(batch) for batch in loader.batch_sampler]
+        if sorted_epoch:
+            batches.sort(key=lambda batch: max(self.lengths[key] for key in batch))
+        return batches
+
+    def build_iter(self, epoch: int, shuffle: bool | None = None, skip: int = 0) -> DataLoader:
+        """The loader of an epoch, without its first ``skip`` batches."""
+        options: dict[str, Any] = {"collate_fn": self.collate_fn} if self.collate_fn is not None else {}
+        return DataLoader(
+            dataset=self.dataset,
+            batch_sampler=self.batches(epoch)[skip:],
+            num_workers=self.num_workers,
+            pin_memory=self.pin_memory,
+            worker_init_fn=partial(_init_worker, base_seed=epoch + self.seed),
+            **options,
+        )
+
+
+def _init_worker(worker: int, base_seed: int) -> None:
+    ignore_in_worker()
+    worker_init_fn(worker, base_seed=base_seed)
+
+
+def read_lengths(shape_file: str) -> dict[str, int]:
+    """``speech_shape`` -> samples of each utterance (its first number)."""
+    lengths = {}
+    with open(shape_file, encoding="utf-8") as stream:
+        for line in stream:
+            key, shape = line.split(maxsplit=1)
+            lengths[key] = int(shape.split(",")[0])
+    return lengths

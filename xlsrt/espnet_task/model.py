@@ -1,0 +1,173 @@
+"""The model that ESPnet trains: `model: xlsr_transducer`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from espnet2.asr.espnet_model import ESPnetASRModel
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from rapidfuzz.distance import Levenshtein
+from torch import Tensor
+
+from xlsrt.errors import UserError
+from xlsrt.espnet_task.encoder import XlsrEspnetEncoder
+from xlsrt.search import GreedySearch
+from xlsrt.transducer import TransducerHead
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The part of ``model_conf`` that is the model's own; the head's keys are `HeadConfig`'s.
+
+    Attributes:
+        ctc_only_updates: updates at the start that train the CTC branch alone. From random weights CTC finds
+            the alignment first, and the predictor does not learn the transcripts by heart before the encoder
+            hears.
+        valid_max_symbols: tokens per joint frame at most in validation's greedy search.
+        extract_feats_in_collect_stats: ESPnet's key; there are no features, so it must stay False.
+    """
+
+    ctc_only_updates: int = 0
+    valid_max_symbols: int = 10
+    extract_feats_in_collect_stats: bool = False
+
+    @classmethod
+    def known(cls) -> set[str]:
+        """Its keys."""
+        return {field.name for field in fields(cls)}
+
+    @classmethod
+    def from_model_conf(cls, model_conf: Mapping[str, Any], head_keys: Sequence[str]) -> ModelConfig:
+        """Pick our keys out of ``model_conf``; what is neither ours nor the head's is refused by name."""
+        unknown = sorted(set(model_conf) - cls.known() - set(head_keys))
+        if unknown:
+            known = ", ".join(sorted(cls.known() | set(head_keys)))
+            raise UserError(f"model_conf: unknown keys {', '.join(unknown)}; known: {known}")
+        return cls(**{key: value for key, value in model_conf.items() if key in cls.known()})
+
+
+class XlsrTransducerModel(ESPnetASRModel):
+    """Encoder and transducer head with ESPnet's training interface.
+
+    ESPnet's task wants an `ESPnetASRModel`. That class's constructor builds losses we do not use (one needs
+    warprnnt_pytorch), so the common base is initialised instead and every method that is called is our own.
+
+    Args:
+        encoder: the adapter. head: built for ``encoder.output_size()`` and the token list.
+        token_list: "<blank>" first. config: see `ModelConfig`.
+    """
+
+    def __init__(
+        self, encoder: XlsrEspnetEncoder, head: TransducerHead, token_list: Sequence[str], config: ModelConfig
+    ) -> None:
+        AbsESPnetModel.__init__(self)
+        self.encoder = encoder
+        self.head = head
+        self.token_list = list(token_list)
+        self.vocab_size = len(self.token_list)
+        self.blank_id = head.config.blank_id
+        self.config = config
+        self.ctc_weight = head.config.ctc_weight
+        self.extract_feats_in_collect_stats = False
+        if config.ctc_only_updates and head.ctc is None:
+            raise UserError(
+                "model_conf.ctc_only_updates needs a CTC branch: set model_conf.ctc_weight above 0"
+            )
+        self.num_updates = 0
+
+    def set_num_updates(self, num_updates: int) -> None:
+        """Tell everyone who keeps a schedule how many optimiser updates there have been."""
+        self.num_updates = num_updates
+        self.encoder.xlsr.set_num_updates(num_updates)
+
+    def training_state(self) -> dict[str, int]:
+        """What a checkpoint keeps beside the weights."""
+        return {"num_updates": self.num_updates, "batches_seen": self.encoder.batches_seen}
+
+    def load_training_state(self, state: Mapping[str, int]) -> None:
+        """Undo `training_state`."""
+        self.encoder.batches_seen = int(state["batches_seen"])
+        self.set_num_updates(int(state["num_updates"]))
+
+    def encode(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveform (B, S), lengths (B,) -> frames (B, T, D), (B,)."""
+        frames, lens, _ = self.encoder(speech[:, : int(speech_lengths.max())], speech_lengths)
+        return frames, lens
+
+    def forward(
+        self, speech: Tensor, speech_lengths: Tensor, text: Tensor, text_lengths: Tensor, **kwargs: Any
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Loss of a batch.
+
+        Args:
+            speech: (B, S). speech_lengths: (B,). text: (B, U) ids, -1 where padded. text_lengths: (B,).
+            kwargs: ESPnet adds ``utt_id``.
+
+        Returns:
+            loss (scalar), stats, weight (B as a scalar tensor). In eval mode the stats hold the counts
+            ``ter_errors``/``ter_tokens`` and ``cer_ctc_errors``/``cer_ctc_tokens``, of which the trainer
+            makes rates.
+        """
+        frames, lens = self.encode(speech, speech_lengths)
+        if self.training and self.num_updates < self.config.ctc_only_updates:
+            loss = self._ctc_loss(frames, lens, text, text_lengths)
+            losses = {"loss": loss, "loss_ctc": loss}
+        else:
+            losses = self.head.losses(frames, lens, text, text_lengths, self.num_updates)
+        stats = {name: value.detach() for name, value in losses.items()}
+        if not self.training:
+            stats.update(self._error_counts(frames, lens, text, text_lengths))
+        return losses["loss"], stats, torch.tensor(float(speech.size(0)), device=losses["loss"].device)
+
+    def collect_feats(self, **batch: Tensor) -> dict[str, Tensor]:
+        """There are no features: ESPnet's statistics stage is replaced by reading the lengths."""
+        raise UserError(
+            "xlsr_transducer has no features to collect; write shape files with stage 4 of run.sh"
+        )
+
+    def _ctc_loss(self, frames: Tensor, lens: Tensor, text: Tensor, text_lengths: Tensor) -> Tensor:
+        losses = torch.nn.functional.ctc_loss(
+            self.head.ctc_log_probs(frames).transpose(0, 1),
+            text.clamp(min=0),
+            lens,
+            text_lengths,
+            blank=self.blank_id,
+            reduction="none",
+            zero_infinity=True,
+        )
+        return losses.sum() / frames.size(0)
+
+    @torch.no_grad()
+    def _error_counts(
+        self, frames: Tensor, lens: Tensor, text: Tensor, text_lengths: Tensor
+    ) -> dict[str, Tensor]:
+        references = [
+            row[:length].tolist() for row, length in zip(text.cpu(), text_lengths.tolist(), strict=True)
+        ]
+        search = GreedySearch(self.head, max_symbols=self.config.valid_max_symbols)
+        state = search.step(frames, lens, search.init_state(frames.size(0)))
+        counts = {"ter": _count([hypothesis.tokens for hypothesis in search.finish(state)], references)}
+        if self.head.ctc is not None:
+            best = self.head.ctc_log_probs(frames).argmax(-1).cpu()
+            found = [
+                _collapse(row[:n].tolist(), self.blank_id) for row, n in zip(best, lens.tolist(), strict=True)
+            ]
+            counts["cer_ctc"] = _count(found, references)
+        return {
+            f"{name}_{part}": torch.tensor(float(value), device=frames.device)
+            for name, pair in counts.items()
+            for part, value in zip(("errors", "tokens"), pair, strict=True)
+        }
+
+
+def _count(found: list[list[int]], references: list[list[int]]) -> tuple[int, int]:
+    errors = sum(Levenshtein.distance(ours, theirs) for ours, theirs in zip(found, references, strict=True))
+    return errors, sum(len(reference) for reference in references)
+
+
+def _collapse(ids: list[int], blank: int) -> list[int]:
+    """CTC's best path -> tokens: merge repeats, drop blanks."""
+    return [token for at, token in enumerate(ids) if token != blank and (at == 0 or ids[at - 1] != token)]

@@ -1,0 +1,130 @@
+"""Forward, backward and one optimiser update, on one or many ranks."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from espnet2.train.reporter import SubReporter
+from torch import Tensor, nn
+
+from xlsrt.errors import UserError
+from xlsrt.espnet_task.distributed import Ranks
+from xlsrt.espnet_task.model import XlsrTransducerModel
+from xlsrt.espnet_task.options import XlsrTrainerOptions
+
+
+class Updater:
+    """Turns batches into updates.
+
+    Args:
+        model: the model. module: what is called, ``model`` itself or its DDP wrapper.
+        optimizer: over ``model``'s parameters. options: the trainer's. ranks: who trains along.
+    """
+
+    def __init__(
+        self,
+        model: XlsrTransducerModel,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        options: XlsrTrainerOptions,
+        ranks: Ranks,
+    ) -> None:
+        self.model, self.module, self.optimizer, self.options, self.ranks = (
+            model,
+            module,
+            optimizer,
+            options,
+            ranks,
+        )
+        self.kind = "cuda" if options.ngpu > 0 else "cpu"
+        half = self.kind == "cuda" and not torch.cuda.is_bf16_supported()
+        self.dtype = torch.float16 if half else torch.bfloat16
+        self.mixed = options.use_amp if self.kind == "cuda" else options.cpu_amp
+        # bfloat16 has float32's range: only float16 needs its loss scaled.
+        self.scaler = torch.amp.GradScaler("cuda") if self.mixed and half else None
+        self.broken_in_a_row = 0
+        self.suspects: deque[str] = deque(maxlen=5)
+        optimizer.zero_grad()
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """Mixed precision, if it is on."""
+        return torch.autocast(self.kind, dtype=self.dtype, enabled=self.mixed)
+
+    def backward(
+        self, utterances: Sequence[str], batch: dict[str, Tensor], sub: SubReporter, boundary: bool
+    ) -> None:
+        """Add the gradients of a batch: the mean over its utterances on all ranks, shared among
+        ``accum_grad`` batches.
+
+        Args:
+            utterances: their names. batch: the model's arguments. sub: gets the figures.
+            boundary: whether `step` follows; before that DDP need not exchange gradients.
+        """
+        waits = self.ranks.distributed and not boundary
+        with self.module.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
+            with self.autocast():
+                loss, stats, weight = self.module(**batch)
+            if not torch.isfinite(loss):
+                self.suspects.append(f"{utterances[0]} (batch of {len(utterances)})")
+            everyone = self.ranks.total(weight).to(loss)
+            # DDP divides by the number of ranks.
+            scaled = loss * (weight.to(loss) / everyone) * self.ranks.size / self.options.accum_grad
+            (scaled if self.scaler is None else self.scaler.scale(scaled)).backward()
+        sub.register(self.ranks.merge(stats, weight), everyone)
+
+    def step(self, sub: SubReporter) -> bool:
+        """Clip and update; a gradient that is not finite is dropped. Returns whether the parameters were
+        updated.
+
+        Raises:
+            UserError: too many broken gradients in a row.
+        """
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.model.parameters(), self.options.grad_clip, norm_type=self.options.grad_clip_type
+        )
+        finite = bool(torch.isfinite(norm))
+        if self.scaler is not None:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        elif finite:
+            self.optimizer.step()
+        self.optimizer.zero_grad()
+        if not finite:
+            self._broken(float(norm))
+            return False
+        self.broken_in_a_row = 0
+        sub.register(
+            {"grad_norm": norm, "clip": 100.0 * float(norm > self.options.grad_clip), **self._rates()}
+        )
+        self.model.set_num_updates(self.model.num_updates + 1)
+        return True
+
+    def _rates(self) -> dict[str, float]:
+        """Learning rates: of the head (optim0_lr0, ESPnet's name) and of the encoder's top layer."""
+        groups = self.optimizer.param_groups
+        shown = {"optim0_lr0": groups[0]["lr"]}
+        encoder = next((group for group in groups if not group.get("name", "").startswith("head")), None)
+        if encoder is not None:
+            shown["optim0_lr_encoder"] = encoder["lr"]
+        return shown
+
+    def _broken(self, norm: float) -> None:
+        self.broken_in_a_row += 1
+        logging.warning(f"gradient norm is {norm}: update skipped ({self.broken_in_a_row} in a row)")
+        if self.broken_in_a_row >= self.options.max_invalid_updates:
+            seen = (
+                f"; batches with such a loss begin with {', '.join(self.suspects)}" if self.suspects else ""
+            )
+            raise UserError(
+                f"the training has diverged: {self.broken_in_a_row} updates in a row had an infinite or "
+                f"undefined gradient{seen}. checkpoint.pth holds the last good state. Lower optim_conf.lr, "
+                "lengthen the warm-up or turn mixed precision off; raise max_invalid_updates only if this "
+                "was a passing disturbance"
+            )
