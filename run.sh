@@ -1,0 +1,204 @@
+#!/usr/bin/env bash
+# Streaming speech recognition with XLSR-Transducer: data, five training stages, decoding, scoring.
+#
+#   ./run.sh                                    the built-in corpus, from nothing to a table of error rates
+#   ./run.sh --stage 6 --stop_stage 6           train stage 2 of the paper (run.sh stages 5 to 9 are its stages 1 to 5)
+#   ./run.sh --variants all                     with every row of conf/stages.yaml
+#   ./run.sh --corpus none --train_set mine     your own Kaldi directories data/mine, data/dev, data/test
+#
+# run.sh stages: 1 data preparation, 2 audio formatting and validation, 3 token training, 4 shape statistics,
+#   5 training stage 1 (full attention), 6 training stage 2 (chunked masking), 7 training stage 3 (left context),
+#   8 training stage 4 (multi-chunk), 9 training stage 5 (attention sinks), 10 decoding, 11 scoring,
+#   12 report with pictures, 13 packing.
+# What is done already is not done again; a changed option redoes what depends on it.
+
+set -euo pipefail
+
+# Options
+# Which stages
+stage=1                # first stage
+stop_stage=13          # last stage
+skip_data=false        # leave out stages 1 to 4
+skip_train=false       # leave out stages 5 to 9
+skip_eval=false        # leave out stages 10 to 13
+debug=false            # a few utterances and steps of every stage, in data/debug, dump/debug and exp/debug
+# Data
+corpus=mini            # folder below egs/, or a path, with local/data.sh and conf/; none: data/<set> exist already
+workdir=               # where data/, dump/ and exp/ lie; empty: beside run.sh
+local_data_opts=       # options for local/data.sh, see its --help
+train_set=train        # training set, a Kaldi directory data/<set>
+valid_set=dev          # validation set
+test_sets="dev test test_long"  # sets to decode
+speed_perturb_factors= # train on copies at these speeds too, for instance "0.9 1.0 1.1"
+allow_pipes=false      # whether commands may stand in wav.scp: they are run
+dumpdir=dump           # formatted audio
+expdir=exp             # experiments
+token_type=bpe         # bpe or char
+nbpe=100               # number of SentencePiece tokens
+# Training
+stages_config=conf/stages.yaml  # stage table; the corpus's own conf/stages.yaml is laid over the default
+variants=default       # rows to train and decode: default, all, or names such as "1 2b 3b"
+train_config=conf/train_small.yaml  # training configuration
+pretrained=none        # encoder to start from: torchaudio bundle, HF directory or hub id, fairseq file, our export, none
+asr_tag=               # name of the experiment; empty: from train_config and tokens
+asr_exp=               # path of the experiments without _stage<variant>; empty: <expdir>/asr_<asr_tag>
+seed=0                 # of training
+# Decoding
+decode_configs="conf/decode_*.yaml"  # decoding configurations (also --inference_config)
+decode_all=false       # decode every model with every configuration, also in contexts it never saw
+inference_asr_model=ave # best (epoch), ave (average of the n best) or a file name
+# Machines
+ngpu=auto              # GPUs of a node; auto: one if there is one, 0: CPU
+num_nodes=1            # nodes; without GPU: so many CPU ranks on this machine
+gpu_inference=auto     # whether decoding uses a GPU: true, false, or auto as ngpu
+nj=2                   # parallel jobs of data preparation
+inference_nj=1         # parallel jobs of decoding
+# End of options
+
+option_aliases="inference_config:decode_configs inference_configs:decode_configs decode_config:decode_configs"
+XLSRT_COMMAND="$0 $*"
+export XLSRT_COMMAND
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/utils/parse_options.sh"
+. "$here/path.sh"
+. "$here/cmd.sh"
+cd "${workdir:-$root}"
+
+# Names first: nothing below depends on which stages run.
+die() { echo "run.sh: error: $*" >&2; exit 2; }
+config() { # a configuration file: as given, or of the corpus, or of the recipe
+  local place
+  for place in "$1" "$corpus_dir/$1" "$root/$1"; do
+    if [ -f "$place" ]; then echo "$place"; return; fi
+  done
+  die "configuration $1 is neither here nor in ${corpus_dir:-the recipe} nor in $root"
+}
+case $corpus in
+  none) corpus_dir= ;;
+  */*) corpus_dir=$(cd "$corpus" && pwd) || die "--corpus $corpus: no such folder" ;;
+  *) corpus_dir=$root/egs/$corpus; [ -d "$corpus_dir" ] || die "--corpus $corpus: there is no egs/$corpus" ;;
+esac
+datadir=data
+last_config=()
+if "$debug"; then
+  datadir=data/debug dumpdir=$dumpdir/debug expdir=$expdir/debug nbpe=40
+  [ "$train_config" != conf/train_small.yaml ] || train_config=conf/train_tiny.yaml
+  last_config=("$(config conf/debug.yaml)")
+  export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # a busy machine makes two threads on small products many times slower
+fi
+train_yaml=$(config "$train_config")
+stages_yaml=("$(config "$stages_config")")
+if [ "$stages_config" = conf/stages.yaml ] && [ -f "$corpus_dir/conf/stages.yaml" ]; then
+  stages_yaml=("$root/conf/stages.yaml" "$corpus_dir/conf/stages.yaml")
+fi
+case $token_type in
+  bpe) token_tag=bpe$nbpe token_dir=$datadir/token_list/bpe_unigram$nbpe; bpemodel=(--bpemodel "$token_dir/bpe.model") ;;
+  char) token_tag=char token_dir=$datadir/token_list/char; bpemodel=() ;;
+  *) die "--token_type $token_type: write bpe or char" ;;
+esac
+train_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp}
+valid_dump=$dumpdir/raw/$valid_set
+stats_dir=$expdir/asr_stats_$token_tag${speed_perturb_factors:+_sp}
+train_name=$(basename "$train_config" .yaml)
+asr_exp=${asr_exp:-$expdir/asr_${asr_tag:-${train_name#train_}_$token_tag${speed_perturb_factors:+_sp}}}
+gpus=$({ nvidia-smi --list-gpus 2>/dev/null || true; } | wc -l)
+if [ "$ngpu" = auto ]; then ngpu=$((gpus > 0)); fi
+case $gpu_inference in
+  auto) decode_gpus=$((ngpu > 0)) ;;
+  true) decode_gpus=1 ;;
+  false) decode_gpus=0 ;;
+  *) die "--gpu_inference $gpu_inference: write true, false or auto" ;;
+esac
+read -ra tests <<< "$test_sets"
+shopt -s nullglob
+mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | awk '!seen[$0]++')
+[[ $stage -ge 1 && $stop_stage -le 13 && $stage -le $stop_stage ]] || die "--stage $stage --stop_stage $stop_stage: stages are 1 to 13, in this order"
+
+tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
+step() { # run a command unless its marker says that it is done; title, kind, marker, inputs..., -- command...
+  tool run_step --title "run.sh $1" --kind "$2" --marker "$3" --inputs "${@:4}"
+}
+
+stage_1() { # data preparation
+  local opts
+  read -ra opts <<< "$local_data_opts"
+  if "$debug" && [ "$corpus" = mini ]; then opts+=(--size smoke); fi
+  if [ -n "$corpus_dir" ]; then
+    step "stage 1: data preparation" data "$datadir/.prepared" "$corpus_dir/local/data.sh" -- \
+      "$corpus_dir/local/data.sh" --output_dir "$datadir" --nj "$nj" "${opts[@]}"
+  fi
+  require "$datadir/%/wav.scp" "run stage 1 first, or make this Kaldi directory (see README)"
+}
+
+require() { # a file of every set; % stands for the set
+  local set
+  for set in "${all_sets[@]}"; do
+    [ -f "${1/\%/$set}" ] || die "${1/\%/$set} is missing: $2"
+  done
+}
+
+stage_2() { # audio formatting and validation
+  require "$datadir/%/wav.scp" "run stage 1 first, or make this Kaldi directory (see README)"
+  local set out speeds tables
+  for set in "${all_sets[@]}"; do
+    out=$dumpdir/raw/$set speeds=1.0
+    if [ "$set" = "$train_set" ]; then out=$train_dump speeds=${speed_perturb_factors:-1.0}; fi
+    tables=("$datadir/$set"/{wav.sc[p],tex[t],utt2sp[k],segment[s]})
+    step "stage 2: audio of $set" format "$out/.formatted" "${tables[@]}" --outputs "$out"/{wav.scp,text,utt2num_samples} -- \
+      "$python" -m xlsrt.bin.format_data --data_dir "$datadir/$set" --output_dir "$out" --speed_perturb "$speeds" \
+      --allow_pipes "$allow_pipes" --nj "$nj"
+  done
+}
+
+stage_3() { # token training
+  step "stage 3: $token_type tokens" tokens "$token_dir/.trained" "$train_dump/text" --outputs "$token_dir/tokens.txt" -- \
+    "$python" -m xlsrt.bin.train_tokens --text "$train_dump/text" --output_dir "$token_dir" --token_type "$token_type" --nbpe "$nbpe"
+}
+
+stage_4() { # shape statistics
+  local part dump
+  for part in train valid; do
+    dump=${part}_dump
+    step "stage 4: shapes of $part" shapes "$stats_dir/$part/.written" "${!dump}"/{text,utt2num_samples} "$token_dir/tokens.txt" \
+      --outputs "$stats_dir/$part"/{speech_shape,"text_shape.$token_type"} -- "$python" -m xlsrt.bin.write_shapes --data_dir "${!dump}" \
+      --output_dir "$stats_dir/$part" --token_type "$token_type" --token_list "$token_dir/tokens.txt" "${bpemodel[@]}"
+  done
+}
+
+train() { # the variants of one stage of run.sh
+  local variant
+  for variant in $(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" --run_stage "$1"); do
+    tool train_stage --variant "$variant" --stages_config "${stages_yaml[@]}" --train_config "$train_yaml" \
+      --last_config "${last_config[@]}" --asr_exp "$asr_exp" --pretrained "$pretrained" --train_dump "$train_dump" \
+      --valid_dump "$valid_dump" --stats_dir "$stats_dir" --token_type "$token_type" --token_list "$token_dir/tokens.txt" \
+      "${bpemodel[@]}" --ngpu "$ngpu" --num_nodes "$num_nodes" --cmd "$cuda_cmd" --seed "$seed"
+  done
+}
+stage_5() { train 5; } # training stage 1: full attention
+stage_6() { train 6; } # training stage 2: chunked masking
+stage_7() { train 7; } # training stage 3: left context
+stage_8() { train 8; } # training stage 4: multi-chunk
+stage_9() { train 9; } # training stage 5: attention sinks
+
+evaluate() { # decode or score every model with every configuration that is meant for it
+  tool evaluate "$1" --stages_config "${stages_yaml[@]}" --variants "$variants" --asr_exp "$asr_exp" \
+    --model_file "$inference_asr_model" --decode_configs "$decode_configs" --config_folders . "${corpus_dir:-.}" "$root" \
+    --all_contexts "$decode_all" --dumpdir "$dumpdir/raw" --test_sets "$test_sets" --nj "$inference_nj" \
+    --ngpu "$decode_gpus" --cmd "$decode_cmd" "${bpemodel[@]}"
+}
+stage_10() { evaluate decode; } # decoding
+stage_11() { # scoring
+  evaluate score
+  tool score --expdir "$expdir" --command "$XLSRT_COMMAND"
+}
+stage_12() { tool report --expdir "$expdir" --output_dir "$expdir/report"; } # report with pictures
+stage_13() { # packing
+  tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants"
+}
+
+for ((number = stage; number <= stop_stage; number++)); do
+  if "$skip_data" && ((number <= 4)); then continue; fi
+  if "$skip_train" && ((number >= 5 && number <= 9)); then continue; fi
+  if "$skip_eval" && ((number >= 10)); then continue; fi
+  "stage_$number"
+done

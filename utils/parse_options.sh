@@ -1,0 +1,74 @@
+# shellcheck shell=bash
+# Sourced by a script whose options are commented defaults, one a line, between two marker lines:
+#
+#   # Options
+#   nj=2                # number of parallel jobs
+#   # End of options
+#   . utils/parse_options.sh
+#
+# `--nj 4`, `--nj=4` and `--some-name x` set the variables; `--help` prints names, defaults and comments.
+# A variable that starts as true or false takes nothing else; an unknown option ends the script with exit code 2.
+# `option_aliases` may hold pairs "other_name:name".
+
+_options_block() { sed -n '/^# Options$/,/^# End of options$/p' "$0"; }
+
+_options_names() { _options_block | sed -n 's/^\([a-z_][a-z_0-9]*\)=.*/\1/p'; }
+
+_options_help() {
+  sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+  echo "Options (default in brackets):"
+  _options_block | sed '1d;$d' | while IFS= read -r _line; do
+    if [[ $_line =~ ^([a-z_][a-z_0-9]*)=([^#]*[^#[:space:]])?[[:space:]]*#[[:space:]]*(.*)$ ]]; then
+      _value=${BASH_REMATCH[2]%\"}
+      printf '  --%-22s %s [%s]\n' "${BASH_REMATCH[1]}" "${BASH_REMATCH[3]}" "${_value#\"}"
+    elif [[ $_line =~ ^#[[:space:]]{3,}(.*)$ ]]; then
+      printf '    %-22s %s\n' "" "${BASH_REMATCH[1]}"
+    elif [[ $_line =~ ^#[[:space:]](.*)$ ]]; then
+      printf '%s\n' "${BASH_REMATCH[1]}"
+    fi
+  done
+}
+
+_options_fail() {
+  echo "$(basename "$0"): error: $*" >&2
+  exit 2
+}
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --help | -h)
+      _options_help
+      exit 0
+      ;;
+    --*=*)
+      _name=${1%%=*}
+      _value=${1#*=}
+      shift
+      ;;
+    --*)
+      _name=$1
+      [ $# -ge 2 ] || _options_fail "$1 needs a value (see --help)"
+      _value=$2
+      shift 2
+      ;;
+    *) _options_fail "unexpected argument '$1': options look like --name value (see --help)" ;;
+  esac
+  _given=$_name
+  _name=${_name#--}
+  _name=${_name//-/_}
+  for _alias in ${option_aliases:-}; do
+    if [ "$_name" = "${_alias%%:*}" ]; then _name=${_alias#*:}; fi
+  done
+  if ! _options_names | grep -qx -- "$_name"; then
+    _close=$(_options_names | grep -i -- "$(cut -c1-4 <<< "$_name")" | sed 's/^/--/' | tr '\n' ' ' || true)
+    _options_fail "unknown option ${_given}${_close:+; did you mean ${_close% }?} (see --help)"
+  fi
+  if [[ ${!_name} =~ ^(true|false)$ && ! $_value =~ ^(true|false)$ ]]; then
+    _options_fail "${_given} takes true or false, not '${_value}'"
+  fi
+  if [[ ${!_name} =~ ^[0-9]+$ && ! $_value =~ ^[0-9]+$ ]]; then
+    _options_fail "${_given} takes a whole number, not '${_value}'"
+  fi
+  printf -v "$_name" '%s' "$_value"
+done
+unset _given _name _value _alias _close

@@ -1,0 +1,117 @@
+"""Decode or score every model with every configuration meant for it; used by stages 10 and 11 of run.sh."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from xlsrt.bin import run_main
+from xlsrt.data.arguments import yes_or_no
+from xlsrt.recipe.decoding import Decoding, find_configs, plan_decoding
+from xlsrt.recipe.stages import load_stages
+from xlsrt.recipe.step import Step, die_with_parent, run_step
+from xlsrt.recipe.training import MARKER
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="evaluate", description=__doc__)
+    parser.add_argument("task", choices=["decode", "score"], help="what to do")
+    parser.add_argument(
+        "--stages_config", nargs="+", required=True, help="stage table; later files over earlier ones"
+    )
+    parser.add_argument("--variants", default="default", help="rows of the table")
+    parser.add_argument("--asr_exp", required=True, help="experiments without their suffix _stage<variant>")
+    parser.add_argument("--model_file", default="ave", help="best, ave or a file name")
+    parser.add_argument("--decode_configs", required=True, help="files or patterns")
+    parser.add_argument(
+        "--config_folders", nargs="+", type=Path, default=[Path()], help="where they are looked up"
+    )
+    parser.add_argument(
+        "--all_contexts", type=yes_or_no, default=False, help="also contexts that a model never saw"
+    )
+    parser.add_argument("--dumpdir", type=Path, required=True, help="formatted sets, such as dump/raw")
+    parser.add_argument("--test_sets", required=True, help="names in it")
+    parser.add_argument("--bpemodel", type=Path, help="SentencePiece model, to score tokens")
+    parser.add_argument("--nj", type=int, default=1, help="parallel shards of a set")
+    parser.add_argument("--ngpu", type=int, default=0, help="GPUs that they share; 0: CPU")
+    parser.add_argument("--cmd", default="utils/run.pl", help="cluster backend")
+    return parser
+
+
+def main(cmd: Sequence[str] | None = None) -> int:
+    args = get_parser().parse_args(cmd)
+    die_with_parent(signal.SIGTERM)
+    plans = plan_decoding(
+        load_stages(*args.stages_config),
+        args.variants,
+        args.asr_exp,
+        find_configs(args.decode_configs, args.config_folders),
+        [args.dumpdir / name for name in args.test_sets.replace(",", " ").split()],
+        args.model_file,
+        args.all_contexts,
+    )
+    for plan in plans:
+        step = decode_step(plan, args) if args.task == "decode" else score_step(plan, args)
+        if code := run_step(step):
+            return code
+    return 0
+
+
+def decode_step(plan: Decoding, args: argparse.Namespace) -> Step:
+    """Decoding of one set."""
+    out = plan.output_dir
+    log = out / "logdir" / "asr_inference.log"
+    job = [sys.executable, "-m", "xlsrt.bin.asr_decode", "--exp_dir", str(plan.exp_dir)]
+    job += [
+        "--model_file",
+        plan.model_file,
+        "--decode_config",
+        str(plan.config),
+        "--data_dir",
+        str(plan.data_dir),
+    ]
+    job += ["--output_dir", str(out), "--nj", str(args.nj), "--ngpu", str(args.ngpu)]
+    return Step(
+        title=f"run.sh stage 10: {plan.title}",
+        kind="decode",
+        marker=out / ".decoded",
+        command=[*shlex.split(args.cmd), "--gpu", str(args.ngpu), str(log), *job],
+        # The decoding configuration's place in the file system does not matter, its content does.
+        identity=[plan.model_file],
+        inputs=[str(plan.exp_dir / MARKER), str(plan.config), str(plan.data_dir / "wav.scp")],
+        outputs=[str(out / "text")],
+        log=out / "logdir" / "launch.log",
+        follow=log,
+        echo="WARNING|ERROR|error:",
+    )
+
+
+def score_step(plan: Decoding, args: argparse.Namespace) -> Step:
+    """Scoring of one set."""
+    out = plan.output_dir
+    job = [
+        sys.executable,
+        "-m",
+        "xlsrt.bin.score",
+        "--ref",
+        str(plan.data_dir / "text"),
+        "--hyp",
+        str(out / "text"),
+    ]
+    job += ["--score_dir", str(out), *(["--bpemodel", str(args.bpemodel)] if args.bpemodel else [])]
+    return Step(
+        title=f"run.sh stage 11: {plan.title}",
+        kind="score",
+        marker=out / ".scored",
+        command=job,
+        inputs=[str(out / ".decoded"), str(out / "text"), str(plan.data_dir / "text")],
+        outputs=[str(out / "score_wer" / "score.json")],
+    )
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,32 @@
+"""Print the variants that ``--variants`` means, a name a line; with --run_stage those of one stage."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from xlsrt.bin import run_main
+from xlsrt.recipe.stages import load_stages
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="list_variants", description=__doc__)
+    parser.add_argument(
+        "--stages_config", nargs="+", required=True, help="stage table; later files over earlier ones"
+    )
+    parser.add_argument("--variants", default="default", help="default, all or names")
+    parser.add_argument("--run_stage", type=int, help="stage of run.sh, 5 to 9")
+    return parser
+
+
+def main(cmd: Sequence[str] | None = None) -> int:
+    args = get_parser().parse_args(cmd)
+    table = load_stages(*args.stages_config)
+    for variant in table.select(args.variants):
+        if args.run_stage in (None, variant.run_stage):
+            print(variant.name)
+    return 0
+
+
+if __name__ == "__main__":
+    run_main(main)

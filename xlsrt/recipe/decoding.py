@@ -1,0 +1,127 @@
+"""Which model is decoded with which configuration, and where the results go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xlsrt.errors import UserError
+from xlsrt.recipe.stages import StageTable, Variant
+from xlsrt.recipe.training import MARKER, best_checkpoint, experiment
+from xlsrt.recipe.tree import read_tree
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """One model, one configuration, one test set.
+
+    Attributes:
+        variant: of the model.
+        exp_dir: its experiment.
+        model_file: checkpoint in it.
+        config: decoding configuration.
+        data_dir: formatted test set.
+    """
+
+    variant: Variant
+    exp_dir: Path
+    model_file: str
+    config: Path
+    data_dir: Path
+
+    @property
+    def output_dir(self) -> Path:
+        """``exp/<model>/<configuration>_<model file>/<set>``."""
+        return self.exp_dir / f"{self.config.stem}_{Path(self.model_file).stem}" / self.data_dir.name
+
+    @property
+    def title(self) -> str:
+        return f"{self.data_dir.name} with {self.config.stem}, training stage {self.variant.name}"
+
+
+def find_configs(words: str, folders: Sequence[Path]) -> list[Path]:
+    """Configurations named by ``--decode_configs``: paths or patterns, looked up in each folder in turn."""
+    found: list[Path] = []
+    for word in words.replace(",", " ").split():
+        for folder in folders:
+            matches = sorted(folder.glob(word)) if not Path(word).is_absolute() else [Path(word)]
+            matches = [path for path in matches if path.is_file()]
+            if matches:
+                found += matches
+                break
+        else:
+            places = ", ".join(map(str, folders))
+            raise UserError(f"--decode_configs: there is no {word} in {places}")
+    if not found:
+        raise UserError("--decode_configs is empty: name files such as conf/decode_offline.yaml")
+    stems = [path.stem for path in dict.fromkeys(found)]
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice:
+        raise UserError(
+            f"--decode_configs: two files are called {', '.join(twice)}; results are kept by that name"
+        )
+    return list(dict.fromkeys(found))
+
+
+def model_file(exp_dir: Path, choice: str) -> str:
+    """``--inference_asr_model``: "best", "ave" or a file of the experiment -> the file's name."""
+    best = best_checkpoint(exp_dir, read_tree(exp_dir / "config.yaml")).name
+    name = {"best": best, "ave": best.replace(".best.pth", ".ave.pth")}.get(choice, choice)
+    if not (exp_dir / name).is_file():
+        have = " ".join(sorted(path.name for path in exp_dir.glob("*.pth"))) or "no checkpoint"
+        raise UserError(f"--inference_asr_model {choice}: there is no {name} in {exp_dir}, which has {have}")
+    return name
+
+
+def is_meant_for(config: Path, variant: Variant, every: bool) -> bool:
+    """Whether a configuration names the variant in its ``stages``; one that names none is for all."""
+    stages = read_tree(config).get("stages")
+    if stages is not None and not isinstance(stages, list):
+        raise UserError(f"{config}: stages must be a list such as [5b, 5c]")
+    return every or stages is None or variant.name in map(str, stages)
+
+
+def plan_decoding(
+    table: StageTable,
+    variants: str,
+    prefix: str | Path,
+    configs: Iterable[Path],
+    dumps: Sequence[Path],
+    choice: str = "ave",
+    every: bool = False,
+) -> list[Decoding]:
+    """Everything that is to be decoded.
+
+    Args:
+        every: also contexts that a model was not trained for.
+
+    Raises:
+        UserError: a model is not trained to its end, a set or checkpoint is missing, or nothing remains.
+    """
+    for dump in dumps:
+        if not (dump / "wav.scp").is_file():
+            raise UserError(
+                f"{dump}/wav.scp is missing: run stage 2 of run.sh with --test_sets {dump.name} first"
+            )
+    plans: list[Decoding] = []
+    configs = list(configs)
+    for variant in table.select(variants):
+        meant = [config for config in configs if is_meant_for(config, variant, every)]
+        if not meant:
+            continue
+        exp_dir = experiment(prefix, variant.name)
+        if not (exp_dir / MARKER).is_file():
+            raise UserError(
+                f"{exp_dir} is not there or not trained to its end: run `./run.sh --stage "
+                f"{variant.run_stage} --stop_stage {variant.run_stage} --variants {variant.name}` first, "
+                f"or leave {variant.name} out of --variants"
+            )
+        name = model_file(exp_dir, choice)
+        plans += [Decoding(variant, exp_dir, name, config, dump) for config in meant for dump in dumps]
+    if not plans:
+        raise UserError(
+            f"no decoding configuration is meant for --variants {variants}: their `stages` name others "
+            "(--decode_all true decodes in contexts that a model never saw)"
+        )
+    return plans

@@ -1,0 +1,207 @@
+"""Run one step of the recipe unless it is done: lock, log, marker; the log's tail where it fails.
+
+Killing run.sh kills its steps (Linux tells them), and a lock held by every process of a step keeps a second
+run.sh from working on the same thing: it waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xlsrt.recipe.markers import file_digest, fingerprint, is_done, write_marker
+
+_PR_SET_PDEATHSIG = 1
+_TAIL_LINES = 25
+
+
+@dataclass
+class Step:
+    """One step.
+
+    Attributes:
+        title: for people, e.g. "run.sh stage 6: training stage 2b".
+        kind: key of `xlsrt.recipe.markers.STEP_VERSIONS`.
+        marker: file that says it is done.
+        command: program and arguments.
+        inputs: files whose content the result depends on.
+        outputs: files that must exist afterwards; a missing one means that the step is not done.
+        log: where the command's own output goes; None: to the terminal.
+        follow: log that is echoed and whose tail is shown (default: `log`), where the command writes another.
+        echo: regular expression of the lines of `follow` to show while it runs.
+        before: called before the command runs, under the lock.
+        identity: what the fingerprint takes for the command, where the command does not say it all.
+        lock: the lock's file (default: beside the marker).
+    """
+
+    title: str
+    kind: str
+    marker: Path
+    command: Sequence[str]
+    inputs: Sequence[str] = ()
+    outputs: Sequence[str] = ()
+    log: Path | None = None
+    follow: Path | None = None
+    echo: str = ""
+    before: Callable[[], None] | None = field(default=None, repr=False)
+    identity: Sequence[str] | None = None
+    lock: Path | None = None
+
+    def fingerprint(self) -> str:
+        """Hash of everything that the result depends on."""
+        return fingerprint(self.kind, self.command if self.identity is None else self.identity, self.inputs)
+
+
+def run_step(step: Step) -> int:
+    """Run the step, or say that it is done. Returns the command's exit code."""
+    wanted = step.fingerprint()
+    if is_done(step.marker, wanted, step.outputs):
+        say(f"{step.title}: done already")
+        return 0
+    with _lock(step) as handle:
+        if is_done(step.marker, wanted, step.outputs):
+            say(f"{step.title}: done by another run")
+            return 0
+        step.marker.unlink(missing_ok=True)
+        if step.before:
+            step.before()
+        where = step.follow or step.log
+        say(step.title + (f" (log: {where})" if where else ""))
+        started = time.monotonic()
+        code = _execute(step, handle)
+        if code == 0:
+            code = _check_outputs(step)
+        if code != 0:
+            _explain(step, code)
+            return code
+        content = {"fingerprint": wanted, "finished": time.strftime("%Y-%m-%d %H:%M:%S")}
+        for path in step.outputs:
+            content[Path(path).name] = file_digest(Path(path))
+        write_marker(step.marker, content)
+        say(f"{step.title}: finished in {_duration(time.monotonic() - started)}")
+    return 0
+
+
+def say(text: str) -> None:
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
+
+
+def die_with_parent(sig: int = signal.SIGTERM) -> None:
+    """Ask Linux to send this process a signal when its parent dies, however it dies. Elsewhere: nothing."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(sig))
+
+
+@contextlib.contextmanager
+def _lock(step: Step) -> Iterator[int]:
+    path = step.lock or step.marker.with_name(step.marker.name + ".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Left behind on purpose: removing a lock file lets two processes lock two files of one name.
+    with open(path, "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"{step.title}: another run is working on it, waiting")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+def _execute(step: Step, lock_handle: int) -> int:
+    with contextlib.ExitStack() as stack:
+        output = None
+        if step.log:
+            step.log.parent.mkdir(parents=True, exist_ok=True)
+            output = stack.enter_context(open(step.log, "ab"))
+            output.write(f"# {time.strftime('%Y-%m-%d %H:%M:%S')} {shlex.join(step.command)}\n".encode())
+            output.flush()
+        watched = step.follow or step.log
+        if watched and step.echo:
+            stack.enter_context(_echoing(watched, re.compile(step.echo)))
+        process = subprocess.Popen(
+            list(step.command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if output else None,
+            pass_fds=(lock_handle,),
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+
+        def forward(number: int, _frame: object) -> None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+            stack.callback(signal.signal, number, signal.signal(number, forward))
+        return process.wait()
+
+
+@contextlib.contextmanager
+def _echoing(path: Path, pattern: re.Pattern[str]) -> Iterator[None]:
+    """Show the lines that match as they are appended to a file, while the body runs."""
+    offset = path.stat().st_size if path.exists() else 0
+    over = threading.Event()
+
+    def follow() -> None:
+        nonlocal offset
+        rest = b""
+        last = False
+        while not last:
+            last = over.wait(0.5)
+            try:
+                with open(path, "rb") as file:
+                    # A backend may start the file anew.
+                    if file.seek(0, os.SEEK_END) < offset:
+                        offset, rest = 0, b""
+                    file.seek(offset)
+                    new = file.read()
+            except OSError:
+                continue
+            offset += len(new)
+            *lines, rest = (rest + new).split(b"\n")
+            for line in lines:
+                text = line.decode("utf-8", "replace")
+                if found := pattern.search(text):
+                    print("    " + text[found.start() :].strip(), flush=True)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(timeout=5)
+
+
+def _check_outputs(step: Step) -> int:
+    missing = [path for path in step.outputs if not Path(path).exists()]
+    for path in missing:
+        print(f"error: {step.title} ended well but left no {path}", file=sys.stderr)
+    return 1 if missing else 0
+
+
+def _explain(step: Step, code: int) -> None:
+    reason = f"exit code {code}" if code > 0 else f"signal {signal.Signals(-code).name}"
+    print(f"error: {step.title} failed ({reason})", file=sys.stderr)
+    for path in dict.fromkeys((step.log, step.follow)):
+        if path and path.exists():
+            lines = path.read_bytes()[-20000:].decode("utf-8", "replace").splitlines()[-_TAIL_LINES:]
+            print("\n".join([f"--- the end of {path}", *lines, "---"]), file=sys.stderr)
+    print(f"the command was: {shlex.join(step.command)}", file=sys.stderr)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

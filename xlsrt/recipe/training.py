@@ -1,0 +1,207 @@
+"""Training settings of one variant: the training configuration with the stage table's row laid over it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xlsrt.errors import UserError
+from xlsrt.recipe.stages import StageTable, Variant
+from xlsrt.recipe.tree import Tree, overlay, read_tree
+
+MARKER = ".done"
+# Hash of the settings and data that the checkpoints in an experiment directory were trained with.
+IDENTITY = ".identity"
+
+# Settings that change how fast training goes or what it prints, not what it finds: it continues under them.
+OPERATIONAL = (
+    "num_workers",
+    "log_interval",
+    "ngpu",
+    "num_att_plot",
+    "log_level",
+    "use_tensorboard",
+    "max_cache_fd",
+)
+
+# Set by the recipe for every variant; a configuration that sets them would be overruled without a word.
+OWNED = (
+    "output_dir",
+    "train_data_path_and_name_and_type",
+    "valid_data_path_and_name_and_type",
+    "train_shape_file",
+    "valid_shape_file",
+    "token_list",
+    "bpemodel",
+    "init_from",
+)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The data of a training run, as stages 2 to 4 of run.sh leave it.
+
+    Attributes:
+        train_dump, valid_dump: directories with wav.scp and text.
+        stats: directory with {train,valid}/{speech_shape,text_shape.<type>}.
+        token_type: "bpe" or "char".
+        token_list: file with a token a line.
+        bpemodel: SentencePiece model, for "bpe".
+    """
+
+    train_dump: Path
+    valid_dump: Path
+    stats: Path
+    token_type: str
+    token_list: Path
+    bpemodel: Path | None = None
+
+    def settings(self) -> Tree:
+        """ESPnet's options for this data."""
+        found: Tree = {"token_type": self.token_type, "token_list": str(self.token_list)}
+        if self.bpemodel:
+            found["bpemodel"] = str(self.bpemodel)
+        for part, dump in (("train", self.train_dump), ("valid", self.valid_dump)):
+            found[f"{part}_data_path_and_name_and_type"] = [
+                [str(dump / "wav.scp"), "speech", "sound"],
+                [str(dump / "text"), "text", "text"],
+            ]
+            found[f"{part}_shape_file"] = [str(path) for path in self.shape_files(part)]
+        return found
+
+    def shape_files(self, part: str) -> list[Path]:
+        return [self.stats / part / "speech_shape", self.stats / part / f"text_shape.{self.token_type}"]
+
+    def inputs(self) -> list[Path]:
+        """The files whose content training depends on."""
+        files = [self.token_list, *([self.bpemodel] if self.bpemodel else [])]
+        for part, dump in (("train", self.train_dump), ("valid", self.valid_dump)):
+            files += [dump / "wav.scp", dump / "text", *self.shape_files(part)]
+        return files
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train and from what.
+
+    Attributes:
+        variant: row of the stage table.
+        exp_dir: directory of the experiment.
+        start: directory of the experiment whose best checkpoint it starts from, None for the first stage.
+        settings: everything for asr_train's ``--config``.
+        init_from: that checkpoint.
+    """
+
+    variant: Variant
+    exp_dir: Path
+    start: Path | None
+    settings: Tree = field(repr=False)
+    init_from: Path | None = None
+
+    @property
+    def config_file(self) -> Path:
+        return self.exp_dir / "train.yaml"
+
+
+def experiment(prefix: str | Path, variant: str) -> Path:
+    """``exp/asr_mini_bpe100`` and ``2b`` -> ``exp/asr_mini_bpe100_stage2b``."""
+    return Path(f"{prefix}_stage{variant}")
+
+
+def best_checkpoint(exp_dir: Path, settings: Mapping[str, object]) -> Path:
+    """The file that ESPnet links to the best epoch, by the first of best_model_criterion."""
+    criteria = settings.get("best_model_criterion") or [["valid", "ter", "min"]]
+    assert isinstance(criteria, Sequence)
+    part, name = criteria[0][:2]
+    return exp_dir / f"{part}.{name}.best.pth"
+
+
+def make_plan(
+    table: StageTable,
+    name: str,
+    prefix: str | Path,
+    train_configs: Sequence[str],
+    corpus: Corpus,
+    pretrained: str | None = None,
+    last_layers: Sequence[str] = (),
+    seed: int | None = None,
+) -> Plan:
+    """Resolve the settings of a variant.
+
+    Later layers win: the training configurations, the stage table's row, ``last_layers`` (files), the seed.
+
+    Raises:
+        UserError: a file is missing or wrong; the experiment to start from has not been trained to its end.
+    """
+    variant = table[name]
+    base = overlay({}, *map(read_tree, train_configs))
+    _refuse_owned(base, ", ".join(train_configs))
+    _refuse_owned(variant.options, f"{table.source}: options of {variant.name}")
+    row: Tree = overlay({}, variant.options)
+    if variant.epochs is not None:
+        row["max_epoch"] = variant.epochs
+    if variant.lr is not None:
+        row = overlay(row, {"optim_conf": {"lr": variant.lr}})
+    settings = overlay(base, row, *map(read_tree, last_layers), corpus.settings())
+    if seed is not None:
+        settings["seed"] = seed
+    exp_dir = experiment(prefix, variant.name)
+    # Replaced, not merged: keys of another stage's context must not linger.
+    encoder = dict(settings.get("encoder_conf") or {})
+    encoder["train_context"] = variant.train_context
+    encoder["eval_context"] = variant.eval_context
+    start = init_from = None
+    if variant.init_from is None:
+        if pretrained is not None:
+            encoder["pretrained"] = pretrained
+        if encoder.get("pretrained"):
+            # The checkpoint decides the sizes.
+            encoder["config"] = {k: v for k, v in (encoder.get("config") or {}).items() if k != "preset"}
+    else:
+        start = experiment(prefix, variant.init_from)
+        init_from = _finished_checkpoint(table, variant, start, settings)
+        encoder["pretrained"] = None
+        encoder["config"] = _encoder_of(start, encoder.get("config") or {})
+    settings["encoder_conf"] = encoder
+    if init_from:
+        settings["init_from"] = str(init_from)
+    return Plan(variant, exp_dir, start, settings, init_from)
+
+
+def identity(settings: Mapping[str, object]) -> str:
+    """The settings that decide what training finds, in one line."""
+    return json.dumps(
+        {key: value for key, value in settings.items() if key not in OPERATIONAL}, sort_keys=True
+    )
+
+
+def _finished_checkpoint(table: StageTable, variant: Variant, start: Path, settings: Tree) -> Path:
+    source = table[variant.init_from or ""]
+    checkpoint = best_checkpoint(start, settings)
+    if (start / MARKER).is_file() and checkpoint.is_file():
+        return checkpoint
+    found = "has not been trained to its end" if start.is_dir() else "has not been trained"
+    raise UserError(
+        f"{variant} starts from {checkpoint}, but training stage {source.name} {found}: run `./run.sh "
+        f"--stage {source.run_stage} --stop_stage {source.run_stage} --variants {source.name}` first, "
+        "with the same other options"
+    )
+
+
+def _encoder_of(start: Path, overrides: Mapping[str, object]) -> Tree:
+    """The architecture of a trained experiment, under what the configuration says beside its preset."""
+    trained = read_tree(start / "config.yaml")
+    config = (trained.get("encoder_conf") or {}).get("config")
+    if not isinstance(config, dict):
+        raise UserError(
+            f"{start}/config.yaml: encoder_conf.config is missing; this is no experiment of this recipe"
+        )
+    return overlay(config, {key: value for key, value in overrides.items() if key != "preset"})
+
+
+def _refuse_owned(tree: Mapping[str, object], where: str) -> None:
+    owned = sorted(set(tree) & set(OWNED))
+    if owned:
+        raise UserError(f"{where}: {', '.join(owned)} is set by run.sh from its own options; remove it")

@@ -1,0 +1,68 @@
+"""Nested settings read from YAML: reading with clear errors, and laying one tree over another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xlsrt.errors import UserError
+
+Tree = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice (plain YAML keeps the last one without a word)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands here twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_tree(path: str | Path) -> Tree:
+    """Read a YAML file that holds a mapping. Raises `UserError` where it is missing or broken."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            tree = yaml.load(file, _Loader)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read as YAML: {error}") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: expected `key: value` lines, found a {type(tree).__name__}")
+    return tree
+
+
+def overlay(base: Mapping[str, Any], *layers: Mapping[str, Any]) -> Tree:
+    """A new tree with each layer laid over those before: mappings are merged, all else is replaced."""
+    merged: Tree = dict(base)
+    for layer in layers:
+        for key, value in layer.items():
+            below = merged.get(key)
+            merged[key] = (
+                overlay(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+            )
+    return merged
+
+
+def write_tree(path: str | Path, tree: Mapping[str, Any], head: str = "") -> None:
+    """Write a tree as YAML, keys in their order; through a temporary file, so that none reads half of it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".new")
+    comment = "".join(f"# {line}\n" for line in head.splitlines())
+    unfinished.write_text(
+        comment + yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True, width=110), encoding="utf-8"
+    )
+    unfinished.replace(path)
