@@ -93,13 +93,13 @@ def _render(plan: _Plan, folder: Path) -> Utterance:
             )
         rate = its_rate
         parts.append(samples)
-    _noise_floor(np.concatenate(parts), rate)
+    floor = _noise_floor(np.concatenate(parts), rate)
     # RandomState's stream is frozen by NumPy's policy, Generator's is not.
-    np.random.RandomState(plan.noise_seed)
+    noise = np.random.RandomState(plan.noise_seed)
     pieces: list[np.ndarray] = []
-    for _silence, part in zip(plan.silences, [*parts, None], strict=True):
-        # Pure zeros would tell the words apart better than any room does: pauses hold the recordings' own
-        # noise level. pieces.append(floor * noise.standard_normal(round(silence * rate)).astype(np.float32))
+    for silence, part in zip(plan.silences, [*parts, None], strict=True):
+        # Pure zeros would tell the words apart better than any room does: pauses hold the recordings' noise.
+        pieces.append(floor * noise.standard_normal(round(silence * rate)).astype(np.float32))
         if part is not None:
             pieces.append(part)
     path = folder / f"{plan.utt}.flac"

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.data.conftest import MakeSet, edit
+from xlsrt.data.kaldi import DataDir, write_spk2utt
+from xlsrt.data.repair import choose, combine, fix, subset
+from xlsrt.data.tables import load_table
+from xlsrt.data.validate import validate
+from xlsrt.errors import UserError
+
+UTTS = {f"s{i // 5}-{i:02d}": f"word {i}" for i in range(20)}
+
+
+def test_fix_drops_what_cannot_be_used_and_says_why(make_set: MakeSet) -> None:
+    path = make_set(utts=UTTS)
+    rows = (path / "text").read_bytes().splitlines(keepends=True)
+    rows[1] = b"s0-01 caf\xe9\n"
+    rows[2] = b"s0-02\n"
+    rows[3:4] = []
+    (path / "text").write_bytes(b"".join(reversed(rows)) + rows[0])
+    (path / "wavs" / "s0-04.wav").unlink()
+    (path / "wavs" / "s1-05.wav").write_bytes(b"")
+    edit(path / "wav.scp", f"s1-06 {path}/wavs/s1-06.wav", f"s1-06 cat {path}/wavs/s1-06.wav |")
+    (path / "spk2utt").write_text("s0 nonsense\n")
+    dropped = fix(path)
+    assert dropped.keys() == {"s0-01", "s0-02", "s0-03", "s0-04", "s1-05", "s1-06"}
+    assert "not UTF-8" in dropped["s0-01"] and dropped["s0-02"] == "empty in text"
+    assert dropped["s0-03"] == "missing in text" and "no such audio" in dropped["s0-04"]
+    assert "empty" in dropped["s1-05"] and dropped["s1-06"] == "its audio is a command"
+    assert validate(path).num_utterances == 14
+    assert load_table(path / "dropped") == dropped
+    assert (path / ".backup" / "spk2utt").read_text() == "s0 nonsense\n"
+    assert fix(path) == {}
+
+
+def test_fix_changes_nothing_when_nothing_would_be_left(make_set: MakeSet) -> None:
+    path = make_set(utts={"s-a": "", "s-b": ""})
+    before = {p.name: p.read_bytes() for p in path.iterdir() if p.is_file()}
+    with pytest.raises(UserError, match=r"no utterance would be left \(s-a: empty in text\): nothing was changed"):
+        fix(path)
+    assert {p.name: p.read_bytes() for p in path.iterdir() if p.is_file()} == before
+
+
+def test_fix_with_segments_keeps_needed_recordings(make_set: MakeSet) -> None:
+    path = make_set(utts={"s-a": "one", "s-b": "two"})
+    (path / "wav.scp").write_text(f"rec2 {path}/wavs/s-b.wav\nrec1 {path}/wavs/s-a.wav\n")
+    (path / "segments").write_text("s-b rec2 0 9 9 9\ns-a rec1 0.1 0.2\n")
+    assert fix(path) == {"s-b": "malformed segment 'rec2 0 9 9 9'"}
+    assert list(load_table(path / "wav.scp")) == ["rec1"]
+    assert validate(path).num_utterances == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("first", ["s0-00", "s0-01", "s0-02"]),
+        ("last", ["s3-17", "s3-18", "s3-19"]),
+        ("spread", ["s0-00", "s1-06", "s2-13"]),
+        ("shortest", ["s0-00", "s0-01", "s3-19"]),
+        ("speakers", ["s0-00", "s0-01", "s0-02", "s0-03", "s0-04"]),
+    ],
+)
+def test_choose(make_set: MakeSet, how: str, expected: list[str]) -> None:
+    path = make_set(utts=UTTS, samples=800)
+    lengths = {utt: 1 if utt == "s3-19" else 100 for utt in UTTS}
+    (path / "utt2num_samples").write_text("".join(f"{utt} {n}\n" for utt, n in lengths.items()))
+    assert sorted(choose(path, count=3, how=how)) == expected
+
+
+def test_per_speaker_and_wrong_choices(make_set: MakeSet) -> None:
+    path = make_set(utts=UTTS, samples=800)
+    assert sorted(choose(path, count=2, how="per-spk")) == [f"s{s}-{5 * s + i:02d}" for s in range(4) for i in (0, 1)]
+    assert len(choose(path, count=99)) == 20
+    with pytest.raises(UserError, match="at least one"):
+        choose(path, count=0)
+    with pytest.raises(UserError, match="needs utt2num_samples"):
+        choose(path, count=1, how="shortest")
+
+
+def test_subset_and_combine_are_inverse(make_set: MakeSet, tmp_path) -> None:
+    path = make_set(utts=UTTS, samples=800)
+    write_spk2utt(path)
+    (path / "utt2lang").write_text("".join(f"{utt} en\n" for utt in UTTS))
+    some = set(list(UTTS)[::3])
+    subset(path, tmp_path / "a", some)
+    subset(path, tmp_path / "b", UTTS.keys() - some)
+    assert validate(tmp_path / "a").num_utterances == len(some)
+    assert combine(tmp_path / "c", [tmp_path / "b", tmp_path / "a"]) == 20
+    for name in ("wav.scp", "text", "utt2spk", "spk2utt", "utt2lang"):
+        assert (tmp_path / "c" / name).read_bytes() == (path / name).read_bytes(), name
+    with pytest.raises(UserError, match="the subset would be empty"):
+        subset(path, tmp_path / "d", {"nobody"})
+    with pytest.raises(UserError, match="is the source itself"):
+        subset(path, path, some)
+
+
+def test_combine_refuses_contradictions(make_set: MakeSet, tmp_path, caplog) -> None:
+    one, two = make_set("one", utts={"s-a": "one"}), make_set("two", utts={"s-a": "two"})
+    with pytest.raises(UserError, match="'s-a' is also in another set, with another value"):
+        combine(tmp_path / "both", [one, two])
+    assert not (tmp_path / "both").exists()
+    third = make_set("third", utts={"s-b": "three"})
+    (third / "utt2lang").write_text("s-b en\n")
+    combine(tmp_path / "both", [one, third])
+    assert "left out: utt2lang" in caplog.text and DataDir(tmp_path / "both").extra_names() == []
+    (third / "segments").write_text("s-b s-b 0 0.1\n")
+    with pytest.raises(UserError, match="some of the sets have segments"):
+        combine(tmp_path / "both", [one, third])
