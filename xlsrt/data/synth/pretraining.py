@@ -11,6 +11,8 @@ from xlsrt.data.synth.espeak import Span
 from xlsrt.data.synth.languages import LANGUAGES, Language
 
 MAX_SECONDS = 12.0
+# Milder than rooms.Conditions: most of the time the encoder should hear what it is asked for.
+_CONDITIONS = rooms.Conditions(p_room=0.3, p_noise=0.5, snr_db=(8.0, 40.0), p_babble=0.1, p_band=0.2)
 _WEIGHTS = np.cumsum([language.weight for language in LANGUAGES])
 
 
@@ -54,7 +56,7 @@ def make_utterance(seed: int, exact: bool = False, clean: bool = False) -> Pretr
     shift = lead / voices.TARGET_RATE
     phonemes = tuple(Span(p.label, p.start + shift, p.end + shift) for p in speech.phonemes)
     if not clean:
-        wav = rooms.degrade(wav, rng, babble=rooms.babble(wav))
+        wav = rooms.degrade(wav, rng, _CONDITIONS, babble=rooms.babble(wav))
     return PretrainingUtterance(wav.astype(np.float32), phonemes, language.code, text, voice)
 
 
