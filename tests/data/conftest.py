@@ -19,7 +19,7 @@ def tone(samples: int, rate: int = 16000, hertz: float = 440.0, level: float = 0
 
 @pytest.fixture
 def make_set(tmp_path: Path) -> MakeSet:
-    """``make_set(name, utts={id: text}, samples=..., rate=..., channels=...)`` writes a set with WAV files."""
+    """``make_set(name, utts={id: text}, samples=..., rate=..., channels=...)`` writes a set."""
 
     def make(
         name: str = "set",

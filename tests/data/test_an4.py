@@ -35,7 +35,9 @@ def distribution(root: Path, suffix: str = ".sph") -> Path:
             path = root / "wav" / (files[-1] + suffix)
             path.parent.mkdir(parents=True, exist_ok=True)
             if suffix == ".sph":
-                soundfile.write(path, speech_like(number), 16000, format="NIST", subtype="PCM_16", endian="BIG")
+                soundfile.write(
+                    path, speech_like(number), 16000, format="NIST", subtype="PCM_16", endian="BIG"
+                )
             else:
                 path.write_bytes(speech_like(number).astype(">i2" if number % 2 else "<i2").tobytes())
         (root / "etc").mkdir(exist_ok=True)
@@ -75,12 +77,28 @@ def test_the_distribution(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("etc/an4_train.transcription", "<s> </s> (an251-fash-b)\n", "transcription:1: utterance 'an251-fash-b' has an"),
+        (
+            "etc/an4_train.transcription",
+            "<s> </s> (an251-fash-b)\n",
+            "transcription:1: utterance 'an251-fash-b' has an",
+        ),
         ("etc/an4_train.transcription", "YES (an251-fash-b)\n" * 2, "transcription:2: duplicate utterance"),
         ("etc/an4_train.transcription", "YES an251-fash-b\n", "transcription:1: .* is not of the form"),
-        ("etc/an4_train.transcription", "YES (an251-fash-b)\n", "utterance 'an253-fash-b' of the file list has no"),
-        ("etc/an4_train.fileids", "an4_clstk/fash/an251-fash-b\n", "'an253-fash-b' is missing in .*an4_train.fileids"),
-        ("etc/an4_test.fileids", "an4test_clstk/x/an391-mjwl-b\nan4test_clstk/x/cen7-mjwl-b\n", "no audio file"),
+        (
+            "etc/an4_train.transcription",
+            "YES (an251-fash-b)\n",
+            "utterance 'an253-fash-b' of the file list has no",
+        ),
+        (
+            "etc/an4_train.fileids",
+            "an4_clstk/fash/an251-fash-b\n",
+            "'an253-fash-b' is missing in .*an4_train.fileids",
+        ),
+        (
+            "etc/an4_test.fileids",
+            "an4test_clstk/x/an391-mjwl-b\nan4test_clstk/x/cen7-mjwl-b\n",
+            "no audio file",
+        ),
     ],
 )
 def test_incomplete_distributions(tmp_path: Path, file: str, content: str, message: str) -> None:
@@ -93,13 +111,13 @@ def test_incomplete_distributions(tmp_path: Path, file: str, content: str, messa
 def test_bad_sources_and_options(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder: unpack an4_sphere"):
         run(tmp_path / "none", tmp_path / "data")
-    with pytest.raises(UserError, match="neither etc/an4_train.transcription nor wav.scp"):
+    with pytest.raises(UserError, match=r"neither etc/an4_train.transcription nor wav.scp"):
         run(tmp_path, tmp_path / "data")
     root = distribution(tmp_path / "an4")
     with pytest.raises(UserError, match="--dev_utterances 100: the training list has 4"):
         run(root, tmp_path / "data")
     (root / "etc" / "an4_train.transcription").write_bytes(b"CAF\xc9 (an251-fash-b)\n")
-    with pytest.raises(UserError, match="transcription:1.*not UTF-8"):
+    with pytest.raises(UserError, match=r"transcription:1.*not UTF-8"):
         run(root, tmp_path / "data")
     distribution(tmp_path / "raw", ".raw")
     (tmp_path / "raw" / "wav" / "an4_clstk" / "fash" / "an251-fash-b.raw").write_bytes(b"")

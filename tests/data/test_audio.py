@@ -127,7 +127,9 @@ def test_nan_and_infinity_are_found_with_their_time(tmp_path: Path, bad: float) 
 
 
 def test_one_encoder_frame_is_the_least(tmp_path: Path) -> None:
-    assert "shorter than one encoder frame: 399 samples" in problem(write(tmp_path / "a.wav", tone(399)), tmp_path)
+    assert "shorter than one encoder frame: 399 samples" in problem(
+        write(tmp_path / "a.wav", tone(399)), tmp_path
+    )
     assert check(write(tmp_path / "a.wav", tone(400)), tmp_path)[0].num_samples == 400
 
 

@@ -121,7 +121,7 @@ def test_bad_sources(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"0_ann_1.wav: utterance 'ann-0-01': the audio file is empty"):
         run(root, tmp_path / "data", "--test_strings", "100")
     (root / "recordings" / "zero.wav").write_bytes(b"")
-    with pytest.raises(UserError, match="zero.wav: not of the form <digit>_<speaker>_<index>.wav"):
+    with pytest.raises(UserError, match=r"zero.wav: not of the form <digit>_<speaker>_<index>.wav"):
         run(root, tmp_path / "data")
 
 
@@ -130,5 +130,7 @@ def test_recorded_fsdd(speech: Path, tmp_path: Path) -> None:
     split = load_table(speech / "fsdd" / "utt2split")
     official = {utt for utt, part in split.items() if part == "test"}
     assert set(load_table(tmp_path / "data" / "test" / "text")) == official
-    counts = [validate(tmp_path / "data" / name).num_utterances for name in ("train", "dev", "test_connected")]
+    counts = [
+        validate(tmp_path / "data" / name).num_utterances for name in ("train", "dev", "test_connected")
+    ]
     assert counts == [2520 + 20, 180 + 4, 12]

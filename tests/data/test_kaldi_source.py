@@ -26,10 +26,14 @@ def test_an_unsorted_set_with_relative_paths(make_set: MakeSet, tmp_path: Path) 
     for name in ("text", "utt2spk"):
         lines = (source / name).read_text().splitlines(keepends=True)
         (source / name).write_text("".join(reversed(lines)).replace("\n", "\r\n"))
-    (source / "wav.scp").write_text("".join(f"{utt} wavs/{utt}.wav\n" for utt in ("spk2-c", "spk1-b", "spk1-a")))
+    (source / "wav.scp").write_text(
+        "".join(f"{utt} wavs/{utt}.wav\n" for utt in ("spk2-c", "spk1-b", "spk1-a"))
+    )
     run(source, tmp_path / "data", "--set_name", "train")
     assert validate(tmp_path / "data" / "train").num_utterances == 3
-    assert load_table(tmp_path / "data" / "train" / "wav.scp")["spk1-a"] == str(source / "wavs" / "spk1-a.wav")
+    assert load_table(tmp_path / "data" / "train" / "wav.scp")["spk1-a"] == str(
+        source / "wavs" / "spk1-a.wav"
+    )
     assert b"\r" not in (tmp_path / "data" / "train" / "text").read_bytes()
 
 
@@ -49,7 +53,7 @@ def test_a_folder_of_sets_and_segments_that_come_and_go(make_set: MakeSet, tmp_p
 def test_a_bad_set_never_stands_under_its_name(make_set: MakeSet, tmp_path: Path) -> None:
     source = make_set()
     (source / "wavs" / "spk1-a.wav").unlink()
-    with pytest.raises(UserError, match="utterance 'spk1-a'.*no such audio file"):
+    with pytest.raises(UserError, match=r"utterance 'spk1-a'.*no such audio file"):
         run(source, tmp_path / "data", "--set_name", "train")
     assert list((tmp_path / "data").iterdir()) == []
     with pytest.raises(UserError, match=r"no wav.scp in it"):

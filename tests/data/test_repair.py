@@ -37,7 +37,9 @@ def test_fix_drops_what_cannot_be_used_and_says_why(make_set: MakeSet) -> None:
 def test_fix_changes_nothing_when_nothing_would_be_left(make_set: MakeSet) -> None:
     path = make_set(utts={"s-a": "", "s-b": ""})
     before = {p.name: p.read_bytes() for p in path.iterdir() if p.is_file()}
-    with pytest.raises(UserError, match=r"no utterance would be left \(s-a: empty in text\): nothing was changed"):
+    with pytest.raises(
+        UserError, match=r"no utterance would be left \(s-a: empty in text\): nothing was changed"
+    ):
         fix(path)
     assert {p.name: p.read_bytes() for p in path.iterdir() if p.is_file()} == before
 
@@ -70,7 +72,9 @@ def test_choose(make_set: MakeSet, how: str, expected: list[str]) -> None:
 
 def test_per_speaker_and_wrong_choices(make_set: MakeSet) -> None:
     path = make_set(utts=UTTS, samples=800)
-    assert sorted(choose(path, count=2, how="per-spk")) == [f"s{s}-{5 * s + i:02d}" for s in range(4) for i in (0, 1)]
+    assert sorted(choose(path, count=2, how="per-spk")) == [
+        f"s{s}-{5 * s + i:02d}" for s in range(4) for i in (0, 1)
+    ]
     assert len(choose(path, count=99)) == 20
     with pytest.raises(UserError, match="at least one"):
         choose(path, count=0)

@@ -26,7 +26,11 @@ def dump(tmp_path: Path) -> Path:
 def shapes(dump: Path, **bounds) -> int:
     out = dump.parent / "stats"
     return write_shapes(
-        dump, out, token_type="char", token_list=dump.parent / "char" / "tokens.txt", bounds=LengthFilter(**bounds)
+        dump,
+        out,
+        token_type="char",
+        token_list=dump.parent / "char" / "tokens.txt",
+        bounds=LengthFilter(**bounds),
     )
 
 
@@ -56,7 +60,9 @@ def test_frames_are_the_encoders() -> None:
 
 
 def test_a_set_without_utterances_after_filtering(dump: Path) -> None:
-    with pytest.raises(UserError, match=r"without utterances after filtering \(3 shorter than 5 s\).*--min_seconds"):
+    with pytest.raises(
+        UserError, match=r"without utterances after filtering \(3 shorter than 5 s\).*--min_seconds"
+    ):
         shapes(dump, min_seconds=5.0)
     assert not (dump.parent / "stats" / "speech_shape").exists()
 

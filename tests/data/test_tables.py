@@ -31,7 +31,7 @@ def test_duplicate_unsorted_empty_and_missing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="duplicate utterance 'a'"):
         load_table(path)
     path.write_text("b x\na y\n")
-    with pytest.raises(UserError, match="'a' after 'b': not sorted; run `utils/fix_data_dir.sh"):
+    with pytest.raises(UserError, match=r"'a' after 'b': not sorted; run `utils/fix_data_dir.sh"):
         list(sorted_table(path))
     path.write_text("b x\n\n")
     with pytest.raises(UserError, match="text:2: the line is empty"):

@@ -46,7 +46,9 @@ def test_text_is_not_normalised_behind_our_back(tmp_path: Path, text: str) -> No
 
 
 def test_sizes_that_cannot_be_are_told_with_those_that_can(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"--nbpe 5000 is more than this text gives: use --nbpe (\d+) or less") as caught:
+    with pytest.raises(
+        UserError, match=r"--nbpe 5000 is more than this text gives: use --nbpe (\d+) or less"
+    ) as caught:
         train_bpe(TEXTS, tmp_path, size=5000)
     largest = int(str(caught.value).split("use --nbpe ")[1].split()[0])
     assert len(train_bpe(TEXTS, tmp_path, size=largest)) == largest
@@ -86,7 +88,9 @@ def test_a_token_model_of_another_vocabulary(tmp_path: Path) -> None:
     theirs = train_bpe(TEXTS, tmp_path / "b", size=32)
     with pytest.raises(UserError, match=r"bpe.model has another vocabulary .*32 tokens against 30"):
         check_token_model(ours, "bpe", tmp_path / "b" / "bpe.model")
-    with pytest.raises(UserError, match=r"data/tokens.txt has another vocabulary than exp/a.pth .*30 tokens against 32"):
+    with pytest.raises(
+        UserError, match=r"data/tokens.txt has another vocabulary than exp/a.pth .*30 tokens against 32"
+    ):
         check_same_vocabulary(ours, theirs, "data/tokens.txt", "exp/a.pth")
     swapped = [*ours[:4], ours[5], ours[4], *ours[6:]]
     with pytest.raises(UserError, match="token 4 is"):

@@ -35,7 +35,9 @@ def test_duplicate_utterance(make_set: MakeSet, table: str) -> None:
 
 def test_every_empty_transcript_is_named(make_set: MakeSet) -> None:
     path = make_set(utts={"s-a": "", "s-b": "word", "s-c": "  "})
-    with pytest.raises(UserError, match=r"(?s)2 problem.*text: utterance 's-a' has an empty.*'s-c' has an empty"):
+    with pytest.raises(
+        UserError, match=r"(?s)2 problem.*text: utterance 's-a' has an empty.*'s-c' has an empty"
+    ):
         validate(path)
     assert validate(path, need_text=False).num_utterances == 3
 
@@ -43,7 +45,7 @@ def test_every_empty_transcript_is_named(make_set: MakeSet) -> None:
 def test_transcript_that_is_not_utf8(make_set: MakeSet) -> None:
     path = make_set()
     (path / "text").write_bytes(b"spk1-a one\nspk1-b caf\xe9\nspk2-c x\n")
-    with pytest.raises(UserError, match="text:2: utterance 'spk1-b'.*not UTF-8"):
+    with pytest.raises(UserError, match=r"text:2: utterance 'spk1-b'.*not UTF-8"):
         validate(path)
 
 
@@ -68,7 +70,7 @@ def test_long_lists_are_cut(make_set: MakeSet) -> None:
 def test_pipes_only_when_allowed(make_set: MakeSet) -> None:
     path = make_set(utts={"s-a": "word"})
     (path / "wav.scp").write_text(f"s-a cat {path}/wavs/s-a.wav |\n")
-    with pytest.raises(UserError, match="utterance 's-a' is a command.*--allow_pipes true"):
+    with pytest.raises(UserError, match=r"utterance 's-a' is a command.*--allow_pipes true"):
         validate(path)
     assert validate(path, allow_pipes=True).num_utterances == 1
 
@@ -115,7 +117,7 @@ def test_a_row_without_speaker_or_file(make_set: MakeSet) -> None:
         validate(path)
     path = make_set("other", utts={"s-a": "one"})
     (path / "wav.scp").write_text("s-a\n")
-    with pytest.raises(UserError, match="wav.scp: 's-a' has no audio file"):
+    with pytest.raises(UserError, match=r"wav.scp: 's-a' has no audio file"):
         validate(path)
 
 

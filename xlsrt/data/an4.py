@@ -1,9 +1,7 @@
-"""Reader of CMU AN4 (spelled words, digits, dates; 16 kHz): its original distribution, or a data directory
-of it.
+"""Reader of CMU AN4 (spelled words, digits, dates; 16 kHz): its distribution, or a data directory of it.
 
-Sets: ``train``, ``dev`` (the first 100 utterances of the official training list by id, as in ESPnet's
-    recipe) and,
-where the source has the official test list, ``test``. Transcripts are lower case.
+Sets: ``train``, ``dev`` (the first 100 utterances of the official training list by id, as in ESPnet's recipe)
+and, where the source has the official test list, ``test``. Transcripts are lower case.
 """
 
 from __future__ import annotations
@@ -136,9 +134,7 @@ def _audio(root: Path, name: str, utt: str, output: Path) -> str:
 
 
 def _wrap_raw(path: Path, output: Path, utt: str) -> str:
-    """Headerless 16 kHz, 16-bit samples as a WAV file below ``output``; either byte order (both were
-    published).
-    """
+    """Headerless 16 kHz, 16-bit samples as a WAV file; either byte order (both were published)."""
     target = output / "local" / "an4_wav" / f"{utt}.wav"
     data = path.read_bytes()
     if len(data) < 2:

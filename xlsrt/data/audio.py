@@ -40,8 +40,14 @@ class AudioProblem(UserError):
 
 @dataclass(frozen=True)
 class AudioFacts:
-    """What was found while an utterance was read: source rate in Hz, channels, output samples, clipped
-    samples.
+    """What was found while an utterance was read.
+
+    Attributes:
+        rate: of the source, Hz.
+        channels: of the source.
+        num_samples: of the result.
+        clipped: samples beyond full scale.
+        passed_through: the source is right as it is; nothing was written.
     """
 
     rate: int
@@ -52,9 +58,7 @@ class AudioFacts:
 
 
 def truncation(path: str) -> str | None:
-    """Why a WAV or SPHERE file holds less audio than its header announces, or None. libsndfile would not
-    tell.
-    """
+    """Why a WAV or SPHERE file is shorter than its header announces, or None. libsndfile would not tell."""
     size = os.path.getsize(path)
     with open(path, "rb") as stream:
         head = stream.read(12)
@@ -224,9 +228,9 @@ def convert(
     allow_pipes: bool = False,
     pass_through: bool = True,
 ) -> AudioFacts:
-    """Write one utterance as 16-bit mono at ``sample_rate``, atomically; the format follows the target's
-    suffix.
+    """Write one utterance as 16-bit mono at ``sample_rate``, atomically.
 
+    The format follows the target's suffix, flac or wav.
     A whole file that is so already is only checked, not copied (``passed_through`` is set), unless
     ``pass_through`` is false. ``speed`` 1.1 plays 10 % faster, as sox's speed does.
 

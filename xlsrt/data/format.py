@@ -13,22 +13,21 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from xlsrt.data.audio import SAMPLE_RATE, AudioFacts, AudioProblem, convert
-from xlsrt.data.kaldi import DataDir, Utterance, is_pipe, write_spk2utt
+from xlsrt.data.journal import JOURNAL, fingerprint, journal_line, read_journal
+from xlsrt.data.kaldi import DataDir, Utterance, write_spk2utt
 from xlsrt.data.parallel import ordered_map
 from xlsrt.data.tables import atomic_open
 from xlsrt.data.validate import problems_error, validate
 from xlsrt.errors import UserError
 
 log = logging.getLogger(__name__)
-
-_JOURNAL = ".done"
 
 
 @dataclass(frozen=True)
@@ -103,14 +102,14 @@ def format_set(
     )
     total = summary.num_utterances * len(options.speeds)
     out.mkdir(parents=True, exist_ok=True)
-    known = _read_journal(out / _JOURNAL)
+    known = read_journal(out / JOURNAL)
     jobs = _jobs(data, out, options, known)
     problems: list[str] = []
     notes = _Notes()
     count = 0
     with (
         _Tables(out, data) as tables,
-        open(out / _JOURNAL, "a", encoding="utf-8") as journal,
+        open(out / JOURNAL, "a", encoding="utf-8") as journal,
     ):
         journal.write("\n")  # ends a line that a kill has cut short
         for done in ordered_map(partial(_work, options=options), jobs, nj):
@@ -123,7 +122,7 @@ def format_set(
             wav = done.job.source if done.facts.passed_through else done.job.target
             tables.add(row, wav, done.facts.num_samples)
             if done.job.known is None:
-                journal.write(_journal_line(done.job.fingerprint, done.facts))
+                journal.write(journal_line(done.job.fingerprint, done.facts))
             if count % 5000 == 0:
                 journal.flush()
                 log.info("%s: %d of %d utterances", out, count, total)
@@ -233,11 +232,13 @@ def _jobs(data: DataDir, out: Path, options: FormatOptions, known: dict[str, Aud
             named = replace(row, utt=prefix + row.utt, speaker=prefix + row.speaker)
             source = data.resolve(row.wav)
             target = _target(out, named.utt, options.audio_format)
-            fingerprint = _fingerprint(named, source, speed, options)
-            facts = known.get(fingerprint)
+            mark = fingerprint(
+                named, source, speed, options.sample_rate, options.audio_format, options.pass_through
+            )
+            facts = known.get(mark)
             if facts is not None and not facts.passed_through and not os.path.exists(target):
                 facts = None
-            yield named.utt, _Job(named, source, speed, target, fingerprint, facts)
+            yield named.utt, _Job(named, source, speed, target, mark, facts)
 
     for _, job in heapq.merge(*(stream(speed) for speed in options.speeds), key=lambda pair: pair[0]):
         yield job
@@ -267,45 +268,12 @@ def _work(job: _Job, options: FormatOptions) -> _Done:
 
 
 def _target(out: Path, utt: str, suffix: str) -> str:
-    """Where an utterance's audio goes: 256 folders, so that none holds too many; odd characters are spelled
-    out.
-    """
+    """Where an utterance's audio goes: 256 folders, so that none holds too many; odd characters as codes."""
     safe = re.sub(r"[^\w.,=+-]", lambda match: f"%{ord(match[0]):x}", utt)
     digest = hashlib.md5(utt.encode()).hexdigest()
     if len(safe.encode()) > 200 or safe.startswith("."):
         safe = digest
     return str(out / "audio" / digest[:2] / f"{safe}.{suffix}")
-
-
-def _fingerprint(row: Utterance, source: str, speed: float, options: FormatOptions) -> str:
-    """Changes whenever the file to be written would."""
-    state = ""
-    if not is_pipe(source):
-        with suppress(OSError):
-            status = os.stat(source)
-            state = f"{status.st_size} {status.st_mtime_ns}"
-    what = (row.utt, source, state, row.start, row.end, speed, options.sample_rate, options.audio_format)
-    return hashlib.blake2b(repr((*what, options.pass_through)).encode(), digest_size=12).hexdigest()
-
-
-def _journal_line(fingerprint: str, facts: AudioFacts) -> str:
-    numbers = (facts.rate, facts.channels, facts.num_samples, facts.clipped, int(facts.passed_through))
-    return f"{fingerprint} {' '.join(map(str, numbers))} .\n"
-
-
-def _read_journal(path: Path) -> dict[str, AudioFacts]:
-    """What earlier runs have finished. A line that a kill cut short lacks its last mark and is ignored."""
-    known: dict[str, AudioFacts] = {}
-    if not path.exists():
-        return known
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    for line in lines:
-        fields = line.split()
-        if len(fields) == 7 and fields[6] == ".":
-            with suppress(ValueError):
-                rate, channels, samples, clipped, passed = map(int, fields[1:6])
-                known[fields[0]] = AudioFacts(rate, channels, samples, clipped, bool(passed))
-    return known
 
 
 def _write_dropped(path: Path, problems: list[str]) -> None:

@@ -1,10 +1,8 @@
-"""Reader of the Free Spoken Digit Dataset: recordings/<digit>_<speaker>_<index>.wav, or a data directory of
-it.
+"""Reader of the Free Spoken Digit Dataset: its repository, or a data directory of it.
 
-Sets: ``test`` (the official one: index 0 to 4) and ``test_connected`` (strings of its digits); ``dev`` and
-    ``train``,
-each single digits and strings of its own recordings: index 5 to 7 is dev, the rest train. See
-`xlsrt.data.digits`.
+The repository holds ``recordings/<digit>_<speaker>_<index>.wav``, 8 kHz. Sets: ``test`` (the official one:
+index 0 to 4) and ``test_connected`` (strings of its digits); ``dev`` and ``train``, each single digits and
+strings of its own recordings: index 5 to 7 is dev, the rest train. See `xlsrt.data.digits`.
 """
 
 from __future__ import annotations

@@ -86,8 +86,7 @@ class DataDir:
         return sorted(name for name in names if name not in self.RESERVED)
 
     def resolve(self, value: str) -> str:
-        """The absolute form of a wav.scp file path: relative ones count from here, else from the data
-        directory.
+        """The absolute form of a wav.scp path: relative ones count from here, else from the data directory.
 
         Pipes come back unchanged; a path that is at neither place counts from here.
         """
@@ -119,6 +118,8 @@ class DataDir:
         for utt, row in outer_join(tables):
             for name in names:
                 if name not in row:
+                    for _ in sorted_table(self.path / name):
+                        pass  # a table out of order only seems to lack rows: then this says so
                     has = next(iter(row))
                     raise UserError(
                         f"{self.path}: utterance '{utt}' is in {has} but missing in {name}: add it there, "

@@ -1,6 +1,4 @@
-"""Reader of Kaldi data directories: any set with wav.scp, text and utt2spk, sorted and checked on the way
-in.
-"""
+"""Reader of Kaldi data directories: any set with wav.scp, text and utt2spk, sorted and checked."""
 
 from __future__ import annotations
 
@@ -89,9 +87,7 @@ def copy_data_dir(source: Path, target: Path, allow_pipes: bool = False) -> None
 
 
 def absolute(source: Path, value: str) -> str:
-    """A wav.scp value that holds from anywhere: relative paths count from the set's folder, else from
-    here.
-    """
+    """A wav.scp value that holds from anywhere: relative paths count from the set, else from here."""
     if is_pipe(value) or os.path.isabs(value):
         return value
     beside = source / value
@@ -99,8 +95,9 @@ def absolute(source: Path, value: str) -> str:
 
 
 def read_source(source: Path) -> Iterator[tuple[Utterance, str | None]]:
-    """The utterances of an unsorted data directory without segments, each with its ``utt2split`` value (or
-    None).
+    """The utterances of an unsorted data directory without segments, each with its ``utt2split`` value.
+
+    The value is None where there is no such table.
 
     Raises:
         UserError: a row is missing in one of the tables or twice there, or a transcript is empty.

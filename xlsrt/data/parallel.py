@@ -22,8 +22,7 @@ def _run_all(function: Callable[[Job], Result], jobs: list[Job]) -> list[Result]
 def ordered_map(
     function: Callable[[Job], Result], jobs: Iterable[Job], nj: int = 1, batch: int = 16
 ) -> Iterator[Result]:
-    """Yield ``function(job)`` for each job in order, computed by ``nj`` processes in this one's place when
-    nj > 1.
+    """Yield ``function(job)`` for each job in order; nj > 1 processes share the work, one needs none.
 
     At most ``4 * nj`` batches of jobs are in flight, so an endless stream of jobs needs no memory.
     Workers are fresh interpreters (spawn): a function of a module, and jobs and results that pickle.

@@ -153,8 +153,10 @@ def choose(
     count: int,
     how: str = "spread",
 ) -> list[str]:
-    """Pick ``count`` utterances: ``spread`` evenly over the set, ``first``, ``last``, ``shortest``,
-    ``per-spk``, or whole ``speakers`` until there are enough.
+    """Pick ``count`` utterances.
+
+    ``how``: ``spread`` evenly over the set, ``first``, ``last``, ``shortest``, ``per-spk`` (the first of each
+    speaker), or whole ``speakers`` until there are enough.
 
     Raises:
         UserError: count is not positive, or ``shortest`` finds no ``utt2num_samples`` or ``utt2dur``.

@@ -161,8 +161,9 @@ def check_token_model(
 
 
 def check_same_vocabulary(ours: Sequence[str], theirs: Sequence[str], our_name: str, their_name: str) -> None:
-    """Raise `UserError`, with the first difference, unless two token lists agree: the token model and a
-    checkpoint.
+    """Raise `UserError`, with the first difference, unless two token lists agree.
+
+    Meant for a token model (``ours``) and a checkpoint (``theirs``).
     """
     if list(ours) == list(theirs):
         return
