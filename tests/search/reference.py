@@ -30,3 +30,51 @@ def greedy(head, enc, max_symbols=10):
             probs.append(float(log_probs[token].exp()))
             output, state = head.predictor.step(torch.tensor([token]), state)
     return Hypothesis(tokens, frames, probs, score)
+
+
+@torch.no_grad()
+def beam(head, enc, beam_size=4, max_symbols=10, margin=5.0):
+    """Encoder frames (T, D) of one utterance -> {tokens: (score, frames)} of at most ``beam_size``."""
+    size, blank = head.config.output_subsampling, head.config.blank_id
+
+    def log_probs(frame, tokens):
+        output = head.predictor(torch.tensor(tokens, dtype=torch.long).reshape(1, len(tokens)))[:, -1]
+        logits = head.joint(frame, head.joint.predictor_projection(output))[0]
+        return torch.log_softmax(logits.double(), -1).tolist()
+
+    def best(hypotheses):
+        return dict(sorted(hypotheses.items(), key=lambda item: -item[1][0])[:beam_size])
+
+    def merge(into, tokens, score, frames):
+        if tokens not in into:
+            into[tokens] = (score, frames)
+            return
+        old, old_frames = into[tokens]
+        total = float(torch.logaddexp(torch.tensor(old).double(), torch.tensor(score).double()))
+        into[tokens] = (total, frames if score > old else old_frames)
+
+    hypotheses = {(): (0.0, ())}
+    for start in range(0, len(enc), size):
+        group = torch.zeros(size, enc.size(1), dtype=enc.dtype)
+        part = enc[start : start + size]
+        group[: len(part)] = part
+        frame = head.joint.encoder_projection(group.reshape(1, -1))
+        front, ended = hypotheses, {}
+        for symbols in range(max_symbols + 1):
+            grown = {}
+            for tokens, (score, frames) in front.items():
+                found = log_probs(frame, list(tokens))
+                merge(ended, tokens, score + found[blank], frames)
+                for token, log_prob in enumerate(found):
+                    if token != blank:
+                        grown[(*tokens, token)] = (score + log_prob, (*frames, start))
+            ended = best(ended)
+            scores = [score for score, _ in ended.values()]
+            cut = max(scores) - margin
+            if len(scores) == beam_size:
+                cut = max(cut, min(scores))
+            front = {tokens: found for tokens, found in best(grown).items() if found[0] > cut}
+            if not front or symbols == max_symbols:
+                break
+        hypotheses = ended
+    return hypotheses

@@ -96,18 +96,18 @@ def close(engine: Engine, lines: Sequence[Line]) -> list[Line]:
     """
     if not lines:
         return []
-    enc, counts = engine.encoder.flush(stack_encoder([line.encoder for line in lines]))
+    enc, counts = engine.encoder.flush(stacked([line.encoder for line in lines]))
     search = engine.search
-    state = search.stack([line.search for line in lines])
+    state = stacked([line.search for line in lines])
     state = search.drain(search.step(enc, counts, state))
     return [
         replace(line, search=row, searched=line.searched + count)
-        for line, row, count in zip(lines, search.unstack(state), counts.tolist(), strict=True)
+        for line, row, count in zip(lines, state.unstack(), counts.tolist(), strict=True)
     ]
 
 
-def stack_encoder(states: Sequence[Any]) -> Any:
-    """Encoder states as one batch; one alone is not copied."""
+def stacked(states: Sequence[Any]) -> Any:
+    """States of encoders or searches as one batch; one alone is not copied."""
     return states[0] if len(states) == 1 else type(states[0]).stack(states)
 
 
@@ -116,7 +116,7 @@ def _encode(
 ) -> tuple[Tensor, Tensor, Sequence[Any]]:
     lens = torch.tensor([packet.numel() for packet in packets], device=packets[0].device)
     padded = torch.nn.utils.rnn.pad_sequence(list(packets), batch_first=True)
-    enc, counts, state = encoder.step(padded, stack_encoder(states), lens)
+    enc, counts, state = encoder.step(padded, stacked(states), lens)
     return enc, counts, [state] if len(states) == 1 else state.unstack()
 
 
@@ -125,7 +125,7 @@ def _search(
 ) -> list[tuple[Line, Tensor | None]]:
     """Frames (B, T, D), counts (B,) -> the lines and the samples that a restarted encoder needs again."""
     search = engine.search
-    state = search.stack([line.search for line in lines])
+    state = stacked([line.search for line in lines])
     again: list[Tensor | None] = [None] * len(lines)
     if all(line.rules is None for line in lines):
         state = search.step(enc, counts, state)
@@ -145,7 +145,7 @@ def _search(
             for row, samples in enumerate(again):
                 if samples is not None:
                     done[row] = total[row]
-    rows = search.unstack(state)
+    rows = state.unstack()
     return [(replace(line, search=row), rest) for line, row, rest in zip(lines, rows, again, strict=True)]
 
 
@@ -170,7 +170,7 @@ def _apply_rules(
     ]
     if not due:
         return state
-    best = engine.search.best(engine.search.select(state, due))
+    best = engine.search.best(state.select(due))
     closing = []
     for row, hypothesis in zip(due, best, strict=True):
         line = lines[row]

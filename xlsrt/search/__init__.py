@@ -6,11 +6,16 @@ width, V vocabulary, W joint frames looked at together, K hypotheses of a beam.
 
 from __future__ import annotations
 
-from xlsrt.search.factory import Search, search_from_dict
+from xlsrt.search.base import Search
+from xlsrt.search.beam import BeamSearch
+from xlsrt.search.beam_state import BeamState
+from xlsrt.search.factory import search_from_dict
 from xlsrt.search.greedy import GreedySearch, GreedyState
 from xlsrt.search.hypothesis import Hypothesis
 
 __all__ = [
+    "BeamSearch",
+    "BeamState",
     "GreedySearch",
     "GreedyState",
     "Hypothesis",

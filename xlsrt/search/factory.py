@@ -6,13 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from xlsrt.errors import UserError
+from xlsrt.search.base import Search
+from xlsrt.search.beam import BeamSearch
 from xlsrt.search.greedy import GreedySearch
 from xlsrt.transducer import TransducerHead
 
-Search = GreedySearch
-
 _KEYS = {
     "greedy": {"max_symbols": "max_symbols", "window": "window"},
+    "beam": {
+        "beam_size": "beam_size",
+        "max_symbols": "max_symbols",
+        "margin": "margin",
+        "length_norm": "length_norm",
+        "window": "window",
+    },
 }
 
 
@@ -37,4 +44,4 @@ def search_from_dict(values: Mapping[str, Any] | None, head: TransducerHead) -> 
     """``{"type": "greedy" | "beam", "beam_size": 4, "max_symbols": 10, ...}`` -> the search on ``head``."""
     given = check_search(values)
     options = {_KEYS[given["type"]][key]: value for key, value in given.items() if key != "type"}
-    return GreedySearch(head, **options)
+    return GreedySearch(head, **options) if given["type"] == "greedy" else BeamSearch(head, **options)

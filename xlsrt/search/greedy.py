@@ -46,6 +46,34 @@ class GreedyState:
         """B."""
         return len(self.hypotheses)
 
+    def select(self, streams: Sequence[int]) -> GreedyState:
+        """The state of some streams, in the order given."""
+        index = torch.as_tensor(list(streams), dtype=torch.long, device=self.frames.device)
+        return GreedyState(
+            self.carry.rows(index),
+            tuple(part[index] for part in self.predictor),
+            self.projected[index],
+            self.frames[index],
+            self.score[index],
+            [self.hypotheses[stream] for stream in streams],
+        )
+
+    def unstack(self) -> list[GreedyState]:
+        """One state of batch size 1 per stream."""
+        return [self.select([stream]) for stream in range(self.batch_size)]
+
+    @staticmethod
+    def stack(states: Sequence[GreedyState]) -> GreedyState:
+        """One batch of the streams of several states, which may be of different ages."""
+        return GreedyState(
+            join_carries([state.carry for state in states]),
+            tuple(torch.cat(parts) for parts in zip(*[state.predictor for state in states], strict=True)),
+            torch.cat([state.projected for state in states]),
+            torch.cat([state.frames for state in states]),
+            torch.cat([state.score for state in states]),
+            [hypothesis for state in states for hypothesis in state.hypotheses],
+        )
+
 
 class GreedySearch:
     """The most probable symbol at every step; at most ``max_symbols`` tokens per joint frame.
@@ -106,11 +134,11 @@ class GreedySearch:
         """For each stream how many tokens of its best hypothesis can no longer change: all of them."""
         return [len(tokens) for tokens, _, _ in state.hypotheses]
 
-    def restart(self, state: GreedyState, rows: Sequence[int]) -> GreedyState:
+    def restart(self, state: GreedyState, rows: list[int]) -> GreedyState:
         """Begin a new hypothesis in the streams ``rows``; their frame counters and carried frames stay."""
         if not rows:
             return state
-        index = torch.as_tensor(list(rows), device=state.frames.device)
+        index = torch.as_tensor(rows, device=state.frames.device)
         fresh = self.init_state(len(rows))
         hypotheses = list(state.hypotheses)
         for row, hypothesis in zip(rows, fresh.hypotheses, strict=True):
@@ -125,33 +153,6 @@ class GreedySearch:
             score=state.score.index_copy(0, index, fresh.score),
             hypotheses=hypotheses,
         )
-
-    def select(self, state: GreedyState, rows: Sequence[int]) -> GreedyState:
-        """The streams ``rows``, in that order."""
-        index = torch.as_tensor(list(rows), dtype=torch.long, device=state.frames.device)
-        return GreedyState(
-            state.carry.rows(index),
-            tuple(part[index] for part in state.predictor),
-            state.projected[index],
-            state.frames[index],
-            state.score[index],
-            [state.hypotheses[row] for row in rows],
-        )
-
-    def stack(self, states: Sequence[GreedyState]) -> GreedyState:
-        """Streams of any age as one batch."""
-        return GreedyState(
-            join_carries([state.carry for state in states]),
-            tuple(torch.cat(parts) for parts in zip(*[state.predictor for state in states], strict=True)),
-            torch.cat([state.projected for state in states]),
-            torch.cat([state.frames for state in states]),
-            torch.cat([state.score for state in states]),
-            [hypothesis for state in states for hypothesis in state.hypotheses],
-        )
-
-    def unstack(self, state: GreedyState) -> list[GreedyState]:
-        """One state per stream."""
-        return [self.select(state, [row]) for row in range(state.batch_size)]
 
     def _search(self, frames: Tensor, counts: Tensor, state: GreedyState) -> GreedyState:
         """Joint frames (B, N, J), counts (B,): walk each stream to its end."""

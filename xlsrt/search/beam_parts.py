@@ -1,0 +1,105 @@
+"""What the beam search works with inside a step: hypotheses as tensors and the log of their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from xlsrt.search.beam_state import Node
+from xlsrt.transducer.predictor import PredictorState
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """K hypotheses of R streams during a search.
+
+    scores (R, K) float64, -inf = empty; keys (R, K) fingerprints of the tokens; nodes (R, K) numbers in the
+    `Log`; projected (R, K, J); predictor: tensors (R, K, ...).
+    """
+
+    scores: Tensor
+    keys: Tensor
+    nodes: Tensor
+    projected: Tensor
+    predictor: PredictorState
+
+    def rows(self, index: Tensor) -> Hypotheses:
+        """Those of some streams."""
+        return self._mapped(lambda part: part[index])
+
+    def put(self, index: Tensor, other: Hypotheses) -> None:
+        """Overwrite those of some streams, in place."""
+        for mine, new in zip(self._parts(), other._parts(), strict=True):
+            mine[index] = new
+
+    def pick(self, slots: Tensor) -> Hypotheses:
+        """Slots (R, M) of each stream."""
+        lines = torch.arange(slots.size(0), device=slots.device).unsqueeze(1)
+        return self._mapped(lambda part: part[lines, slots])
+
+    def beside(self, other: Hypotheses) -> Hypotheses:
+        """Both sets of hypotheses of each stream."""
+        parts = [torch.cat(pair, dim=1) for pair in zip(self._parts(), other._parts(), strict=True)]
+        return Hypotheses(parts[0], parts[1], parts[2], parts[3], tuple(parts[4:]))
+
+    def clone(self) -> Hypotheses:
+        """A copy that may be changed in place."""
+        return self._mapped(torch.clone)
+
+    def _parts(self) -> list[Tensor]:
+        return [self.scores, self.keys, self.nodes, self.projected, *self.predictor]
+
+    def _mapped(self, function: Callable[[Tensor], Tensor]) -> Hypotheses:
+        parts = [function(part) for part in self._parts()]
+        return Hypotheses(parts[0], parts[1], parts[2], parts[3], tuple(parts[4:]))
+
+
+class Log:
+    """The tokens that a step adds, by number; only what survives becomes `Node` objects."""
+
+    def __init__(self, nodes: list[list[Node | None]]) -> None:
+        self.old = [node for row in nodes for node in row]
+        self.size = len(self.old)
+        self.entries: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+
+    def add(self, parents: Tensor, tokens: Tensor, frames: Tensor, probs: Tensor) -> Tensor:
+        """Tensors (R, K) -> the numbers of the new nodes (R, K)."""
+        numbers = self.size + torch.arange(parents.numel(), device=parents.device).view_as(parents)
+        self.size += parents.numel()
+        self.entries.append((parents, tokens, frames.expand_as(parents), probs))
+        return numbers
+
+    def nodes(self, numbers: Tensor) -> list[list[Node | None]]:
+        """Numbers (B, K) -> nodes; what two hypotheses share stays shared."""
+        known: dict[int, Node | None] = dict(enumerate(self.old))
+        if not self.entries:
+            return [[known[number] for number in row] for row in numbers.tolist()]
+        columns = [torch.cat([entry[i].reshape(-1) for entry in self.entries]).tolist() for i in range(4)]
+        base = len(self.old)
+
+        def build(number: int) -> Node | None:
+            chain = []
+            while number not in known:
+                chain.append(number)
+                number = columns[0][number - base]
+            node = known[number]
+            for link in reversed(chain):
+                _, token, frame, prob = (column[link - base] for column in columns)
+                node = Node(node, token, frame, prob)
+                known[link] = node
+            return node
+
+        return [[build(number) for number in row] for row in numbers.tolist()]
+
+
+def mixed_key(keys: Tensor, tokens: Tensor) -> Tensor:
+    """Fingerprint of a transcript from that of its beginning and its last token.
+
+    64 bits, well mixed: two different transcripts share one with a probability of about 1e-18.
+    """
+    mixed = (keys ^ (tokens + 1)) * -7046029254386353131
+    mixed = (mixed ^ ((mixed >> 32) & 0xFFFFFFFF)) * -4658895280553007687
+    return mixed ^ ((mixed >> 29) & 0x7FFFFFFFF)
