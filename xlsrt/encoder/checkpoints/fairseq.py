@@ -51,15 +51,20 @@ def open_fairseq(content: Mapping[str, Any], path: Path, overrides: Mapping[str,
     fields = architecture(shapes, str(path), {**known, **overrides})
 
     def read() -> dict[str, Tensor]:
-        return {
-            name: value.load() if isinstance(value, LazyTensor) else value for name, value in model.items()
-        }
+        return {name: _loaded(name, value, path) for name, value in model.items()}
 
     normalised = known.get("normalize", fields["feat_extract_norm"] == "layer")
     fields["input_norm_eps"] = INPUT_NORM_EPS
     if not normalised:
         fields["input_norm"] = "none"
     return Checkpoint(str(path), "fairseq", fields, read)
+
+
+def _loaded(name: str, value: LazyTensor | Tensor, path: Path) -> Tensor:
+    try:
+        return value.load() if isinstance(value, LazyTensor) else value
+    except UserError as error:
+        raise UserError(f"{path}: {name}: {error}") from None
 
 
 def _told_by_options(content: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from xlsrt.encoder.checkpoints.hf import CONFIG, PREPROCESSOR, WEIGHTS
 from xlsrt.errors import UserError
 
+_TIMEOUT_SECONDS = 30
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -67,7 +68,10 @@ def _fetch(hub_id: str) -> Path | str:
     except ImportError:
         return "the package huggingface_hub is not installed"
     try:
-        files = HfApi().list_repo_files(hub_id)
+        # One request and no retries: without a network the answer is to come at once.
+        files = [
+            file.rfilename for file in HfApi().model_info(hub_id, timeout=_TIMEOUT_SECONDS).siblings or ()
+        ]
         weights = next((name for name in WEIGHTS if name in files), None)
         if weights is None:
             return f"it has none of {', '.join(WEIGHTS)}"

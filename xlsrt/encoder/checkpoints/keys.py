@@ -54,6 +54,7 @@ _WEIGHT_NORM = {
     "weight_v": "parametrizations.weight.original1",
 }
 _HF_PREFIX = "wav2vec2."
+_WRAPPERS = re.compile(r"(wav2vec2|model|w2v_encoder|w2v_model)\.")
 _TORCHAUDIO_MARK = "encoder.transformer."
 
 
@@ -78,7 +79,7 @@ def summarise(names: Iterable[str]) -> str:
     """Skipped names as a short list: ``quantizer.* (3), lm_head.* (2)``."""
     counts: dict[str, int] = {}
     for name in names:
-        head, dot, _ = name.removeprefix(_HF_PREFIX).partition(".")
+        head, dot, _ = _WRAPPERS.sub("", name).partition(".")
         label = head + (".*" if dot else "")
         counts[label] = counts.get(label, 0) + 1
     return ", ".join(f"{label} ({count})" for label, count in counts.items())

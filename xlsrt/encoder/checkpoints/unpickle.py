@@ -50,7 +50,7 @@ _CODE_MODULES = re.compile(
     r"(asyncio|bdb|cffi|code|codeop|commands|concurrent|cProfile|ctypes|ftplib|http|imp|importlib|inspect"
     r"|marshal|mmap|multiprocessing|nt|os|pdb|pickle|pip|popen2|posix|posixpath|profile|pty|requests|resource"
     r"|runpy|setuptools|shutil|signal|site|smtplib|socket|socketserver|sqlite3|ssl|subprocess|sys|telnetlib"
-    r"|tempfile|threading|timeit|trace|urllib|venv|webbrowser|xmlrpc|zipimport)(\.|$)"
+    r"|tempfile|threading|timeit|trace|urllib|venv|webbrowser|xmlrpc|zipimport)(\.|$)|_?io\.open"
 )
 _CODE_BUILTINS = re.compile(
     r"(builtins|__builtin__)\.(__build_class__|__import__|breakpoint|compile|delattr|eval|exec|execfile|exit"
@@ -121,8 +121,13 @@ class LazyTensor:
         return self.storage.dtype
 
     def load(self) -> Tensor:
-        """The tensor itself; strides and offsets that leave the storage are a RuntimeError of torch."""
-        return torch.as_strided(self.storage.read(), self.shape, self.stride, self.offset).clone()
+        """The tensor itself. `UserError` where its numbers are not all in the file."""
+        try:
+            return torch.as_strided(self.storage.read(), self.shape, self.stride, self.offset).clone()
+        except (RuntimeError, KeyError, OSError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"its numbers are not in the file, it is damaged: fetch it again ({error})"
+            ) from None
 
 
 def load_inert(path: Path) -> Any:
