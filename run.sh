@@ -28,7 +28,7 @@ workdir=               # where data/, dump/ and exp/ lie; empty: beside run.sh
 local_data_opts=       # options for local/data.sh, see its --help
 train_set=train        # training set, a Kaldi directory data/<set>
 valid_set=dev          # validation set
-test_sets="dev test test_long"  # sets to decode
+test_sets="test test_long"  # sets to decode
 speed_perturb_factors= # train on copies at these speeds too, for instance "0.9 1.0 1.1"
 allow_pipes=false      # whether commands may stand in wav.scp: they are run
 dumpdir=dump           # formatted audio
@@ -103,6 +103,7 @@ train_name=$(basename "$train_config" .yaml)
 asr_exp=${asr_exp:-$expdir/asr_${asr_tag:-${train_name#train_}_$token_tag${speed_perturb_factors:+_sp}}}
 gpus=$({ nvidia-smi --list-gpus 2>/dev/null || true; } | wc -l)
 if [ "$ngpu" = auto ]; then ngpu=$((gpus > 0)); fi
+[[ $ngpu =~ ^[0-9]+$ ]] || die "--ngpu $ngpu: write a number or auto"
 case $gpu_inference in
   auto) decode_gpus=$((ngpu > 0)) ;;
   true) decode_gpus=1 ;;
@@ -191,9 +192,23 @@ stage_11() { # scoring
   evaluate score
   tool score --expdir "$expdir" --command "$XLSRT_COMMAND"
 }
-stage_12() { tool report --expdir "$expdir" --output_dir "$expdir/report"; } # report with pictures
-stage_13() { # packing
-  tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants"
+stage_12() { # report with pictures
+  present report || return 0
+  mapfile -t scores < <(compgen -G "$expdir/*/*/*/score_wer/score.json")
+  step "stage 12: report" report "$expdir/report/.written" "${scores[@]}" -- \
+    "$python" -m xlsrt.bin.report --expdir "$expdir" --output "$expdir/report/index.html"
+}
+stage_13() { # packing: the last of the trained models
+  present pack || return 0
+  local variant exp
+  variant=$(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" | tail -n 1)
+  exp=${asr_exp}_stage$variant
+  step "stage 13: packing training stage $variant" pack "$exp/packed/.packed" "$exp/.done" -- \
+    "$python" -m xlsrt.bin.pack --exp_dir "$exp" --output_dir "$exp/packed"
+}
+
+present() { # whether this version has a tool
+  [ -f "$root/xlsrt/bin/$1.py" ] || { echo "run.sh: this version has no xlsrt.bin.$1, nothing to do here"; return 1; }
 }
 
 for ((number = stage; number <= stop_stage; number++)); do

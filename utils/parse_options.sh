@@ -60,7 +60,7 @@ while [ $# -gt 0 ]; do
     if [ "$_name" = "${_alias%%:*}" ]; then _name=${_alias#*:}; fi
   done
   if ! _options_names | grep -qx -- "$_name"; then
-    _close=$(_options_names | grep -i -- "$(cut -c1-4 <<< "$_name")" | sed 's/^/--/' | tr '\n' ' ' || true)
+    _close=$(_options_names | grep -i -- "^${_name:0:3}" | sed 's/^/--/' | tr '\n' ' ' || true)
     _options_fail "unknown option ${_given}${_close:+; did you mean ${_close% }?} (see --help)"
   fi
   if [[ ${!_name} =~ ^(true|false)$ && ! $_value =~ ^(true|false)$ ]]; then

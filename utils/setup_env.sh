@@ -55,8 +55,8 @@ make_venv() {
   touch -- "$venv/.unfinished"
   if [ -n "$uv" ] && "$uv" venv --quiet --allow-existing --python "$python" "$venv" >&2; then return; fi
   # Debian's python3 comes without ensurepip unless python3-venv is installed: pip from outside does as well.
-  if "$python" -m venv "$venv" >&2 2>/dev/null; then return; fi
-  if "$python" -m virtualenv --quiet "$venv" >&2 2>/dev/null; then return; fi
+  if "$python" -m venv "$venv" >/dev/null 2>&1; then return; fi
+  if "$python" -m virtualenv --quiet "$venv" >/dev/null 2>&1; then return; fi
   "$python" -m venv --without-pip "$venv" >&2 || die "$python has no venv module (Debian: apt install python3-venv)"
 }
 
@@ -67,9 +67,11 @@ install_lock() { # requirements.lock into $venv, by uv from anywhere, at last by
   if command -v uv >/dev/null && uv pip install --python "$python" -r "$lock" >&2; then return; fi
   if [ ! -x "$uv" ]; then
     say "installing ${pin%% *}"
-    "$python" -m pip install --quiet "${pin%% *}" >&2 2>/dev/null ||
-      python3 -m pip --python "$python" install --quiet "${pin%% *}" >&2 2>/dev/null ||
-      say "uv cannot be installed, going on with pip"
+    if "$python" -m pip --version >/dev/null 2>&1; then
+      "$python" -m pip install --quiet "${pin%% *}" >&2 || say "uv cannot be installed, going on with pip"
+    else
+      python3 -m pip --python "$python" install --quiet "${pin%% *}" >&2 || true
+    fi
   fi
   if [ -x "$uv" ]; then
     "$uv" pip install --python "$python" -r "$lock" >&2 || die "installing requirements.lock failed (see above); run again to retry"

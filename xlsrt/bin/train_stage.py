@@ -17,8 +17,13 @@ from xlsrt.recipe.step import Step, die_with_parent, run_step, say
 from xlsrt.recipe.training import IDENTITY, MARKER, Corpus, Plan, best_checkpoint, identity, make_plan
 from xlsrt.recipe.tree import write_tree
 
-# Of ESPnet's log: results of an epoch, and what went wrong.
-ECHO = r"\d+epoch results:|\d+epoch:train:|The training was finished|WARNING|ERROR|init_from"
+# Of ESPnet's log: where the training is, the figures of an epoch, and what went wrong.
+ECHO = (
+    r"(\d+epoch):(train:\d+/\d+batch|train:\d+-\d+batch).*?(\bloss=[\d.e+]+).*?(remaining: .*)?$"
+    r"|(\d+epoch results:) \[train\].*?(\bloss=[\d.e+]+).*?(\[valid\]).*?(\bloss=[\d.e+]+)"
+    r"(?:.*?(\bter=[\d.]+))?(?:.*?(\bcer_ctc=[\d.]+))?"
+    r"|The training was finished.*|WARNING.*|ERROR.*|error: .*|all \d+ tensors initialised.*"
+)
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -40,7 +40,7 @@ class Step:
         outputs: files that must exist afterwards; a missing one means that the step is not done.
         log: where the command's own output goes; None: to the terminal.
         follow: log that is echoed and whose tail is shown (default: `log`), where the command writes another.
-        echo: regular expression of the lines of `follow` to show while it runs.
+        echo: regular expression of the lines of `follow` to show while it runs; its groups, where it has any.
         before: called before the command runs, under the lock.
         identity: what the fingerprint takes for the command, where the command does not say it all.
         lock: the lock's file (default: beside the marker).
@@ -174,7 +174,8 @@ def _echoing(path: Path, pattern: re.Pattern[str]) -> Iterator[None]:
             for line in lines:
                 text = line.decode("utf-8", "replace")
                 if found := pattern.search(text):
-                    print("    " + text[found.start() :].strip(), flush=True)
+                    parts = [part for part in found.groups() if part] or [text[found.start() :].strip()]
+                    print("    " + "  ".join(parts), flush=True)
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xlsrt.context import AttentionContext, ContextSampler, training_context_from_dict
+from xlsrt.decoding.config import DecodeConfig
+from xlsrt.errors import UserError
+from xlsrt.recipe.decoding import find_configs, plan_decoding
+from xlsrt.recipe.stages import load_stages
+from xlsrt.recipe.training import MARKER
+from xlsrt.recipe.tree import write_tree
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = load_stages(str(ROOT / "conf/stages.yaml"))
+CONFIGS = sorted((ROOT / "conf").glob("decode_*.yaml"))
+
+
+@pytest.fixture
+def exp(tmp_path: Path) -> Path:
+    for name in ("1", "4"):
+        folder = tmp_path / f"exp/asr_x_stage{name}"
+        write_tree(folder / "config.yaml", {"best_model_criterion": [["valid", "ter", "min"]]})
+        for file in (MARKER, "valid.ter.best.pth", "valid.ter.ave.pth", "3epoch.pth"):
+            (folder / file).write_text("x", encoding="utf-8")
+    return tmp_path / "exp/asr_x"
+
+
+@pytest.fixture
+def dumps(tmp_path: Path) -> list[Path]:
+    for name in ("dev", "test"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "wav.scp").write_text("a a.flac\n", encoding="utf-8")
+    return [tmp_path / "dev", tmp_path / "test"]
+
+
+def was_trained_in(context: AttentionContext, name: str) -> bool:
+    training = training_context_from_dict(TABLE[name].train_context)
+    if isinstance(training, ContextSampler):
+        return any(training.sample(step) == context for step in range(2000))
+    return training == context
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_configurations_name_stages_that_saw_their_context(path: Path) -> None:
+    config = DecodeConfig.from_file(path)
+    assert config.stages
+    for name in TABLE.variants:
+        assert (name in config.stages) == was_trained_in(config.context, name), name
+
+
+def test_every_variant_is_decoded_with_something() -> None:
+    meant = {name for path in CONFIGS for name in DecodeConfig.from_file(path).stages or ()}
+    assert meant == set(TABLE.variants)
+
+
+def test_only_contexts_that_a_model_saw(exp: Path, dumps: list[Path]) -> None:
+    plans = plan_decoding(TABLE, "1 4", exp, CONFIGS, dumps)
+    assert {(p.variant.name, p.config.stem) for p in plans} == {
+        ("1", "decode_offline"),
+        ("4", "decode_streaming_320ms"),
+        ("4", "decode_left_1280ms"),
+        ("4", "decode_streaming_1280ms"),
+    }
+    assert len(plans) == 8
+    assert str(plans[0].output_dir).endswith("exp/asr_x_stage1/decode_offline_valid.ter.ave/dev")
+    every = plan_decoding(TABLE, "1", exp, CONFIGS, dumps, every=True)
+    assert len(every) == 2 * len(CONFIGS)
+
+
+@pytest.mark.parametrize(
+    ("choice", "file"),
+    [("best", "valid.ter.best"), ("ave", "valid.ter.ave"), ("3epoch.pth", "3epoch")],
+)
+def test_the_model_file_is_chosen(exp: Path, dumps: list[Path], choice: str, file: str) -> None:
+    plans = plan_decoding(TABLE, "1", exp, CONFIGS, dumps, choice)
+    assert plans[0].output_dir.parent.name == f"decode_offline_{file}"
+
+
+def test_what_is_missing_is_named(exp: Path, dumps: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no nothing\.pth .* has 3epoch\.pth valid"):
+        plan_decoding(TABLE, "1", exp, CONFIGS, dumps, "nothing.pth")
+    with pytest.raises(UserError, match=r"--stage 6 --stop_stage 6 --variants 2b"):
+        plan_decoding(TABLE, "1 2b", exp, CONFIGS, dumps)
+    with pytest.raises(UserError, match=r"gone/wav\.scp is missing: run stage 2"):
+        plan_decoding(TABLE, "1", exp, CONFIGS, [tmp_path / "gone"])
+    with pytest.raises(UserError, match="no decoding configuration is meant for"):
+        plan_decoding(TABLE, "1", exp, [ROOT / "conf/decode_streaming_320ms.yaml"], dumps)
+
+
+def test_configurations_are_looked_up_folder_by_folder(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    mine = tmp_path / "conf/decode_offline.yaml"
+    mine.write_text("context: full", encoding="utf-8")
+    assert find_configs("conf/decode_offline.yaml", [tmp_path, ROOT]) == [mine]
+    assert find_configs("conf/decode_chunk_640ms.yaml", [tmp_path, ROOT]) == [
+        ROOT / "conf/decode_chunk_640ms.yaml"
+    ]
+    assert find_configs("conf/decode_*.yaml", [tmp_path / "conf", ROOT]) == CONFIGS
+    with pytest.raises(UserError, match=r"there is no conf/none\.yaml"):
+        find_configs("conf/none.yaml", [tmp_path, ROOT])
+    with pytest.raises(UserError, match="two files are called decode_offline"):
+        find_configs(f"{mine} {ROOT}/conf/decode_offline.yaml", [tmp_path])
+
+
+def test_a_configuration_without_stages_is_for_every_model(
+    exp: Path, dumps: list[Path], tmp_path: Path
+) -> None:
+    mine = tmp_path / "decode_mine.yaml"
+    mine.write_text("context: {chunk_ms: 80, left_ms: 80}", encoding="utf-8")
+    assert len(plan_decoding(TABLE, "1 4", exp, [mine], dumps)) == 4

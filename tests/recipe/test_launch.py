@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from xlsrt.bin import cpu_ranks
+from xlsrt.errors import UserError
+from xlsrt.recipe.launch import launch_command
+
+TRAIN = ["py", "-m", "train"]
+EXP = Path("exp/x")
+
+
+def command(ngpu: int, num_nodes: int) -> list[str]:
+    return launch_command(TRAIN, "run.pl --mem 4G", EXP / "train.log", ngpu, num_nodes, "py", EXP)
+
+
+def test_one_process_and_one_node_go_through_the_backend() -> None:
+    head = ["run.pl", "--mem", "4G", "--gpu"]
+    assert command(0, 1) == [*head, "0", "exp/x/train.log", *TRAIN, "--ngpu", "0"]
+    assert command(1, 1) == [*head, "1", "exp/x/train.log", *TRAIN, "--ngpu", "1"]
+    several = [*head, "4", "exp/x/train.log", *TRAIN, "--ngpu", "4", "--multiprocessing_distributed", "true"]
+    assert command(4, 1) == several
+
+
+def test_cpu_ranks_are_ours_and_gpu_nodes_are_espnets() -> None:
+    ranks = command(0, 2)
+    assert ranks[:6] == ["run.pl", "--mem", "4G", "--gpu", "0", "exp/x/train.log"]
+    assert ranks[ranks.index("--num_ranks") + 1] == "2"
+    nodes = command(8, 2)
+    assert "espnet2.bin.launch" in nodes
+    assert nodes[nodes.index("--num_nodes") + 1] == "2"
+    assert nodes[-3:] == TRAIN
+
+
+@pytest.mark.parametrize(("ngpu", "num_nodes"), [(-1, 1), (1, 0)])
+def test_impossible_machines_are_refused(ngpu: int, num_nodes: int) -> None:
+    with pytest.raises(UserError, match="--ngpu"):
+        command(ngpu, num_nodes)
+
+
+def run_ranks(tmp_path: Path, script: str) -> int:
+    words = [
+        "--num_ranks",
+        "2",
+        "--meeting_point",
+        str(tmp_path / "meet"),
+        "--",
+        sys.executable,
+        "-c",
+        script,
+    ]
+    return cpu_ranks.main([*words, str(tmp_path)])
+
+
+WRITE = "import sys, json; rank = sys.argv[-1]; json.dump(sys.argv[2:], open(sys.argv[1] + '/r' + rank, 'w'))"
+
+
+def test_every_rank_learns_who_it_is(tmp_path: Path) -> None:
+    (tmp_path / "meet").write_text("left by a killed run", encoding="utf-8")
+    assert run_ranks(tmp_path, WRITE) == 0
+    for rank in "01":
+        words = json.loads((tmp_path / f"r{rank}").read_text(encoding="utf-8"))
+        assert words[words.index("--dist_world_size") + 1] == "2"
+        assert words[words.index("--dist_backend") + 1] == "gloo"
+        assert words[words.index("--dist_init_method") + 1] == f"file://{tmp_path / 'meet'}"
+    assert not (tmp_path / "meet").exists()
+
+
+def test_one_dead_rank_ends_the_others(tmp_path: Path) -> None:
+    started = time.monotonic()
+    script = "import sys, time; time.sleep(0 if sys.argv[-1] == '1' else 60); sys.exit(5)"
+    assert run_ranks(tmp_path, script) == 5
+    assert time.monotonic() - started < 30

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xlsrt.errors import UserError
+from xlsrt.recipe import markers
+from xlsrt.recipe.markers import fingerprint, is_done, read_marker, write_marker
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text"
+    path.write_text("a hello\n", encoding="utf-8")
+    return path
+
+
+def test_the_fingerprint_follows_options_inputs_kind_and_code(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["python", "-m", "tool", "--nbpe", "100"]
+    before = fingerprint("tokens", command, [text])
+    assert fingerprint("tokens", command, [text]) == before
+    assert fingerprint("tokens", [*command[:-1], "99"], [text]) != before
+    assert fingerprint("shapes", command, [text]) != before
+    assert fingerprint("tokens", command, []) != before
+    text.write_text("a other\n", encoding="utf-8")
+    assert fingerprint("tokens", command, [text]) != before
+    text.write_text("a hello\n", encoding="utf-8")
+    assert fingerprint("tokens", command, [text]) == before
+    monkeypatch.setitem(markers.STEP_VERSIONS, "tokens", 99)
+    assert fingerprint("tokens", command, [text]) != before
+
+
+def test_speed_and_the_interpreters_place_do_not_count(text: Path) -> None:
+    one = fingerprint("format", ["/a/python3", "-m", "tool", "--nj", "1", "--x", "1"], [text])
+    assert fingerprint("format", ["/b/python", "-m", "tool", "--nj", "8", "--x", "1"], [text]) == one
+    assert fingerprint("format", ["/b/python", "-m", "tool", "--nj", "8", "--x", "8"], [text]) != one
+
+
+def test_a_missing_input_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere"):
+        fingerprint("format", ["tool"], [tmp_path / "nowhere"])
+
+
+def test_a_marker_counts_with_its_outputs_only(tmp_path: Path, text: Path) -> None:
+    marker = tmp_path / "out/.done"
+    assert not is_done(marker, "abc")
+    write_marker(marker, {"fingerprint": "abc"})
+    assert is_done(marker, "abc", [text])
+    assert not is_done(marker, "abd", [text])
+    assert not is_done(marker, "abc", [text, tmp_path / "gone"])
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "\xff"])
+def test_a_damaged_marker_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "m").write_text(content, encoding="latin-1")
+    assert read_marker(tmp_path / "m") == {}

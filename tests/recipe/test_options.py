@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = ROOT / "run.sh"
+
+# The options that issue and README promise.
+PROMISED = """
+stage stop_stage skip_data skip_train skip_eval ngpu num_nodes nj inference_nj train_config pretrained
+stages_config variants decode_configs inference_asr_model asr_tag asr_exp gpu_inference train_set valid_set
+test_sets token_type nbpe expdir dumpdir debug speed_perturb_factors
+"""
+
+
+def shell(script: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", str(script), *words], capture_output=True, text=True, timeout=60, **more)
+
+
+def declared() -> dict[str, str]:
+    block = RUN.read_text(encoding="utf-8").split("# Options\n")[1].split("# End of options")[0]
+    return dict(re.findall(r"^([a-z_]+)=.*?# (.+)$", block, flags=re.MULTILINE))
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "tool.sh"
+    path.write_text(
+        "#!/usr/bin/env bash\n# A tool.\n\nset -euo pipefail\n# Options\n# Section\n"
+        'nj=2   # jobs\nquiet=false  # say less\nsome_name="a b"  # words\nempty=  # nothing\n'
+        "# End of options\n"
+        f'option_aliases="other:some_name"\n. {ROOT}/utils/parse_options.sh\n'
+        'printf "%s|" "$nj" "$quiet" "$some_name" "$empty"\n',
+        encoding="utf-8",
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        ([], "2|false|a b||"),
+        (["--nj", "4", "--quiet", "true"], "4|true|a b||"),
+        (["--nj=4", "--some-name", "c d"], "4|false|c d||"),
+        (["--some_name=", "--empty", "--x=$(true) `ls`"], "2|false||--x=$(true) `ls`|"),
+        (["--other", "1 2"], "2|false|1 2||"),
+    ],
+)
+def test_values(script: Path, words: list[str], values: str) -> None:
+    done = shell(script, *words)
+    assert (done.stdout, done.stderr, done.returncode) == (values, "", 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--njobs", "4"], "unknown option --njobs"),
+        (["--som_name", "4"], "did you mean --some_name?"),
+        (["--quiet", "yes"], "--quiet takes true or false, not 'yes'"),
+        (["--nj", "two"], "--nj takes a whole number, not 'two'"),
+        (["--nj"], "--nj needs a value"),
+        (["4"], "unexpected argument '4'"),
+        (["--PATH", "x"], "unknown option --PATH"),
+    ],
+)
+def test_wrong_words_end_the_script(script: Path, words: list[str], message: str) -> None:
+    done = shell(script, *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not done.stdout
+
+
+def test_help_is_made_from_the_defaults(script: Path) -> None:
+    shown = shell(script, "--help").stdout
+    assert shown.startswith("A tool.\n")
+    assert "Section\n" in shown
+    assert re.search(r"--nj +jobs \[2\]\n", shown)
+    assert re.search(r"--some_name +words \[a b\]\n", shown)
+
+
+def test_run_sh_documents_every_option() -> None:
+    shown = shell(RUN, "--help").stdout
+    options = declared()
+    assert set(PROMISED.split()) <= set(options)
+    for name, comment in options.items():
+        assert re.search(rf"--{name} +{re.escape(comment)} \[", shown), name
+    block = RUN.read_text(encoding="utf-8").split("# Options\n")[1].split("# End of options")[0]
+    assert len(re.findall(r"^[a-z_]+=", block, flags=re.MULTILINE)) == len(options), (
+        "an option without comment"
+    )
+
+
+def test_run_sh_uses_every_option() -> None:
+    body = RUN.read_text(encoding="utf-8").split("# End of options")[1]
+    unused = [
+        name for name in declared() if not re.search(rf"\$\{{?{name}\b|\b{name} (>=|>|<=)|\(\({name}\b", body)
+    ]
+    assert not unused
+
+
+def test_run_sh_is_short() -> None:
+    assert len(RUN.read_text(encoding="utf-8").splitlines()) < 250
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--stage", "5", "--stop_stage", "4"], "stages are 1 to 13, in this order"),
+        (["--stop_stage", "14"], "stages are 1 to 13"),
+        (["--token_type", "word"], "write bpe or char"),
+        (["--corpus", "nowhere"], "no egs/nowhere"),
+        (["--train_config", "nowhere.yaml"], "configuration nowhere.yaml is neither here"),
+        (["--gpu_inference", "maybe"], "write true, false or auto"),
+        (["--ngpu", "many"], "--ngpu many"),
+        (["--corpus", "none", "--stop_stage", "1"], "data/train/wav.scp is missing"),
+    ],
+)
+def test_run_sh_refuses_before_any_work(tmp_path: Path, words: list[str], message: str) -> None:
+    done = shell(RUN, "--workdir", str(tmp_path), *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())

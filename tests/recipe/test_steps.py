@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from xlsrt.recipe.markers import read_marker
+from xlsrt.recipe.step import Step, run_step
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def make_step(folder: Path, command: str, **other: object) -> Step:
+    values: dict[str, object] = {
+        "title": "stage 0: trying",
+        "kind": "data",
+        "marker": folder / "out/.done",
+        "command": ["bash", "-c", command],
+    }
+    return Step(**{**values, **other})  # type: ignore[arg-type]
+
+
+def wait_for(condition: object, seconds: float = 20.0) -> None:
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_done_once_and_again_when_something_changes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source, runs, out = tmp_path / "source", tmp_path / "runs", tmp_path / "result"
+    source.write_text("1", encoding="utf-8")
+    command = f"cp {source} {out}; echo x >> {runs}"
+
+    def run(command: str = command) -> int:
+        code = run_step(make_step(tmp_path, command, inputs=[str(source)], outputs=[str(out)]))
+        assert code == 0
+        return len(runs.read_text(encoding="utf-8").splitlines())
+
+    assert run() == 1
+    assert run() == 1
+    assert "done already" in capfd.readouterr().out
+    source.write_text("2", encoding="utf-8")
+    assert run() == 2
+    assert out.read_text(encoding="utf-8") == "2"
+    assert run(command + "; true") == 3
+    out.unlink()
+    assert run(command + "; true") == 4
+    assert run(command + "; true") == 4
+
+
+def test_a_failure_leaves_no_marker_and_shows_the_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    step = make_step(tmp_path, "echo before; echo the reason >&2; exit 3", log=tmp_path / "log/x.log")
+    assert run_step(step) == 3
+    assert not step.marker.exists()
+    shown = capfd.readouterr().err
+    assert "stage 0: trying failed (exit code 3)" in shown
+    assert "the reason" in shown
+    assert "x.log" in shown
+
+
+def test_a_redone_step_that_fails_is_not_taken_for_done(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_text("1", encoding="utf-8")
+    assert run_step(make_step(tmp_path, f"grep -q 1 {source}", inputs=[str(source)])) == 0
+    source.write_text("2", encoding="utf-8")
+    assert run_step(make_step(tmp_path, f"grep -q 1 {source}", inputs=[str(source)])) == 1
+    source.write_text("1", encoding="utf-8")
+    step = make_step(tmp_path, f"grep -q 1 {source}", inputs=[str(source)])
+    assert not read_marker(step.marker)
+
+
+def test_a_missing_output_is_a_failure(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    step = make_step(tmp_path, "true", outputs=[str(tmp_path / "nothing")])
+    assert run_step(step) == 1
+    assert not step.marker.exists()
+    assert "left no" in capfd.readouterr().err
+
+
+def test_chosen_lines_of_the_log_are_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "train.log"
+    log.write_text("1epoch results: of an earlier run\n", encoding="utf-8")
+    step = make_step(
+        tmp_path, "echo noise; echo '(x) INFO: 2epoch results: new'", log=log, echo=r"\d+epoch results"
+    )
+    assert run_step(step) == 0
+    shown = capfd.readouterr().out
+    assert "    2epoch results: new\n" in shown
+    assert "noise" not in shown
+    assert "earlier" not in shown
+
+
+def start_script(tmp_path: Path, command: str, name: str = "one") -> subprocess.Popen[bytes]:
+    """A shell script that runs one step, as run.sh does."""
+    step = [sys.executable, "-m", "xlsrt.bin.run_step", "--title", name, "--kind", "data"]
+    step += ["--marker", str(tmp_path / "out/.done"), "--", "bash", "-c", command]
+    script = ["bash", "-c", '"$@"; exit $?', "run", *step]
+    with open(tmp_path / f"{name}.out", "wb") as out:
+        return subprocess.Popen(script, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=out, stderr=out)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the death of a parent is told on Linux only")
+def test_a_killed_script_takes_its_step_with_it_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    pid, result = tmp_path / "pid", tmp_path / "result"
+    script = start_script(tmp_path, f"echo $$ > {pid}; sleep 60; echo done > {result}")
+    wait_for(lambda: pid.exists() and pid.read_text(encoding="utf-8").strip())
+    script.kill()
+    script.wait()
+    wait_for(lambda: not is_alive(int(pid.read_text(encoding="utf-8"))))
+    assert not (tmp_path / "out/.done").exists()
+    assert run_step(make_step(tmp_path, f"echo done > {result}", outputs=[str(result)])) == 0
+
+
+def test_two_runs_do_a_step_once(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    command = f"echo x >> {runs}; sleep 1"
+    first = start_script(tmp_path, command, "first")
+    wait_for(runs.exists)
+    second = start_script(tmp_path, command, "second")
+    assert first.wait(30) == 0
+    assert second.wait(30) == 0
+    assert runs.read_text(encoding="utf-8") == "x\n"
+    shown = (tmp_path / "second.out").read_text(encoding="utf-8")
+    assert "waiting" in shown
+    assert "done by another run" in shown
+
+
+def test_a_signal_reaches_the_command(tmp_path: Path) -> None:
+    pid, caught = tmp_path / "pid", tmp_path / "caught"
+    script = start_script(
+        tmp_path, f"trap 'echo yes > {caught}; exit 7' TERM; echo $PPID > {pid}; sleep 30 & wait"
+    )
+    wait_for(lambda: pid.exists() and pid.read_text(encoding="utf-8").strip())
+    os.kill(int(pid.read_text(encoding="utf-8")), signal.SIGTERM)
+    assert script.wait(20) == 7
+    assert caught.exists()
+    assert not (tmp_path / "out/.done").exists()

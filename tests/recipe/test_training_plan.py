@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xlsrt.errors import UserError
+from xlsrt.recipe.stages import load_stages
+from xlsrt.recipe.training import MARKER, Corpus, Plan, identity, make_plan
+from xlsrt.recipe.tree import read_tree, write_tree
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE = """
+encoder_conf: {config: {preset: tiny, hidden_dropout: 0.2}, augment: {gain_db: 6.0}}
+optim_conf: {lr: 1.0, weight_decay: 0.01}
+max_epoch: 99
+best_model_criterion: [[valid, ter, min]]
+"""
+
+
+@pytest.fixture
+def corpus() -> Corpus:
+    return Corpus(Path("d/train"), Path("d/dev"), Path("s"), "bpe", Path("t/tokens.txt"), Path("t/bpe.model"))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "train.yaml"
+    path.write_text(BASE, encoding="utf-8")
+    return str(path)
+
+
+def finish(tmp_path: Path, variant: str, **encoder: object) -> Path:
+    """An experiment that looks trained to its end."""
+    exp = tmp_path / f"exp/asr_x_stage{variant}"
+    write_tree(exp / "config.yaml", {"encoder_conf": {"config": {"hidden_size": 96, **encoder}}})
+    (exp / "valid.ter.best.pth").write_bytes(b"weights")
+    (exp / MARKER).write_text("{}", encoding="utf-8")
+    return exp
+
+
+def plan(tmp_path: Path, config: str, corpus: Corpus, variant: str = "1", **more: object) -> Plan:
+    table = load_stages(str(ROOT / "conf/stages.yaml"))
+    return make_plan(table, variant, tmp_path / "exp/asr_x", [config], corpus, **more)  # type: ignore[arg-type]
+
+
+def test_the_row_is_laid_over_the_configuration(tmp_path: Path, config: str, corpus: Corpus) -> None:
+    found = plan(tmp_path, config, corpus, seed=7)
+    row = load_stages(str(ROOT / "conf/stages.yaml"))["1"]
+    assert found.settings["max_epoch"] == row.epochs
+    assert found.settings["optim_conf"] == {"lr": row.lr, "weight_decay": 0.01}
+    assert found.settings["seed"] == 7
+    assert found.settings["encoder_conf"]["train_context"] == row.train_context
+    assert found.settings["encoder_conf"]["augment"] == {"gain_db": 6.0}
+    assert found.settings["train_data_path_and_name_and_type"][0] == ["d/train/wav.scp", "speech", "sound"]
+    assert found.settings["valid_shape_file"] == ["s/valid/speech_shape", "s/valid/text_shape.bpe"]
+    assert found.exp_dir == tmp_path / "exp/asr_x_stage1"
+    assert found.init_from is None
+
+
+def test_later_layers_win(tmp_path: Path, config: str, corpus: Corpus) -> None:
+    last = tmp_path / "last.yaml"
+    last.write_text("max_epoch: 1\noptim_conf: {weight_decay: 0.5}", encoding="utf-8")
+    found = plan(tmp_path, config, corpus, last_layers=[str(last)])
+    assert found.settings["max_epoch"] == 1
+    assert found.settings["optim_conf"]["weight_decay"] == 0.5
+
+
+def test_a_pretrained_encoder_brings_its_own_sizes(tmp_path: Path, config: str, corpus: Corpus) -> None:
+    encoder = plan(tmp_path, config, corpus, pretrained="WAV2VEC2_XLSR53").settings["encoder_conf"]
+    assert encoder["pretrained"] == "WAV2VEC2_XLSR53"
+    assert encoder["config"] == {"hidden_dropout": 0.2}
+
+
+def test_a_later_stage_starts_from_the_best_of_its_row(tmp_path: Path, config: str, corpus: Corpus) -> None:
+    exp = finish(tmp_path, "1", hidden_dropout=0.0, freeze_feature_extractor=True)
+    found = plan(tmp_path, config, corpus, "2b", pretrained="WAV2VEC2_XLSR53")
+    assert found.init_from == exp / "valid.ter.best.pth"
+    assert found.settings["init_from"] == str(exp / "valid.ter.best.pth")
+    encoder = found.settings["encoder_conf"]
+    assert encoder["pretrained"] is None
+    # The trained architecture, and what the configuration says beside its preset.
+    assert encoder["config"] == {"hidden_size": 96, "hidden_dropout": 0.2, "freeze_feature_extractor": True}
+    assert encoder["train_context"] == {"chunk_frames": 32, "left_frames": 0, "sink_frames": 0}
+
+
+@pytest.mark.parametrize("gone", ["everything", "the marker", "the checkpoint"])
+def test_an_unfinished_start_says_what_to_run(tmp_path: Path, config: str, corpus: Corpus, gone: str) -> None:
+    if gone != "everything":
+        exp = finish(tmp_path, "3b")
+        (exp / (MARKER if gone == "the marker" else "valid.ter.best.pth")).unlink()
+    with pytest.raises(
+        UserError, match=r"run\.sh stage 8: training stage 4 .*--stage 7 --stop_stage 7 --variants 3b"
+    ):
+        plan(tmp_path, config, corpus, "4")
+
+
+def test_what_the_recipe_sets_may_not_stand_in_a_configuration(tmp_path: Path, corpus: Corpus) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text("token_list: mine.txt", encoding="utf-8")
+    with pytest.raises(UserError, match=r"train\.yaml: token_list is set by run\.sh"):
+        plan(tmp_path, str(path), corpus)
+
+
+def test_speed_settings_do_not_make_another_training() -> None:
+    base = {"max_epoch": 3, "num_workers": 1, "log_interval": 5}
+    assert identity(base) == identity({**base, "num_workers": 4, "log_interval": 50})
+    assert identity(base) != identity({**base, "max_epoch": 4})
+
+
+@pytest.mark.parametrize("name", ["train_tiny", "train_small", "train_xlsr53"])
+def test_shipped_configurations_resolve(tmp_path: Path, corpus: Corpus, name: str) -> None:
+    found = plan(tmp_path, str(ROOT / f"conf/{name}.yaml"), corpus)
+    assert found.settings["best_model_criterion"] == [["valid", "ter", "min"]]
+    assert set(read_tree(ROOT / f"conf/{name}.yaml")) <= set(found.settings)

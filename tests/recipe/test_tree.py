@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from xlsrt.recipe.tree import overlay, read_tree, write_tree
+
+
+def test_mappings_merge_and_everything_else_is_replaced() -> None:
+    base = {"a": {"x": 1, "y": [1, 2]}, "b": 1}
+    assert overlay(base, {"a": {"y": [3], "z": None}}, {"b": {"c": 2}}) == {
+        "a": {"x": 1, "y": [3], "z": None},
+        "b": {"c": 2},
+    }
+    assert base == {"a": {"x": 1, "y": [1, 2]}, "b": 1}
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    tree = {"z": 1, "a": {"ä": [None, True, 1.0e-3, "x"]}}
+    write_tree(tmp_path / "deep/tree.yaml", tree, "two\nlines")
+    assert read_tree(tmp_path / "deep/tree.yaml") == tree
+    assert (tmp_path / "deep/tree.yaml").read_text(encoding="utf-8").startswith("# two\n# lines\nz: 1\n")
+    assert list(read_tree(tmp_path / "deep/tree.yaml")) == ["z", "a"]
