@@ -1,8 +1,8 @@
 """The built-in corpus: synthetic connected numbers and household commands in six languages; no downloads.
 
 Sets: ``train``, ``dev``, ``test`` and ``test_long`` (recordings of some minutes with pauses). Voices and
-sentences of dev and test occur in no other set; `xlsrt.data.synth.pretraining` does not use their voices either.
-Each recording is a function of the seed and its id alone: the same options give the same bytes, whatever ``--nj``.
+sentences of dev and test are not in train; `xlsrt.data.synth.pretraining` does not use their voices either.
+Each recording is a function of the seed and its id alone: same options, same bytes, whatever ``--nj``.
 """
 
 from __future__ import annotations
@@ -108,9 +108,8 @@ def _write_set(data_dir: Path, audio_dir: Path, jobs: Sequence[Job], made: Seque
     seconds = sum(result.num_samples for result in made) / RATE
     num_words = sum(len(result.words) for result in made)
     num_speakers = len({job.speaker for job in jobs})
-    logging.info(
-        f"{data_dir}: {len(jobs)} recordings, {seconds / 3600:.2f} h, {num_words} words, {num_speakers} speakers"
-    )
+    amount = f"{len(jobs)} recordings, {seconds / 3600:.2f} h, {num_words} words, {num_speakers} speakers"
+    logging.info(f"{data_dir}: {amount}")
 
 
 def make_recording(job: Job) -> Made:

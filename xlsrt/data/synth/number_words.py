@@ -6,27 +6,33 @@ from xlsrt.errors import UserError
 
 LANGUAGES = ("en", "et", "ca", "es", "fr", "it")
 
-_EN = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-_EN_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_ET = "null üks kaks kolm neli viis kuus seitse kaheksa üheksa"
-_CA = "zero un dos tres quatre cinc sis set vuit nou deu onze dotze tretze catorze quinze setze disset divuit dinou"
-_CA_TENS = "vint trenta quaranta cinquanta seixanta setanta vuitanta noranta".split()
-_ES = (
-    "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis diecisiete "
-    "dieciocho diecinueve veinte veintiuno veintidós veintitrés veinticuatro veinticinco veintiséis veintisiete "
-    "veintiocho veintinueve"
+_EN = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen"
 )
-_ES_TENS = "treinta cuarenta cincuenta sesenta setenta ochenta noventa".split()
+_EN_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_ET = "null üks kaks kolm neli viis kuus seitse kaheksa üheksa"
+_CA = (
+    "zero un dos tres quatre cinc sis set vuit nou deu onze dotze tretze catorze quinze setze disset "
+    "divuit dinou"
+)
+_CA_TENS = "vint trenta quaranta cinquanta seixanta setanta vuitanta noranta"
+_ES = (
+    "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince "
+    "dieciséis diecisiete dieciocho diecinueve veinte veintiuno veintidós veintitrés veinticuatro "
+    "veinticinco veintiséis veintisiete veintiocho veintinueve"
+)
+_ES_TENS = "treinta cuarenta cincuenta sesenta setenta ochenta noventa"
 _ES_HUNDREDS = (
     "ciento doscientos trescientos cuatrocientos quinientos seiscientos setecientos ochocientos novecientos"
-).split()
+)
 _FR = "zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize"
 _FR_TENS = {2: "vingt", 3: "trente", 4: "quarante", 5: "cinquante", 6: "soixante", 8: "quatre vingt"}
 _IT = (
-    "zero uno due tre quattro cinque sei sette otto nove dieci undici dodici tredici quattordici quindici sedici "
-    "diciassette diciotto diciannove"
+    "zero uno due tre quattro cinque sei sette otto nove dieci undici dodici tredici quattordici "
+    "quindici sedici diciassette diciotto diciannove"
 )
-_IT_TENS = "venti trenta quaranta cinquanta sessanta settanta ottanta novanta".split()
+_IT_TENS = "venti trenta quaranta cinquanta sessanta settanta ottanta novanta"
 
 
 def number_words(n: int, language: str) -> str:
@@ -47,7 +53,7 @@ def _english(n: int) -> str:
     if n < 20:
         return units[n]
     if n < 100:
-        return _join(_EN_TENS[n // 10 - 2], units[n % 10] if n % 10 else "")
+        return _join(_EN_TENS.split()[n // 10 - 2], units[n % 10] if n % 10 else "")
     return _join(f"{units[n // 100]} hundred", _english(n % 100) if n % 100 else "")
 
 
@@ -70,7 +76,7 @@ def _catalan(n: int) -> str:
     if n < 20:
         return units[n]
     if n < 100:
-        tens, unit = _CA_TENS[n // 10 - 2], n % 10
+        tens, unit = _CA_TENS.split()[n // 10 - 2], n % 10
         link = "i" if n < 30 and unit else ""  # vint-i-dos, but trenta-dos
         return _join(tens, link, units[unit] if unit else "")
     hundred = "cent" if n < 200 else f"{units[n // 100]} cents"
@@ -82,10 +88,10 @@ def _spanish(n: int) -> str:
     if n < 30:
         return units[n]
     if n < 100:
-        return _join(_ES_TENS[n // 10 - 3], f"y {units[n % 10]}" if n % 10 else "")
+        return _join(_ES_TENS.split()[n // 10 - 3], f"y {units[n % 10]}" if n % 10 else "")
     if n == 100:
         return "cien"
-    return _join(_ES_HUNDREDS[n // 100 - 1], _spanish(n % 100) if n % 100 else "")
+    return _join(_ES_HUNDREDS.split()[n // 100 - 1], _spanish(n % 100) if n % 100 else "")
 
 
 def _french(n: int) -> str:
@@ -110,12 +116,12 @@ def _french(n: int) -> str:
 
 
 def _italian(n: int) -> str:
-    """One word, as Italian writes them: vowels meet in ventuno and ventotto, and a final tre takes an accent."""
+    """One word, as Italian writes it: vowels meet in ventuno and ventotto, a final tre takes an accent."""
     units = _IT.split()
     if n < 20:
         return units[n]
     if n < 100:
-        tens, unit = _IT_TENS[n // 10 - 2], n % 10
+        tens, unit = _IT_TENS.split()[n // 10 - 2], n % 10
         if unit in (1, 8):
             tens = tens[:-1]
         return tens + ("" if unit == 0 else "tré" if unit == 3 else units[unit])

@@ -1,4 +1,4 @@
-"""Utterances for pretraining, made on the fly: any seed gives speech in some language with its phonemes and their times."""
+"""Utterances for pretraining, made on the fly: any seed gives speech in some language and timed phonemes."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class PretrainingUtterance:
 def make_utterance(seed: int, exact: bool = False, clean: bool = False) -> PretrainingUtterance:
     """The utterance of a seed.
 
-    Text, language, voice, phonemes and degradations are functions of the seed. Sample values may differ in the phase of
-    espeak's oscillators, and times by a few milliseconds, unless `exact` (slower, see `espeak.synthesize`). `clean` leaves
-    out rooms, noises and the like.
+    Text, language, voice, phonemes and degradations are functions of the seed. Samples may differ in the
+    phase of espeak's oscillators, and times by some milliseconds, unless `exact` (see `espeak.synthesize`).
+    `clean` leaves out rooms, noises and the like.
     """
     rng = np.random.default_rng(seed)
     while True:

@@ -1,7 +1,7 @@
 """What happens to speech between mouth and file: rooms, noises, microphones, codecs, levels.
 
-All functions take and return float32 samples (S,) at 16 kHz; lengths and the time of the direct sound are kept, so word
-times stay true. Randomness comes from the generator given.
+All functions take and return float32 samples (S,) at 16 kHz; lengths and the time of the direct sound are
+kept, so word times stay true. Randomness comes from the generator given.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Conditions:
 def degrade(
     wav: np.ndarray,
     rng: np.random.Generator,
-    conditions: Conditions = Conditions(),  # noqa: B008 (frozen)
+    conditions: Conditions = Conditions(),
     babble: np.ndarray | None = None,
 ) -> np.ndarray:
     """One random chain: room, microphone, noise, band, clipping, codec, level.
@@ -68,7 +68,7 @@ def degrade(
 
 
 def random_room(rng: np.random.Generator, rt60: float) -> np.ndarray:
-    """A synthetic impulse response: direct sound at 0, sparse early reflections, exponentially decaying noise.
+    """A synthetic impulse response: direct sound at 0, a few early reflections, decaying noise.
 
     The tail loses 60 dB in `rt60` seconds, high frequencies faster, as in rooms with soft walls.
     """
@@ -106,7 +106,7 @@ def reverberate(wav: np.ndarray, response: np.ndarray) -> np.ndarray:
 
 
 def coloured_noise(length: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise with a spectrum of f^-a (a from 0, white, to 2, brown), sometimes with hum, sometimes swelling."""
+    """Noise with a power spectrum of f^-a (a from 0, white, to 2, brown); at times with hum or swelling."""
     exponent = rng.uniform(0, 1) * 2
     n = scipy.fft.next_fast_len(max(length, 512), real=True)
     frequencies = np.arange(n // 2 + 1, dtype=np.float32) * (SAMPLE_RATE / n)
@@ -128,7 +128,7 @@ def coloured_noise(length: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def babble(wav: np.ndarray) -> np.ndarray:
-    """Speech for the background: `wav` backwards, several times, out of step; nobody understands a word of it."""
+    """Speech for the background: `wav` backwards, several times, out of step."""
     back = wav[::-1]
     return back + 0.7 * np.roll(back, len(wav) // 3) + 0.5 * np.roll(back, len(wav) // 2 + 777)
 

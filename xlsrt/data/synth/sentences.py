@@ -14,7 +14,7 @@ _SPLITS = (("train", 70), ("dev", 80), ("test", 100))
 
 
 def split_of(sentence: str) -> str:
-    """The set that a sentence belongs to: a hash of its words, so that no two sets share one whatever the seed."""
+    """The set that a sentence belongs to: by a hash of its words, so that no two sets share one."""
     share = int.from_bytes(hashlib.sha256(sentence.encode()).digest()[:4], "big") % 100
     return next(name for name, upper in _SPLITS if share < upper)
 

@@ -1,4 +1,4 @@
-"""Voices: an espeak variant, spoken at some pitch and rate, with its formants shifted by playing it faster or slower."""
+"""Voices: an espeak variant at some pitch and rate, its formants shifted by playing it faster or slower."""
 
 from __future__ import annotations
 
