@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,7 @@ class TokenModel:
                     last = index
             used = index + 1
         close()
-        return words
+        return [_until(word, after) for word, after in zip(words, [*words[1:], None], strict=True)]
 
     def encode(self, text: str) -> list[int]:
         """Text to ids; characters that the vocabulary lacks become "<unk>"."""
@@ -167,3 +167,9 @@ class TokenModel:
                 )
             self._processor = sentencepiece.SentencePieceProcessor(model_file=str(self.bpe_model))
         return self._processor
+
+
+def _until(word: Word, after: Word | None) -> Word:
+    """A word that ends where the next one starts, if that is not at once: joint frames may overlap by one."""
+    overlaps = after is not None and word.start < after.start < word.end
+    return replace(word, end=after.start) if after is not None and overlaps else word

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import yaml
 
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.transducer import HeadConfig, TransducerHead
 
-TOKENS = ["<blank>", "<unk>", "▁", "▁the", "▁cat", "s", "▁do", "g", "▁ru", "n", "<0xC3>", "<0xA4>", "<sos/eos>"]
+TOKENS = ["<blank>", "<unk>", "▁", "▁the", "▁cat", "s", "▁do", "g", "▁ru", "n", "<0xC3>", "<0xA4>"]
+TOKENS.append("<sos/eos>")
 
 
 def make_exp(directory, seed=0, blank_bias=7.0, config=None, name="latest.pth", **espnet):
@@ -54,3 +56,13 @@ def noise(seconds, seed=0):
     )[0, 0, :samples]
     tone = torch.sin(torch.cumsum(0.05 + 0.5 * level, 0))
     return 0.1 * level * (white + 2 * tone)
+
+
+def same(found, wanted):
+    """Two results of one recording, up to rounding."""
+    assert found.hypothesis.tokens == wanted.hypothesis.tokens
+    assert found.hypothesis.frames == wanted.hypothesis.frames
+    assert found.hypothesis.probs == pytest.approx(wanted.hypothesis.probs, abs=1e-4)
+    assert found.hypothesis.score == pytest.approx(wanted.hypothesis.score, abs=1e-4, rel=1e-6)
+    assert found.text == wanted.text
+    assert (found.start, found.end) == (wanted.start, wanted.end)

@@ -58,15 +58,11 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         args = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}); is that an experiment?"
-        ) from None
+        raise UserError(f"{path} cannot be read ({error.strerror}); is that an experiment?") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no valid YAML: {error}") from None
     if not isinstance(args, dict) or "encoder_conf" not in args or "token_list" not in args:
-        raise UserError(
-            f"{path} has no encoder_conf and token_list; it is no trained model's"
-        )
+        raise UserError(f"{path} has no encoder_conf and token_list; it is no trained model's")
     return args
 
 
