@@ -112,7 +112,7 @@ def format_set(
         open(out / JOURNAL, "a", encoding="utf-8") as journal,
     ):
         journal.write("\n")  # ends a line that a kill has cut short
-        for done in ordered_map(partial(_work, options=options), jobs, nj):
+        for done in ordered_map(partial(_work, options=options), jobs, nj, is_light=_is_known):
             row = done.job.row
             if done.facts is None:
                 problems.append(f"utterance '{row.utt}': {done.job.source}: {done.problem}")
@@ -242,6 +242,10 @@ def _jobs(data: DataDir, out: Path, options: FormatOptions, known: dict[str, Aud
 
     for _, job in heapq.merge(*(stream(speed) for speed in options.speeds), key=lambda pair: pair[0]):
         yield job
+
+
+def _is_known(job: _Job) -> bool:
+    return job.known is not None
 
 
 def _work(job: _Job, options: FormatOptions) -> _Done:

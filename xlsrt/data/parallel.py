@@ -20,11 +20,16 @@ def _run_all(function: Callable[[Job], Result], jobs: list[Job]) -> list[Result]
 
 
 def ordered_map(
-    function: Callable[[Job], Result], jobs: Iterable[Job], nj: int = 1, batch: int = 16
+    function: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    nj: int = 1,
+    batch: int = 16,
+    is_light: Callable[[Job], bool] | None = None,
 ) -> Iterator[Result]:
     """Yield ``function(job)`` for each job in order; nj > 1 processes share the work, one needs none.
 
     At most ``4 * nj`` batches of jobs are in flight, so an endless stream of jobs needs no memory.
+    Batches of jobs that are all light (``is_light``) are done here: sending them would cost more.
     Workers are fresh interpreters (spawn): a function of a module, and jobs and results that pickle.
 
     Raises:
@@ -37,18 +42,26 @@ def ordered_map(
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(nj, mp_context=context) as pool:
+
+        def submit(chunk: list[Job]) -> Future[list[Result]]:
+            if is_light is None or not all(map(is_light, chunk)):
+                return pool.submit(_run_all, function, chunk)
+            done: Future[list[Result]] = Future()
+            done.set_result(_run_all(function, chunk))
+            return done
+
         pending: deque[Future[list[Result]]] = deque()
         chunk: list[Job] = []
         try:
             for job in jobs:
                 chunk.append(job)
                 if len(chunk) == batch:
-                    pending.append(pool.submit(_run_all, function, chunk))
+                    pending.append(submit(chunk))
                     chunk = []
                 if len(pending) >= 4 * nj:
                     yield from pending.popleft().result()
             if chunk:
-                pending.append(pool.submit(_run_all, function, chunk))
+                pending.append(submit(chunk))
             while pending:
                 yield from pending.popleft().result()
         except BrokenProcessPool:
