@@ -12,6 +12,7 @@
 #   12 report with pictures, 13 packing.
 # What is done already is not done again; a changed option redoes what depends on it.
 
+# shellcheck disable=SC2329 # stages are called by number
 set -euo pipefail
 
 # Options
@@ -216,4 +217,4 @@ for ((number = stage; number <= stop_stage; number++)); do
   if "$skip_train" && ((number >= 5 && number <= 9)); then continue; fi
   if "$skip_eval" && ((number >= 10)); then continue; fi
   "stage_$number"
-done
+done; exit # on one line, so that bash has read it all when run.sh is edited meanwhile

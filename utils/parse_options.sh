@@ -15,7 +15,7 @@ _options_block() { sed -n '/^# Options$/,/^# End of options$/p' "$0"; }
 _options_names() { _options_block | sed -n 's/^\([a-z_][a-z_0-9]*\)=.*/\1/p'; }
 
 _options_help() {
-  sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+  sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; echo
   echo "Options (default in brackets):"
   _options_block | sed '1d;$d' | while IFS= read -r _line; do
     if [[ $_line =~ ^([a-z_][a-z_0-9]*)=([^#]*[^#[:space:]])?[[:space:]]*#[[:space:]]*(.*)$ ]]; then

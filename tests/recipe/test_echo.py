@@ -14,7 +14,7 @@ HEAD = "[host] 2026-11-23 02:22:31,001 (trainer:300) INFO: "
     [
         (
             "3epoch results: [train] loss_transducer=265.9, loss=359.1, loss_ctc=310.4, time=34.75 seconds, "
-            "[valid] loss_transducer=153.0, loss=197.2, loss_ctc=147.1, ter=0.981, cer_ctc=1.000, time=2.48 s",
+            "[valid] loss_transducer=153.0, loss=197.2, loss_ctc=147.1, ter=0.981, cer_ctc=1.000, time=2.4 s",
             ["3epoch results:", "loss=359.1", "[valid]", "loss=197.2", "ter=0.981", "cer_ctc=1.000"],
         ),
         (

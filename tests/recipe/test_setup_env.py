@@ -1,4 +1,4 @@
-"""The choice and making of the environment, with stand-ins for Python, pip and uv: nothing is installed here."""
+"""The making of the environment, with stand-ins for Python, pip and uv: nothing is installed here."""
 
 from __future__ import annotations
 

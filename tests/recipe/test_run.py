@@ -1,0 +1,163 @@
+"""run.sh from nothing to the table on the smoke corpus, killed on the way, run again, changed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TAG = "exp/debug/asr_tiny_bpe40_stage"
+DEFAULT = ("1", "2b", "3b", "4", "5b")
+
+pytestmark = pytest.mark.timeout(1500)
+
+
+def start(workdir: Path, *words: str) -> subprocess.Popen[str]:
+    # The environment of the tests is the environment of the recipe: nothing is installed here.
+    env = {**os.environ, "XLSRT_PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": ""}
+    env.pop("XLSRT_PYTHON_BIN", None)
+    command = [
+        "bash",
+        str(ROOT / "run.sh"),
+        "--workdir",
+        str(workdir),
+        "--debug",
+        "true",
+        "--ngpu",
+        "0",
+        *words,
+    ]
+    return subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def run(workdir: Path, *words: str, code: int = 0) -> str:
+    process = start(workdir, *words)
+    output, _ = process.communicate()
+    assert process.returncode == code, output
+    return output
+
+
+def worked(output: str) -> list[str]:
+    """The steps that did something."""
+    return re.findall(r"^\[[\d:]+\] run\.sh (stage .*): finished in", output, flags=re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A whole run, killed with -9 in the middle of the first training and continued."""
+    workdir = tmp_path_factory.mktemp("recipe")
+    process = start(workdir)
+    assert process.stdout
+    for line in process.stdout:
+        if "1epoch  train:" in line or "1epoch results" in line:
+            break
+    else:
+        pytest.fail("run.sh ended before it trained")
+    os.kill(process.pid, signal.SIGKILL)
+    process.stdout.read()
+    process.wait()
+    assert not (workdir / f"{TAG}1/.done").exists()
+    return workdir, run(workdir)
+
+
+def test_a_killed_run_goes_on_to_the_table(finished: tuple[Path, str]) -> None:
+    workdir, output = finished
+    assert "stage 1: data preparation: done already" in output
+    assert "moved to" not in output
+    assert [name for name in DEFAULT if not (workdir / f"{TAG}{name}/.done").is_file()] == []
+    table = (workdir / "exp/debug/RESULTS.md").read_text(encoding="utf-8")
+    for name in DEFAULT:
+        assert f"{Path(TAG).name}{name}" in table
+        assert f"{Path(TAG).name}{name}" in output
+    for title in (
+        "stage 6: training stage 2b (chunked masking)",
+        "stage 9: training stage 5b (attention sinks)",
+    ):
+        assert f"run.sh {title}: finished" in output
+
+
+def test_an_experiment_holds_what_its_reader_needs(finished: tuple[Path, str]) -> None:
+    workdir, _ = finished
+    exp = workdir / f"{TAG}2b"
+    for name in ("config.yaml", "train.yaml", "train.log", "record.yaml", "valid.ter.best.pth", "RESULTS.md"):
+        assert (exp / name).exists(), name
+    assert list(exp.glob("tensorboard/**/events.*"))
+    assert list(exp.glob("images/*.png"))
+    record = yaml.safe_load((exp / "record.yaml").read_text(encoding="utf-8"))
+    assert "xlsrt.bin.asr_train" in record["runs"][0]["command"]
+    assert "--debug true" in record["runs"][0]["recipe"]
+    assert record["packages"]["torch"]
+    # The killed run and the one that went on.
+    first = yaml.safe_load((workdir / f"{TAG}1/record.yaml").read_text(encoding="utf-8"))
+    assert len(first["runs"]) == 2
+    config = yaml.safe_load((exp / "config.yaml").read_text(encoding="utf-8"))
+    assert config["init_from"] == f"{TAG}1/valid.ter.best.pth"
+    assert config["encoder_conf"]["eval_context"]["chunk_frames"] == 32
+
+
+def test_every_model_is_decoded_in_its_own_contexts(finished: tuple[Path, str]) -> None:
+    workdir, _ = finished
+    found = {
+        (path.parts[-4].rpartition("stage")[2], path.parts[-3].removesuffix("_valid.ter.ave"), path.parts[-2])
+        for path in (workdir / "exp/debug").glob("asr_*/decode_*/*/text")
+    }
+    pairs = {("1", "offline"), ("2b", "chunk_640ms"), ("3b", "left_1280ms"), ("5b", "streaming_640ms")}
+    pairs |= {("4", name) for name in ("left_1280ms", "streaming_320ms", "streaming_1280ms")}
+    assert found == {(v, f"decode_{name}", test) for v, name in pairs for test in ("test", "test_long")}
+    for path in (workdir / "exp/debug").glob("asr_*/decode_*/*"):
+        for metric in ("wer", "cer", "ter"):
+            assert (path / f"score_{metric}/result.txt").is_file()
+
+
+def test_a_second_run_does_nothing_in_seconds(finished: tuple[Path, str]) -> None:
+    workdir, _ = finished
+    started = time.monotonic()
+    output = run(workdir)
+    assert worked(output) == []
+    assert output.count("done already") > 20
+    assert time.monotonic() - started < 60
+
+
+def test_a_changed_option_redoes_what_depends_on_it(finished: tuple[Path, str]) -> None:
+    workdir, _ = finished
+    words = ["--stop_stage", "11", "--variants", "1", "--inference_asr_model", "best", "--test_sets", "test"]
+    assert worked(run(workdir, *words)) == [
+        "stage 10: test with decode_offline, training stage 1",
+        "stage 11: test with decode_offline, training stage 1",
+    ]
+    assert worked(run(workdir, "--stop_stage", "4", "--token_type", "char")) == [
+        "stage 3: char tokens",
+        "stage 4: shapes of train",
+        "stage 4: shapes of valid",
+    ]
+
+
+def test_stages_out_of_order_say_which_comes_first(finished: tuple[Path, str]) -> None:
+    workdir, _ = finished
+    output = run(workdir, "--stage", "6", "--stop_stage", "6", "--asr_tag", "other", code=2)
+    assert (
+        "training stage 1 has not been trained: run `./run.sh --stage 5 --stop_stage 5 --variants 1`"
+        in output
+    )
+    output = run(workdir, "--stage", "5", "--stop_stage", "5", "--dumpdir", "nowhere", code=2)
+    assert "nowhere/debug/raw/train/wav.scp" in output
+    output = run(workdir, "--stage", "10", "--variants", "2a", code=2)
+    assert "--variants 2a` first" in output
+
+
+def test_skips_leave_out_their_stages(finished: tuple[Path, str]) -> None:
+    workdir, _ = finished
+    output = run(workdir, "--skip_data", "true", "--skip_eval", "true")
+    assert set(re.findall(r"run\.sh stage (\d+):", output)) == {"5", "6", "7", "8", "9"}
+    output = run(workdir, "--skip_train", "true", "--skip_data", "true", "--stop_stage", "11")
+    assert set(re.findall(r"run\.sh stage (\d+):", output)) == {"10", "11"}

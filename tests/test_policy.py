@@ -1,0 +1,196 @@
+"""Rules of the house: who imports whom, sizes, documented options, no network at import, no local paths."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "xlsrt"
+FILES = sorted(PACKAGE.rglob("*.py"))
+BINS = sorted(path.stem for path in (PACKAGE / "bin").glob("*.py") if path.stem != "__init__")
+
+# context -> encoder -> transducer -> search -> recognizer -> espnet_task -> bin: left never imports right.
+# The other rooms stand at the side. Every room may import `errors`.
+MAY_IMPORT = {
+    "errors": set(),
+    "text": set(),
+    "context": set(),
+    "encoder": {"context"},
+    "transducer": set(),
+    "search": {"transducer"},
+    "recognizer": {"context", "encoder", "transducer", "search", "text"},
+    "decoding": {"context", "encoder", "transducer", "search", "recognizer", "text", "data"},
+    "pretrain": {"context", "encoder", "data"},
+    "espnet_task": {"context", "encoder", "transducer", "search", "data", "recipe"},
+    "data": {"context", "text"},
+    "report": {"context", "text", "decoding", "recognizer", "search"},
+    "recipe": {"context", "report"},
+}
+# What a room may load from outside, of the heavy packages.
+HEAVY = {"torch", "torchaudio", "espnet", "espnet2", "transformers", "matplotlib"}
+MAY_LOAD = {
+    "context": {"torch"},
+    "encoder": {"torch", "torchaudio", "transformers"},
+    "transducer": {"torch", "torchaudio"},
+    "search": {"torch"},
+    "recognizer": {"torch"},
+    "decoding": {"torch"},
+    "pretrain": {"torch", "torchaudio"},
+    "espnet_task": {"torch", "torchaudio", "espnet", "espnet2", "matplotlib"},
+    "data": {"matplotlib"},
+    "report": {"torch", "matplotlib"},
+    "recipe": {"torch"},
+    "bin": {"torch"},
+}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path: Path, outermost: bool = False) -> Iterator[str]:
+    """Full names of what a module imports; ``outermost``: only what importing it imports."""
+    nodes = [ast.parse(path.read_text(encoding="utf-8"))]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module
+            yield node.module
+        elif not (outermost and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))):
+            nodes.extend(ast.iter_child_nodes(node))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_left_never_imports_right(path: Path) -> None:
+    room = room_of(path)
+    if room in ("bin", "__init__"):
+        return
+    assert room in MAY_IMPORT, f"{room} is a new room: say in this test what it may import"
+    for name in imports(path):
+        if name.startswith("xlsrt."):
+            other = name.split(".")[1]
+            assert other in MAY_IMPORT[room] | {room, "errors"}, f"{room} must not import {other}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_heavy_packages_stay_in_their_rooms(path: Path) -> None:
+    used = {name.split(".")[0] for name in imports(path)} & HEAVY
+    assert used <= MAY_LOAD.get(room_of(path), set())
+
+
+def test_import_direction_has_no_circle() -> None:
+    done: set[str] = set()
+    left = {room: set(others) for room, others in MAY_IMPORT.items()}
+    while left:
+        free = {room for room, others in left.items() if others <= done}
+        assert free, f"circle among {sorted(left)}"
+        done |= free
+        left = {room: others for room, others in left.items() if room not in free}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_short_and_say_what_they_are(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 310
+    assert ast.get_docstring(ast.parse(text)), "a module says in its first line what it is"
+    assert "from __future__ import annotations" in text or len(text.splitlines()) < 12
+
+
+def test_every_room_has_its_tests() -> None:
+    rooms = {room_of(path) for path in FILES} - {"__init__", "errors"}
+    tests = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
+    tests |= {path.stem.removeprefix("test_") for path in (ROOT / "tests").rglob("test_*.py")}
+    assert rooms - tests == set()
+
+
+@pytest.mark.parametrize("name", [name for name in BINS if name != "asr_train"])
+def test_every_option_is_documented(name: str) -> None:
+    module = importlib.import_module(f"xlsrt.bin.{name}")
+    parsers = [module.get_parser()]
+    assert parsers[0].description
+    seen = 0
+    while parsers:
+        parser = parsers.pop()
+        for action in parser._actions:
+            seen += 1
+            choices = action.choices
+            if isinstance(choices, dict):
+                parsers.extend(choices.values())
+            elif action.option_strings:
+                assert action.help, f"{name} {action.option_strings[0]}"
+    assert seen > 1
+
+
+@pytest.mark.parametrize("name", BINS)
+def test_command_lines_are_thin(name: str) -> None:
+    path = PACKAGE / f"bin/{name}.py"
+    text = path.read_text(encoding="utf-8")
+    assert "run_main(main)" in text
+    assert len(text.splitlines()) <= 160
+
+
+def test_light_tools_start_without_torch() -> None:
+    """run.sh asks them dozens of questions; a second run takes seconds because of this."""
+    light = ["run_step", "train_stage", "evaluate", "list_variants", "score", "format_data", "data_dir"]
+    code = "import importlib, sys\n"
+    code += f"[importlib.import_module('xlsrt.bin.' + name) for name in {light!r}]\n"
+    code += f"print(sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_nothing_goes_to_the_network_at_import() -> None:
+    """Every module, espnet's included, is imported where no name resolves and no connection opens."""
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in FILES]
+    modules = [name.removesuffix(".__init__") for name in modules]
+    code = (
+        "import importlib, socket, sys\n"
+        "tried = []\n"
+        "def refuse(*words, **more):\n"
+        "    tried.append(words)\n"
+        "    raise OSError('no network in this test')\n"
+        "socket.getaddrinfo = socket.create_connection = socket.socket.connect = refuse\n"
+        f"for name in {modules!r}:\n"
+        "    importlib.import_module(name)\n"
+        "print(tried)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def tracked() -> list[Path]:
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_paths_of_a_machine_and_nothing_large() -> None:
+    machine = re.compile(rb"(?<![\w.])/(?:home|root|work|tmp|Users)/\w")
+    for path in tracked():
+        limit = 8 * 2**20 if path.suffix == ".safetensors" else 2**20
+        assert path.stat().st_size <= limit, path
+        if path.suffix in (".py", ".sh", ".yaml", ".toml", ".md", ".lock", ".txt", ".pl"):
+            assert not machine.search(path.read_bytes()), path
+
+
+def test_shell_scripts_are_strict() -> None:
+    sourced = {"path.sh", "cmd.sh", "utils/parse_options.sh"}
+    for path in tracked():
+        if path.suffix == ".sh" and str(path.relative_to(ROOT)) not in sourced:
+            text = path.read_text(encoding="utf-8")
+            assert text.startswith("#!/usr/bin/env bash\n"), path
+            assert "set -euo pipefail" in text, path
+            assert path.stat().st_mode & 0o111, f"{path} is not executable"
