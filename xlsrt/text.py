@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -146,7 +147,7 @@ class TokenModel:
                     last = index
             used = index + 1
         close()
-        return [_until(word, after) for word, after in zip(words, [*words[1:], None], strict=True)]
+        return [_until(word, after) for word, after in itertools.zip_longest(words, words[1:])]
 
     def encode(self, text: str) -> list[int]:
         """Text to ids; characters that the vocabulary lacks become "<unk>"."""
