@@ -80,9 +80,11 @@ case $corpus in
   *) corpus_dir=$root/egs/$corpus; [ -d "$corpus_dir" ] || die "--corpus $corpus: there is no egs/$corpus" ;;
 esac
 datadir=data
-last_config=()
+source_dir=$datadir last_config=()
 if "$debug"; then
-  datadir=data/debug dumpdir=$dumpdir/debug expdir=$expdir/debug nbpe=40
+  datadir=data/debug
+  if [ "$corpus" = mini ]; then source_dir=$datadir local_data_opts+=" --size smoke"; fi
+  dumpdir=$dumpdir/debug expdir=$expdir/debug nbpe=40
   [ "$train_config" != conf/train_small.yaml ] || train_config=conf/train_tiny.yaml
   last_config=("$(config conf/debug.yaml)")
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # a busy machine makes two threads on small products many times slower
@@ -124,12 +126,11 @@ step() { # run a command unless its marker says that it is done; title, kind, ma
 stage_1() { # data preparation
   local opts
   read -ra opts <<< "$local_data_opts"
-  if "$debug" && [ "$corpus" = mini ]; then opts+=(--size smoke); fi
   if [ -n "$corpus_dir" ]; then
-    step "stage 1: data preparation" data "$datadir/.prepared" "$corpus_dir/local/data.sh" -- \
-      "$corpus_dir/local/data.sh" --output_dir "$datadir" --nj "$nj" "${opts[@]}"
+    step "stage 1: data preparation" data "$source_dir/.prepared" "$corpus_dir/local/data.sh" -- \
+      "$corpus_dir/local/data.sh" --output_dir "$source_dir" --nj "$nj" "${opts[@]}"
   fi
-  require "$datadir/%/wav.scp" "run stage 1 first, or make this Kaldi directory (see README)"
+  require "$source_dir/%/wav.scp" "run stage 1 first, or make this Kaldi directory (see README)"
 }
 
 require() { # a file of every set; % stands for the set
@@ -140,9 +141,13 @@ require() { # a file of every set; % stands for the set
 }
 
 stage_2() { # audio formatting and validation
-  require "$datadir/%/wav.scp" "run stage 1 first, or make this Kaldi directory (see README)"
+  require "$source_dir/%/wav.scp" "run stage 1 first, or make this Kaldi directory (see README)"
   local set out speeds tables
   for set in "${all_sets[@]}"; do
+    if [ "$source_dir" != "$datadir" ]; then # --debug true
+      step "stage 2: a part of $set" data "$datadir/$set/.taken" "$source_dir/$set"/{wav.scp,text} -- \
+        "$root/utils/subset_data_dir.sh" "$source_dir/$set" 60 "$datadir/$set"
+    fi
     out=$dumpdir/raw/$set speeds=1.0
     if [ "$set" = "$train_set" ]; then out=$train_dump speeds=${speed_perturb_factors:-1.0}; fi
     tables=("$datadir/$set"/{wav.sc[p],tex[t],utt2sp[k],segment[s]})
@@ -183,16 +188,13 @@ stage_8() { train 8; } # training stage 4: multi-chunk
 stage_9() { train 9; } # training stage 5: attention sinks
 
 evaluate() { # decode or score every model with every configuration that is meant for it
-  tool evaluate "$1" --stages_config "${stages_yaml[@]}" --variants "$variants" --asr_exp "$asr_exp" \
+  tool evaluate "$1" --expdir "$expdir" --stages_config "${stages_yaml[@]}" --variants "$variants" --asr_exp "$asr_exp" \
     --model_file "$inference_asr_model" --decode_configs "$decode_configs" --config_folders . "${corpus_dir:-.}" "$root" \
     --all_contexts "$decode_all" --dumpdir "$dumpdir/raw" --test_sets "$test_sets" --nj "$inference_nj" \
     --ngpu "$decode_gpus" --cmd "$decode_cmd" "${bpemodel[@]}"
 }
 stage_10() { evaluate decode; } # decoding
-stage_11() { # scoring
-  evaluate score
-  tool score --expdir "$expdir" --command "$XLSRT_COMMAND"
-}
+stage_11() { evaluate score; } # scoring
 stage_12() { # report with pictures
   present report || return 0
   mapfile -t scores < <(compgen -G "$expdir/*/*/*/score_wer/score.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -15,6 +16,7 @@ from xlsrt.recipe.decoding import Decoding, find_configs, plan_decoding
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.step import Step, die_with_parent, run_step
 from xlsrt.recipe.training import MARKER
+from xlsrt.report.results import find_results, model_dirs, summary_text
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -24,6 +26,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--stages_config", nargs="+", required=True, help="stage table; later files over earlier ones"
     )
     parser.add_argument("--variants", default="default", help="rows of the table")
+    parser.add_argument("--expdir", type=Path, required=True, help="folder of all experiments")
     parser.add_argument("--asr_exp", required=True, help="experiments without their suffix _stage<variant>")
     parser.add_argument("--model_file", default="ave", help="best, ave or a file name")
     parser.add_argument("--decode_configs", required=True, help="files or patterns")
@@ -58,7 +61,7 @@ def main(cmd: Sequence[str] | None = None) -> int:
         step = decode_step(plan, args) if args.task == "decode" else score_step(plan, args)
         if code := run_step(step):
             return code
-    return 0
+    return 0 if args.task == "decode" else collect(args.expdir)
 
 
 def decode_step(plan: Decoding, args: argparse.Namespace) -> Step:
@@ -111,6 +114,25 @@ def score_step(plan: Decoding, args: argparse.Namespace) -> Step:
         inputs=[str(out / ".decoded"), str(out / "text"), str(plan.data_dir / "text")],
         outputs=[str(out / "score_wer" / "score.json")],
     )
+
+
+def collect(expdir: Path) -> int:
+    """Write RESULTS.md of every experiment where a score is new, and print the table of them all."""
+    job = [sys.executable, "-m", "xlsrt.bin.score", "--expdir", str(expdir), "--quiet"]
+    step = Step(
+        title="run.sh stage 11: RESULTS.md",
+        kind="score",
+        marker=expdir / ".collected",
+        command=[*job, "--command", os.environ.get("XLSRT_COMMAND", "")],
+        # The command that is noted in the file is none of its figures.
+        identity=["results"],
+        inputs=[str(path) for path in sorted(expdir.glob("*/*/*/score_*/score.json"))],
+        outputs=[str(expdir / "RESULTS.md")],
+    )
+    if code := run_step(step):
+        return code
+    print("\n" + summary_text(result for model in model_dirs(expdir) for result in find_results(model)))
+    return 0
 
 
 if __name__ == "__main__":
