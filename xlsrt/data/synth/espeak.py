@@ -87,6 +87,8 @@ def synthesize(
     ):
         if not low <= value <= high:
             raise UserError(f"{name} is {value}: espeak-ng takes {low} to {high}")
+    if not text.strip():
+        raise UserError("there is nothing to say in an empty text: give espeak-ng words or numbers")
     if variant and variant not in variants():
         raise UserError(f"espeak-ng has no voice variant {variant!r}: it has {', '.join(variants())}")
     with library.lock:
@@ -102,8 +104,6 @@ def synthesize(
                 library.VOLUME: volume,
             },
         )
-    if not len(samples):
-        raise UserError(f"espeak-ng says nothing for {text!r} in {language!r}: give it words or numbers")
     return Utterance(
         samples, SAMPLE_RATE, _words(text, events, len(samples)), _phonemes(events, len(samples))
     )

@@ -70,9 +70,10 @@ class Library:
     """The opened library. One at a time: see `open_library`."""
 
     def __init__(self) -> None:
-        import espeakng_loader
-
-        self.dll = ctypes.CDLL(espeakng_loader.get_library_path())
+        try:
+            self.dll = ctypes.CDLL(_package().get_library_path())
+        except OSError as error:
+            raise UserError(f"espeak-ng cannot be loaded on this machine ({error})") from error
         options = _INIT_PHONEME_EVENTS | _INIT_PHONEME_IPA | _INIT_DONT_EXIT
         rate = self.dll.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, _data_path().encode(), options)
         if rate != SAMPLE_RATE:
@@ -173,12 +174,20 @@ def _new_lock() -> None:
 os.register_at_fork(after_in_child=_new_lock)
 
 
+def _package() -> Any:
+    try:
+        import espeakng_loader
+    except ImportError as error:
+        raise UserError(
+            "synthetic speech needs the package espeakng-loader: pip install espeakng-loader"
+        ) from error
+    return espeakng_loader
+
+
 @functools.cache
 def _data_path() -> str:
     """Where espeak's data lie; a link to them in the temporary folder if that path is too long for espeak."""
-    import espeakng_loader
-
-    path = espeakng_loader.get_data_path()
+    path = _package().get_data_path()
     if len(os.fsencode(path)) <= _MAX_DATA_PATH:
         return str(path)
     folder = tempfile.mkdtemp(prefix="espeak")
@@ -191,7 +200,5 @@ def _data_path() -> str:
 @functools.cache
 def variants() -> tuple[str, ...]:
     """Names of all voice variants (espeak's `!v` folder), sorted."""
-    import espeakng_loader
-
-    folder = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
+    folder = Path(_package().get_data_path()) / "voices" / "!v"
     return tuple(sorted(p.name for p in folder.iterdir()))
