@@ -136,6 +136,8 @@ class XlsrEncoder(nn.Module):
         waveform.
         """
         context = AttentionContext.full() if context is None else context
+        if not isinstance(context, AttentionContext):
+            raise UserError(f"context must be an AttentionContext, not {type(context).__name__}")
         wav, lens, padded = check_wav(wav, wav_lens, self.masked_spec_embed.device)
         frozen = self.training and self._updates < self.config.freeze_encoder_updates
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):

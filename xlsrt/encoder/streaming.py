@@ -202,8 +202,8 @@ def _check_age(encoder: XlsrEncoder, state: EncoderState, sizes: Tensor) -> None
     most = encoder.config.max_stream_seconds
     if int((state.seen + sizes).max()) > most * SAMPLE_RATE:
         raise UserError(
-            f"a stream is longer than max_stream_seconds ({most:g} s): the context ({state.context}) keeps "
-            "all of its past, so memory grows with it. Bound the left context, end the stream earlier, or raise "
+            f"a stream is longer than max_stream_seconds ({most:g} s): its context ({state.context}) keeps "
+            "all the past, so memory grows with it. Bound the left context, end the stream earlier, or raise "
             "max_stream_seconds"
         )
 

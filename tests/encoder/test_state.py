@@ -1,0 +1,153 @@
+"""States: stacking, selecting, resetting, size, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+import torch
+
+from xlsrt import AttentionContext, XlsrConfig, XlsrEncoder
+from xlsrt.encoder import EncoderState
+from xlsrt.errors import UserError
+
+SMALL = {"conv_dim": 16, "hidden_size": 32, "num_heads": 2, "ffn_size": 64}
+CONTEXT = AttentionContext(8, 16, 3)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> XlsrEncoder:
+    torch.manual_seed(0)
+    return XlsrEncoder(XlsrConfig.preset("tiny", **SMALL)).eval()
+
+
+def same(one: EncoderState, other: EncoderState) -> bool:
+    pairs = ((getattr(one, field.name), getattr(other, field.name)) for field in fields(one))
+    return all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)
+
+
+def advanced(encoder: XlsrEncoder, context: AttentionContext, sizes: list[int]) -> EncoderState:
+    lens = torch.tensor(sizes)
+    wav = torch.randn(len(sizes), max(sizes), generator=torch.Generator().manual_seed(1))
+    return encoder.step(wav, encoder.init_state(len(sizes), context), lens)[2]
+
+
+@pytest.mark.parametrize("context", [CONTEXT, AttentionContext(8), AttentionContext.full()], ids=str)
+def test_unstack_and_stack_are_inverse(encoder: XlsrEncoder, context: AttentionContext) -> None:
+    state = advanced(encoder, context, [9000, 0, 3333, 20000])
+    assert same(EncoderState.stack(state.unstack()), state)
+    picked = state.select([3, 1])
+    assert same(picked.select([1]), state.select([1])) and same(picked.select([0]), state.select([3]))
+    assert same(state.select(torch.tensor([2, 2])).unstack()[1], state.select([2]))
+
+
+def test_reset_streams_are_new_streams(encoder: XlsrEncoder) -> None:
+    state = advanced(encoder, CONTEXT, [9000, 5000]).reset([0])
+    assert same(state.select([0]), encoder.init_state(1, CONTEXT))
+    assert same(state.select([1]), advanced(encoder, CONTEXT, [9000, 5000]).select([1]))
+
+
+def test_step_leaves_the_state_it_was_given(encoder: XlsrEncoder) -> None:
+    state = advanced(encoder, CONTEXT, [9000, 5000])
+    copy = EncoderState.stack([state])
+    packet = torch.randn(2, 7000)
+    first = encoder.step(packet, state)
+    assert same(state, copy)
+    again = encoder.step(packet, state)
+    assert torch.equal(first[0], again[0]) and same(first[2], again[2])
+
+
+def test_state_bytes_follow_the_context(encoder: XlsrEncoder) -> None:
+    config = encoder.config
+    for left, sinks in ((0, 0), (16, 3), (32, 0)):
+        state = encoder.init_state(2, AttentionContext(8, left, sinks))
+        cache = 2 * config.num_layers * (left + sinks) * config.hidden_size * 4 + (left + sinks) * 8
+        past = 64 * config.hidden_size * 4
+        assert state.state_bytes == 2 * (cache + past + 16 + 3 * 8)
+    growing = AttentionContext(8)
+    assert (
+        advanced(encoder, growing, [40000]).state_bytes > 3 * advanced(encoder, growing, [8000]).state_bytes
+    )
+
+
+def test_unbounded_streams_end_with_a_clear_error() -> None:
+    encoder = XlsrEncoder(XlsrConfig.preset("tiny", **SMALL, max_stream_seconds=1.0)).eval()
+    for context in (AttentionContext(8), AttentionContext.full()):
+        state = encoder.init_state(1, context)
+        _, _, state = encoder.step(torch.zeros(1, 16000), state)
+        with pytest.raises(UserError, match=r"max_stream_seconds \(1 s\).*Bound the left context"):
+            encoder.step(torch.zeros(1, 1), state)
+        assert encoder.flush(state)[1].tolist() == [1 if context.is_full is False else 49]
+    state = encoder.init_state(1, CONTEXT)
+    assert encoder.step(torch.zeros(1, 32000), state)[1].tolist() == [96]
+
+
+def test_wrong_states_are_refused(encoder: XlsrEncoder) -> None:
+    state = encoder.init_state(2, CONTEXT)
+    packet = torch.zeros(2, 100)
+    with pytest.raises(UserError, match="the packet is of 3 stream"):
+        encoder.step(torch.zeros(3, 100), state)
+    torch.manual_seed(5)
+    other = XlsrEncoder(XlsrConfig.preset("tiny", **SMALL)).eval()
+    with pytest.raises(UserError, match="another model"):
+        other.step(packet, state)
+    with pytest.raises(UserError, match="another model"):
+        other.flush(state)
+    other.load_state_dict(encoder.state_dict())
+    assert other.step(packet, state)[2].batch_size == 2  # the same weights are the same model
+    with torch.no_grad():
+        other.masked_spec_embed.add_(1.0)
+    with pytest.raises(UserError, match="weights have changed"):
+        other.step(packet, state)
+    with pytest.raises(UserError, match="state must be"):
+        encoder.step(packet, None)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="different contexts"):
+        EncoderState.stack([state, encoder.init_state(1, AttentionContext(8, 8))])
+    with pytest.raises(UserError, match="different models"):
+        EncoderState.stack([state, other.init_state(1, CONTEXT)])
+    with pytest.raises(UserError, match="different types"):
+        EncoderState.stack([state, state.with_tensors(keys=state.keys.double())])
+    with pytest.raises(UserError, match="at least one state"):
+        EncoderState.stack([])
+    for wrong in ([], [2], [-1], [0.5], torch.tensor([True, False])):
+        with pytest.raises(UserError, match="stream"):
+            state.select(wrong)  # type: ignore[arg-type]
+
+
+def test_what_cannot_stream_says_why(encoder: XlsrEncoder) -> None:
+    with pytest.raises(UserError, match="to stream, use input_norm: causal"):
+        XlsrEncoder(XlsrConfig.preset("tiny", input_norm="utterance")).init_state(1, CONTEXT)
+    with pytest.raises(UserError, match="group norm"):
+        XlsrEncoder(XlsrConfig.preset("tiny", feat_extract_norm="group")).init_state(1, CONTEXT)
+    for size in (0, -1, 1.5, True):
+        with pytest.raises(UserError, match="batch_size"):
+            encoder.init_state(size, CONTEXT)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="AttentionContext"):
+        encoder.init_state(1, {"chunk_ms": 640})  # type: ignore[arg-type]
+
+
+def test_bad_audio_is_refused_by_name(encoder: XlsrEncoder) -> None:
+    state = encoder.init_state(2, CONTEXT)
+    bad = torch.zeros(2, 1000)
+    bad[1, 77] = float("nan")
+    loud = torch.zeros(2, 1000)
+    loud[0, 5] = float("inf")
+    cases = [
+        (bad, None, "utterance 1 of the batch holds nan at sample 77"),
+        (loud, None, "utterance 0 of the batch holds inf at sample 5"),
+        (torch.zeros(2, 1000, dtype=torch.int16), None, r"must hold floats.*/ 32768"),
+        (torch.zeros(1000), None, r"wav\[None, :\]"),
+        ([0.0], None, "torch tensor"),
+        (torch.zeros(0, 10), None, "no utterance"),
+        (torch.zeros(2, 1000), torch.tensor([1000, 1001]), "between 0 and the 1000 samples"),
+        (torch.zeros(2, 1000), torch.tensor([-1, 5]), "between 0 and the 1000 samples"),
+        (torch.zeros(2, 1000), torch.tensor([5]), r"shape \(2,\)"),
+        (torch.zeros(2, 1000), torch.tensor([5.0, 6.0]), "whole numbers"),
+    ]
+    for wav, lens, says in cases:
+        with pytest.raises(UserError, match=says):
+            encoder(wav, lens, CONTEXT)
+        with pytest.raises(UserError, match=says):
+            encoder.step(wav, state, lens)
+    with pytest.raises(UserError, match="must be an AttentionContext"):
+        encoder(torch.zeros(2, 1000), None, {"chunk_ms": 640})  # type: ignore[arg-type]
