@@ -90,6 +90,11 @@ class Updater:
             self.model.parameters(), self.options.grad_clip, norm_type=self.options.grad_clip_type
         )
         finite = bool(torch.isfinite(norm))
+        if self.model.num_updates < self.model.encoder.xlsr.config.freeze_encoder_updates:
+            # The frozen encoder gives zeros, which DDP wants; without a gradient the optimiser leaves its weights
+            # alone, decay and moments too.
+            for parameter in self.model.encoder.parameters():
+                parameter.grad = None
         if self.scaler is not None:
             self.scaler.step(self.optimizer)
             self.scaler.update()

@@ -1,0 +1,126 @@
+"""Trainings in processes of their own: two ranks, and kill -9."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import PLAIN, Corpus, Train, largest_difference, settings
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def start(corpus: Corpus, config: Path, output: Path, *options: str) -> subprocess.Popen[str]:
+    """``python -m xlsrt.bin.asr_train`` as a user starts it."""
+    command = [
+        sys.executable,
+        "-m",
+        "xlsrt.bin.asr_train",
+        "--config",
+        str(config),
+        "--output_dir",
+        str(output),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.Popen(
+        [*command, *corpus.options, *options],
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    """Wait; the output, with which a failure is explained."""
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == code, output[-4000:]
+    return output
+
+
+@pytest.mark.timeout(300)
+def test_two_ranks_train_as_one_process(corpus: Corpus, train: Train, tmp_path: Path) -> None:
+    changes = {
+        "encoder_conf": {"config": PLAIN, "train_context": {"chunk_ms": 320, "left_ms": 320}},
+        "batch_type": "sorted",
+        "batch_size": 6,
+        "valid_batch_size": 2,
+        "max_epoch": 2,
+        "optim_conf": {"lr": 0.001},
+        "accum_grad": 2,
+    }
+    one = train("one", **changes)
+    config = tmp_path / "two.yaml"
+    config.write_text(yaml.safe_dump(settings(**changes)))
+    store = f"file://{tmp_path / 'rendezvous'}"
+    ranks = [
+        start(
+            corpus,
+            config,
+            tmp_path / "two",
+            *("--multiprocessing_distributed", "false", "--dist_world_size", "2", "--dist_rank", str(rank)),
+            *("--dist_backend", "gloo", "--dist_init_method", store),
+        )
+        for rank in range(2)
+    ]
+    for rank in ranks:
+        finish(rank)
+    ours, theirs = (
+        torch.load(directory / "checkpoint.pth", weights_only=True)["reporter"]
+        for directory in (tmp_path / "two", one)
+    )
+    for epoch in (1, 2):
+        for phase, key in (
+            ("train", "loss"),
+            ("train", "loss_ctc"),
+            ("train", "grad_norm"),
+            ("valid", "loss"),
+        ):
+            assert ours[epoch][phase][key] == pytest.approx(theirs[epoch][phase][key], rel=1e-4), (
+                epoch,
+                phase,
+                key,
+            )
+        assert ours[epoch]["valid"]["ter"] == pytest.approx(theirs[epoch]["valid"]["ter"], abs=0.01)
+    assert largest_difference(tmp_path / "two" / "latest.pth", one / "latest.pth") < 1e-3
+
+
+@pytest.mark.timeout(300)
+def test_kill_9_and_start_again(corpus: Corpus, train: Train, tmp_path: Path) -> None:
+    changes = {"max_epoch": 6, "checkpoint_seconds": 0.0, "num_workers": 1}
+    config = tmp_path / "killed.yaml"
+    config.write_text(yaml.safe_dump(settings(**changes)))
+    output = tmp_path / "killed"
+    process = start(corpus, config, output)
+    checkpoint = output / "checkpoint.pth"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it was killed before it was done"
+    # What the kill left can be read, and a half-written file beside it is cleared away.
+    torch.load(checkpoint, weights_only=True)
+    (output / ".writing-1-checkpoint.pth").write_bytes(b"half")
+    resumed = train("killed", **changes)
+    assert resumed == output
+    assert not list(output.glob(".writing-*"))
+    assert largest_difference(output / "latest.pth", train("whole", **changes) / "latest.pth") == 0
+
+
+@pytest.mark.timeout(300)
+def test_a_mistake_is_one_line(corpus: Corpus, tmp_path: Path) -> None:
+    config = tmp_path / "wrong.yaml"
+    config.write_text(yaml.safe_dump(settings(batch_binz=3)))
+    output = finish(start(corpus, config, tmp_path / "wrong"), code=2)
+    lines = output.strip().splitlines()
+    assert len(lines) <= 2 and lines[-1].startswith("error: ") and "batch_binz" in lines[-1], output
+    assert "nltk" not in output and "Flash" not in output
