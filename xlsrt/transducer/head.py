@@ -7,12 +7,15 @@ from torch import Tensor, nn
 
 from xlsrt.transducer.config import HeadConfig
 from xlsrt.transducer.joint import Joint, group_frames, grouped_lengths, zero_padding
-from xlsrt.transducer.loss import full_loss
+from xlsrt.transducer.loss import band_loss, band_size, band_starts, full_loss, simple_loss
 from xlsrt.transducer.predictor import build_predictor
 
 
 class TransducerHead(nn.Module):
-    """Everything behind the encoder: ``predictor``, ``joint``, ``ctc`` (None when ``ctc_weight`` is 0)."""
+    """Everything behind the encoder: ``predictor``, ``joint``, ``ctc`` (None when ``ctc_weight`` is 0).
+
+    The pruned loss has two more layers, ``simple_encoder`` and ``simple_predictor``, used in training only.
+    """
 
     def __init__(self, config: HeadConfig) -> None:
         super().__init__()
@@ -20,13 +23,17 @@ class TransducerHead(nn.Module):
         self.predictor = build_predictor(config)
         self.joint = Joint(config)
         self.ctc = nn.Linear(config.encoder_size, config.vocab_size) if config.ctc_weight > 0 else None
+        if config.loss == "pruned":
+            width = config.encoder_size * config.output_subsampling
+            self.simple_encoder = nn.Linear(width, config.vocab_size)
+            self.simple_predictor = nn.Linear(config.predictor_size, config.vocab_size, bias=False)
 
-    def project_frames(self, enc: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoder frames (B, T, D), lens (B,) -> joint frames (B, N, J), lengths; grouped from frame 0 on."""
+    def grouped(self, enc: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
+        """Encoder frames (B, T, D), lens (B,) -> groups (B, N, size * D) from frame 0 on, lengths."""
         size = self.config.output_subsampling
-        if size > 1:
-            enc = group_frames(zero_padding(enc, lens), size)
-        return self.joint.encoder_projection(enc), grouped_lengths(lens, size)
+        if size == 1:
+            return enc, lens
+        return group_frames(zero_padding(enc, lens), size), grouped_lengths(lens, size)
 
     def ctc_log_probs(self, enc: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, V), at the encoder's own rate whatever the output subsampling."""
@@ -45,7 +52,8 @@ class TransducerHead(nn.Module):
             num_updates: optimiser updates so far, for the warm-up of the loss settings.
 
         Returns:
-            ``loss`` (transducer + ctc_weight x CTC), ``loss_transducer`` and, with a CTC layer, ``loss_ctc``.
+            ``loss``, the weighted sum of the others: ``loss_transducer``; ``loss_simple`` (pruned only);
+            ``loss_ctc`` (with a CTC layer).
         """
         device = enc.device
         enc_lens, token_lens = enc_lens.to(device), token_lens.to(device)
@@ -55,22 +63,59 @@ class TransducerHead(nn.Module):
         beyond = torch.arange(width, device=device) >= token_lens.unsqueeze(1)
         tokens = tokens[:, :width].to(device).masked_fill(beyond, self.config.blank_id)
         heard = enc_lens > 0
-        transducer = self._transducer_losses(enc, enc_lens.clamp(min=1), tokens, token_lens, num_updates)
-        result = {"loss_transducer": transducer.masked_fill(~heard, 0).sum() / enc.size(0)}
-        result["loss"] = result["loss_transducer"]
+        result, total = {}, enc.new_zeros((), dtype=torch.float32)
+        parts = self._transducer_losses(enc, enc_lens.clamp(min=1), tokens, token_lens, num_updates)
+        for name, (losses, weight) in parts.items():
+            result[name] = losses.masked_fill(~heard, 0).sum() / enc.size(0)
+            total = total + weight * result[name]
         if self.ctc is not None:
             result["loss_ctc"] = self._ctc_loss(enc, enc_lens, tokens, token_lens)
-            result["loss"] = result["loss"] + self.config.ctc_weight * result["loss_ctc"]
-        return result
+            total = total + self.config.ctc_weight * result["loss_ctc"]
+        return {"loss": total, **result}
 
     def _transducer_losses(
         self, enc: Tensor, enc_lens: Tensor, tokens: Tensor, token_lens: Tensor, num_updates: int
-    ) -> Tensor:
-        frames, lens = self.project_frames(enc, enc_lens)
-        pred = self.joint.predictor_projection(self.predictor(tokens))
-        return full_loss(
-            self.joint(frames.unsqueeze(2), pred.unsqueeze(1)), tokens, lens, token_lens, self.config.blank_id
+    ) -> dict[str, tuple[Tensor, float]]:
+        """Losses (B,) by name, each with its weight."""
+        config = self.config
+        warm = self.training and num_updates >= config.warmup_updates
+        fastemit, penalty = (config.fastemit_lambda, config.delay_penalty) if warm else (0.0, 0.0)
+        groups, lens = self.grouped(enc, enc_lens)
+        said = self.predictor(tokens)
+        frames, pred = self.joint.encoder_projection(groups), self.joint.predictor_projection(said)
+        if config.loss == "full":
+            logits = self.joint(frames.unsqueeze(2), pred.unsqueeze(1))
+            losses = full_loss(logits, tokens, lens, token_lens, config.blank_id, fastemit, penalty)
+            return {"loss_transducer": (losses, 1.0)}
+        simple, *shares = simple_loss(
+            self.simple_encoder(groups),
+            self.simple_predictor(said),
+            tokens,
+            lens,
+            token_lens,
+            config.blank_id,
+            penalty,
         )
+        size = band_size(config.prune_range, lens, token_lens)
+        starts = band_starts(shares[0], shares[1], (lens, token_lens), size)
+        pruned = band_loss(
+            self.joint,
+            frames,
+            pred,
+            tokens,
+            (lens, token_lens),
+            starts,
+            size,
+            config.blank_id,
+            fastemit,
+            penalty,
+        )
+        # The simple joint must know its way before its band is worth following (arXiv 2206.13236, section 4).
+        done = min(1.0, num_updates / config.warmup_updates) if config.warmup_updates else 1.0
+        return {
+            "loss_transducer": (pruned, 0.1 + 0.9 * done),
+            "loss_simple": (simple, 1.0 + done * (config.simple_loss_scale - 1.0)),
+        }
 
     def _ctc_loss(self, enc: Tensor, enc_lens: Tensor, tokens: Tensor, token_lens: Tensor) -> Tensor:
         """A transcript that does not fit into its frames adds nothing: the transducer can still learn it."""
