@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,6 +176,32 @@ def test_the_dump_is_not_its_source(make_set: MakeSet) -> None:
     source = make_set()
     with pytest.raises(UserError, match="must not be the data directory"):
         format_set(source, source, FormatOptions())
+
+
+@pytest.mark.parametrize(("limit", "file"), [(20000, "audio"), (60, "wav.scp")])
+def test_a_full_disk_is_one_line(make_set: MakeSet, tmp_path: Path, limit: int, file: str) -> None:
+    """A limit on the size of files stands in for a disk without room."""
+    source, dump = make_set(samples=8000, rate=44100), tmp_path / "dump"
+    lines = [
+        "import resource",
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))",
+        "from xlsrt.bin import run_main",
+        "from xlsrt.bin.format_data import main",
+        f"run_main(lambda: main(['--data_dir', {str(source)!r}, '--output_dir', {str(dump)!r}]))",
+    ]
+    if file == "wav.scp":
+        soundfile.write(source / "wavs" / "spk1-a.wav", tone(8000), 16000)
+        for name in ("spk1-b", "spk2-c"):
+            shutil.copy(source / "wavs" / "spk1-a.wav", source / "wavs" / f"{name}.wav")
+    else:
+        noise = np.random.RandomState(0).standard_normal(40000) * 0.2
+        soundfile.write(source / "wavs" / "spk1-a.wav", noise, 44100)
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert f"dump/{file}" in done.stderr and "cannot be written" in done.stderr
+    assert not (tmp_path / "dump" / "wav.scp").exists() and not list((tmp_path / "dump").rglob("*.tmp*"))
 
 
 def test_killed_at_any_moment_it_goes_on_and_ends_the_same(make_set: MakeSet, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_jobs_are_drawn_as_they_are_needed() -> None:
 def test_errors_of_jobs_and_killed_workers() -> None:
     with pytest.raises(UserError, match="number seven"):
         list(ordered_map(fail_at_seven, range(20), 2, batch=2))
-    with pytest.raises(UserError, match="a worker process was killed.*smaller --nj"):
+    with pytest.raises(UserError, match=r"a worker process was killed.*smaller --nj"):
         list(ordered_map(die, range(4), 2, batch=2))
     with pytest.raises(UserError, match="--nj 0"):
         list(ordered_map(square, range(3), 0))

@@ -236,6 +236,7 @@ def convert(
 
     Raises:
         AudioProblem: as `open_audio` and `mono_blocks`, and fewer than 400 samples (one encoder frame).
+        OSError: the target cannot be written.
     """
     with open_audio(source, allow_pipes) as audio:
         rate, channels = audio.samplerate, audio.channels
@@ -255,7 +256,11 @@ def convert(
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{os.getpid()}.tmp{target.suffix}")
         try:
-            count, clipped = _write(temporary, blocks, sample_rate)
+            try:
+                count, clipped = _write(temporary, blocks, sample_rate)
+            except soundfile.LibsndfileError as error:
+                # Errors of the source are AudioProblems by now: this one is of the file being written.
+                raise OSError(f"disk full or not writable: {error.error_string.strip()}") from None
             _check_length(count, sample_rate)
             os.replace(temporary, target)
         finally:
