@@ -1,0 +1,196 @@
+"""`asr_decode` on a model with random weights: what is written, sharding, resuming, both modes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from xlsrt.bin.asr_decode import main
+from xlsrt.decoding import runner
+from xlsrt.decoding.outputs import FILES
+from xlsrt.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "recognizer"))
+
+from make import make_exp, noise  # noqa: E402
+
+SECONDS = (0.9, 1.31, 0.02, 0.6, 1.6)
+"""Among them an utterance of less than one encoder frame (0.025 s)."""
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Path:
+    """exp/, data/ and decode.yaml."""
+    make_exp(tmp_path / "exp", blank_bias=8.0)
+    data = tmp_path / "data"
+    data.mkdir()
+    names = [f"u{i}" for i in range(len(SECONDS))]
+    for number, (name, seconds) in enumerate(zip(names, SECONDS, strict=True)):
+        soundfile.write(data / f"{name}.flac", np.asarray(noise(seconds, seed=number)), 16000)
+    (data / "wav.scp").write_text("".join(f"{name} {data / name}.flac\n" for name in names))
+    (data / "utt2spk").write_text("".join(f"{name} s\n" for name in names))
+    lines = "context: {chunk_ms: 320, left_ms: 320, sink_frames: 4}\nsearch: {type: greedy, max_symbols: 2}\n"
+    (tmp_path / "decode.yaml").write_text(lines)
+    return tmp_path
+
+
+def decode(setup: Path, out: str, *options: str) -> dict[str, str]:
+    main(
+        [
+            *("--exp_dir", str(setup / "exp"), "--decode_config", str(setup / "decode.yaml")),
+            *("--data_dir", str(setup / "data"), "--output_dir", str(setup / out), *options),
+        ]
+    )
+    return {name: (setup / out / name).read_text(encoding="utf-8") for name in (*FILES, "words.ctm")}
+
+
+def test_files_equal_the_recognisers_words(setup: Path) -> None:
+    from xlsrt import Recognizer
+
+    files = decode(setup, "out", "--model_file", "latest.pth")
+    context = {"chunk_ms": 320, "left_ms": 320, "sink_frames": 4}
+    recognizer = Recognizer.from_exp(setup / "exp", context, {"type": "greedy", "max_symbols": 2})
+    said = 0
+    for name, text in (line.partition(" ")[::2] for line in files["text"].splitlines()):
+        samples, _ = soundfile.read(setup / "data" / f"{name}.flac", dtype="float32")
+        result = recognizer.transcribe(samples)
+        assert text == result.text
+        said += len(result.words)
+        tokens = next(line for line in files["token_int"].splitlines() if line.split()[0] == name)
+        assert [int(token) for token in tokens.split()[1:]] == list(result.hypothesis.tokens)
+        ctm = [line.split()[4] for line in files["words.ctm"].splitlines() if line.split()[0] == name]
+        assert ctm == [word.text for word in result.words]
+    assert said > 5, "the model of this test says nothing"
+    assert "u2\n" in files["text"], "an utterance without a frame has an empty hypothesis"
+    facts = json.loads((setup / "out" / "decoding.json").read_text())
+    assert facts["model_file"] == "latest.pth" and facts["utterances"] == len(SECONDS)
+    assert facts["context"] == context
+
+
+def same(one: dict[str, str], other: dict[str, str]) -> bool:
+    """Equal but for the last digits of floating-point numbers."""
+    exact = all(one[name] == other[name] for name in ("text", "token", "token_int", "token_time"))
+    numbers = [
+        [float(word) for line in files[name].splitlines() for word in line.split()[1:]]
+        for files in (one, other)
+        for name in ("score", "token_prob")
+    ]
+    return exact and all(
+        np.allclose(numbers[index], numbers[index + 2], rtol=0, atol=2e-4) for index in range(2)
+    )
+
+
+def test_batches_do_not_matter(setup: Path) -> None:
+    assert same(decode(setup, "one", "--batch_size", "1"), decode(setup, "all", "--batch_size", "5"))
+
+
+@pytest.mark.parametrize("packet_ms", [23, 160, 1000])
+def test_streaming_equals_masked(setup: Path, packet_ms: int) -> None:
+    masked = decode(setup, "masked")
+    with (setup / "decode.yaml").open("a") as file:
+        file.write(f"mode: streaming\npacket_ms: {packet_ms}\n")
+    assert same(masked, decode(setup, "streaming"))
+    assert same(masked, decode(setup, "alone", "--batch_size", "1"))
+
+
+def test_shards_of_a_queue_equal_one_run(setup: Path) -> None:
+    whole = decode(setup, "whole")
+    options = ["--exp_dir", str(setup / "exp"), "--decode_config", str(setup / "decode.yaml")]
+    options += ["--data_dir", str(setup / "data"), "--output_dir", str(setup / "parts"), "--nj", "3"]
+    main([*options, "--job", "3"])
+    main([*options, "--job", "1"])
+    with pytest.raises(UserError, match="2 of 5 utterances are not decoded yet"):
+        main([*options, "--merge"])
+    main([*options, "--job", "2"])
+    main([*options, "--merge"])
+    parts = {name: (setup / "parts" / name).read_text(encoding="utf-8") for name in FILES}
+    assert same(whole, parts)
+    shard = (setup / "parts" / "logdir" / "output.2" / "1best_recog" / "text").read_text()
+    assert len(shard.splitlines()) == 2
+
+
+def test_processes_equal_one_run(setup: Path) -> None:
+    whole = decode(setup, "whole")
+    command = [sys.executable, "-m", "xlsrt.bin.asr_decode", "--exp_dir", str(setup / "exp"), "--nj", "2"]
+    command += ["--decode_config", str(setup / "decode.yaml"), "--data_dir", str(setup / "data")]
+    command += ["--output_dir", str(setup / "out")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "shard 2 of 2" in result.stderr and "real-time factor" in result.stderr
+    assert same(whole, {name: (setup / "out" / name).read_text(encoding="utf-8") for name in FILES})
+
+
+def test_a_killed_run_continues(setup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = decode(setup, "whole", "--batch_size", "1")
+    real, seen = runner.load_samples, []
+
+    def dying(data: object, entry: runner.Entry) -> np.ndarray:
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        seen.append(entry.name)
+        return real(data, entry)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runner, "load_samples", dying)
+    with pytest.raises(KeyboardInterrupt):
+        decode(setup, "out", "--batch_size", "1")
+    assert not (setup / "out" / "text").exists()
+    first = list(seen)
+    seen.clear()
+    assert same(whole, decode(setup, "out", "--batch_size", "1"))
+    assert len(first) == 3 and len(seen) == 2 and not set(first) & set(seen)
+
+
+def test_a_second_run_does_nothing_and_a_changed_model_redoes_all(
+    setup: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    before = decode(setup, "out")
+    monkeypatch.setattr(runner, "load_samples", None)
+    assert decode(setup, "out") == before
+    assert "is decoded already" in caplog.text
+    monkeypatch.undo()
+    make_exp(setup / "exp", seed=1, blank_bias=8.0)
+    assert decode(setup, "out")["token"] != before["token"]
+    assert len(list((setup / "out" / "logdir").glob("output.*/results.*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--nj", "0"], "--nj 0 must be positive"),
+        (["--nj", "2", "--job", "3"], "--job 3 is not between 1 and --nj 2"),
+        (["--job", "1", "--merge"], "exclude each other"),
+        (["--model_file", "none.pth"], r"no model file none\.pth"),
+        (["--num_threads", "-1"], "must not be negative"),
+    ],
+)
+def test_wrong_options(setup: Path, options: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        decode(setup, "out", *options)
+    assert not (setup / "out").exists()
+
+
+def test_audio_that_is_gone_is_named(setup: Path) -> None:
+    (setup / "data" / "utt2num_samples").write_text("".join(f"u{i} 16000\n" for i in range(5)))
+    (setup / "data" / "u3.flac").unlink()
+    with pytest.raises(UserError, match=r"utterance u3 .*no such audio file"):
+        decode(setup, "out")
+
+
+def test_espnet_is_not_imported(setup: Path) -> None:
+    code = (
+        "import sys; from xlsrt.bin.asr_decode import main; main(sys.argv[1:]); "
+        "sys.exit(any(name.startswith('espnet') for name in sys.modules))"
+    )
+    options = ["--exp_dir", str(setup / "exp"), "--decode_config", str(setup / "decode.yaml"), "--quiet"]
+    options += ["--data_dir", str(setup / "data"), "--output_dir", str(setup / "out")]
+    result = subprocess.run([sys.executable, "-c", code, *options], cwd=ROOT, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xlsrt.context import AttentionContext
+from xlsrt.decoding.config import DecodeConfig
+from xlsrt.errors import UserError
+
+
+def test_defaults_and_units() -> None:
+    config = DecodeConfig.from_dict({"context": {"chunk_ms": 640, "left_ms": 1280, "sink_frames": 4}})
+    assert config.context == AttentionContext(32, 64, 4)
+    assert (config.mode, config.search, config.stages) == ("masked", {"type": "greedy"}, None)
+    config = DecodeConfig.from_dict({"mode": "streaming", "packet_ms": 62.5, "stages": [1, "5b"]})
+    assert config.context.is_full and config.packet_samples == 1000
+    assert config.stages == ("1", "5b")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"chunk": 1}, "unknown key chunk; known are context, search"),
+        ({"mode": "online"}, "mode 'online' is not one of masked, streaming"),
+        ({"packet_ms": 0}, "packet_ms 0 is not a positive"),
+        ({"packet_ms": "fast"}, "packet_ms 'fast'"),
+        ({"search": "greedy"}, "search must be a mapping"),
+        ({"stages": "5b"}, "stages must be a list"),
+        ({"context": "none"}, "context must be `full` or"),
+        ({"context": {"chunk_ms": 330}}, "x.yaml: .*330"),
+    ],
+)
+def test_wrong_values_are_named(content: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        DecodeConfig.from_dict(content, "x.yaml")
+
+
+def test_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.yaml does not exist"):
+        DecodeConfig.from_file(tmp_path / "none.yaml")
+    (tmp_path / "a.yaml").write_text("context: {chunk_ms: 320\n")
+    with pytest.raises(UserError, match=r"a\.yaml is not YAML"):
+        DecodeConfig.from_file(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").write_text("- 1\n")
+    with pytest.raises(UserError, match="must hold keys and values"):
+        DecodeConfig.from_file(tmp_path / "b.yaml")
+    (tmp_path / "c.yaml").write_text(
+        "context: {chunk_ms: 320, left_ms: all, sink_frames: 0}\nmode: streaming\n"
+    )
+    assert DecodeConfig.from_file(tmp_path / "c.yaml").context == AttentionContext(16, None, 0)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xlsrt.decoding import outputs
+from xlsrt.decoding.outputs import Recognised
+from xlsrt.errors import UserError
+
+
+def result(utt: str, text: str = "a b") -> Recognised:
+    return Recognised(utt, text, ("▁a", "▁b"), (3, 4), (10, 25), (0.5, 0.25), -1.5)
+
+
+def test_files_are_in_the_sets_order_with_times_in_seconds(tmp_path: Path) -> None:
+    outputs.append_results(tmp_path, 1, "f", [result("u2"), result("u3")])
+    outputs.append_results(tmp_path, 2, "f", [Recognised("u1", "", (), (), (), (), -0.5)])
+    outputs.merge(tmp_path, "f", ["u1", "u2", "u3"])
+    assert (tmp_path / "text").read_text() == "u1\nu2 a b\nu3 a b\n"
+    assert (tmp_path / "token").read_text() == "u1\nu2 ▁a ▁b\nu3 ▁a ▁b\n"
+    assert (tmp_path / "token_int").read_text() == "u1\nu2 3 4\nu3 3 4\n"
+    assert (tmp_path / "token_time").read_text() == "u1\nu2 0.20 0.50\nu3 0.20 0.50\n"
+    assert (tmp_path / "token_prob").read_text() == "u1\nu2 0.5000 0.2500\nu3 0.5000 0.2500\n"
+    assert (tmp_path / "score").read_text() == "u1 -0.5000\nu2 -1.5000\nu3 -1.5000\n"
+    assert (tmp_path / "logdir" / "output.1" / "1best_recog" / "text").read_text() == "u2 a b\nu3 a b\n"
+
+
+def test_a_half_written_line_is_lost_alone(tmp_path: Path) -> None:
+    outputs.append_results(tmp_path, 1, "f", [result("u1"), result("u2")])
+    path = outputs.shard_dir(tmp_path, 1) / "results.f.jsonl"
+    whole = path.read_bytes()
+    for cut in range(1, len(whole.split(b"\n")[1]) + 1):
+        path.write_bytes(whole[:-cut])
+        assert "u1" in outputs.kept_results(tmp_path, "f")
+        outputs.append_results(tmp_path, 1, "f", [result("u3")])
+        assert {"u1", "u3"} <= set(outputs.kept_results(tmp_path, "f"))
+    with pytest.raises(UserError, match=r"1 of 3 utterances are not decoded yet \(first: u2\)"):
+        outputs.merge(tmp_path, "f", ["u1", "u2", "u3"])
+
+
+def test_results_of_another_model_do_not_count_and_go_at_the_merge(tmp_path: Path) -> None:
+    outputs.append_results(tmp_path, 1, "old", [result("u1")])
+    assert outputs.kept_results(tmp_path, "new") == {}
+    outputs.append_results(tmp_path, 1, "new", [result("u1", "c")])
+    outputs.merge(tmp_path, "new", ["u1"])
+    assert (tmp_path / "text").read_text() == "u1 c\n"
+    assert [p.name for p in (tmp_path / "logdir" / "output.1").glob("results.*")] == ["results.new.jsonl"]
+
+
+def test_merged_marker(tmp_path: Path) -> None:
+    assert not outputs.is_merged(tmp_path, "f")
+    outputs.mark_merged(tmp_path, "f")
+    assert outputs.is_merged(tmp_path, "f") and not outputs.is_merged(tmp_path, "g")
+    outputs.mark_merged(tmp_path, None)
+    assert not outputs.is_merged(tmp_path, "f")

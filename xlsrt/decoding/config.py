@@ -1,0 +1,100 @@
+"""What a ``conf/decode_*.yaml`` may say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xlsrt.context import AttentionContext
+from xlsrt.errors import UserError
+
+MODES = ("masked", "streaming")
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """One way of decoding.
+
+    Attributes:
+        context: attention context of the encoder.
+        search: options of the search, as `xlsrt.search.search_from_dict` takes them.
+        mode: ``masked`` (whole utterances under the context's mask) or ``streaming`` (packets through the
+            caches). Both give the same words.
+        packet_ms: length of the packets of ``streaming``, in milliseconds.
+        stages: training stages whose models this is meant for; None: all. Only the recipe reads it.
+    """
+
+    context: AttentionContext
+    search: Mapping[str, Any]
+    mode: str = "masked"
+    packet_ms: float = 320.0
+    stages: tuple[str, ...] | None = None
+
+    @property
+    def packet_samples(self) -> int:
+        return round(self.packet_ms * 16)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], where: str = "decode configuration") -> DecodeConfig:
+        """Build from a mapping; ``where`` names its source in errors.
+
+        Raises:
+            UserError: a key or value is unknown.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(content) - set(known))
+        if unknown:
+            raise UserError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(known)}")
+        mode = content.get("mode", "masked")
+        if mode not in MODES:
+            raise UserError(f"{where}: mode {mode!r} is not one of {', '.join(MODES)}")
+        packet_ms = content.get("packet_ms", cls.packet_ms)
+        if (
+            isinstance(packet_ms, bool)
+            or not isinstance(packet_ms, (int, float))
+            or round(packet_ms * 16) < 1
+        ):
+            raise UserError(f"{where}: packet_ms {packet_ms!r} is not a positive number of milliseconds")
+        search = content.get("search", {"type": "greedy"})
+        if not isinstance(search, Mapping):
+            raise UserError(f"{where}: search must be a mapping such as {{type: greedy}}, not {search!r}")
+        stages = content.get("stages")
+        if stages is not None and not isinstance(stages, (list, tuple)):
+            raise UserError(f"{where}: stages must be a list such as [5b, 5c], not {stages!r}")
+        return cls(
+            context=_context(content.get("context"), where),
+            search=dict(search),
+            mode=mode,
+            packet_ms=float(packet_ms),
+            stages=None if stages is None else tuple(str(stage) for stage in stages),
+        )
+
+    @classmethod
+    def from_file(cls, path: Path) -> DecodeConfig:
+        """Read a YAML file."""
+        if not path.is_file():
+            raise UserError(f"decode configuration {path} does not exist; see conf/decode_*.yaml")
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} is not YAML: {error}") from error
+        if not isinstance(content, Mapping):
+            raise UserError(f"{path} must hold keys and values such as `mode: streaming`")
+        return cls.from_dict(content, str(path))
+
+
+def _context(content: Any, where: str) -> AttentionContext:
+    if content is None or content == "full":
+        return AttentionContext.full()
+    if not isinstance(content, Mapping):
+        raise UserError(
+            f"{where}: context must be `full` or chunk_ms, left_ms and sink_frames, not {content!r}"
+        )
+    try:
+        return AttentionContext.from_dict(dict(content))
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from error

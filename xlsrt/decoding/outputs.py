@@ -1,0 +1,187 @@
+"""Results on disk: kept line by line while a shard runs, then written in ESPnet's form.
+
+A shard appends one JSON line per utterance to ``logdir/output.N/results.<fingerprint>.jsonl``. A run that was
+killed loses at most the batch in hand: complete lines are kept, whatever their shard, and only those of one
+fingerprint (model, configuration, set) count. Merging writes the `FILES` of the set, and the same below each
+``logdir/output.N/1best_recog``, each through a temporary file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from xlsrt.errors import UserError
+
+FRAME_SECONDS = 0.02
+FILES = ("text", "token", "token_int", "score", "token_time", "token_prob")
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """The best hypothesis of one utterance.
+
+    Attributes:
+        utt: its name.
+        text: the words.
+        tokens: pieces of the token model.
+        token_ids: their numbers.
+        frames: start frame of each token (20 ms).
+        probs: probability of each token.
+        score: logarithmic score of the hypothesis.
+        words: (word, start in seconds, end in seconds, confidence).
+        audio_seconds: length of the utterance.
+        wall_seconds: its share, by length, of the time its batch took.
+    """
+
+    utt: str
+    text: str
+    tokens: tuple[str, ...]
+    token_ids: tuple[int, ...]
+    frames: tuple[int, ...]
+    probs: tuple[float, ...]
+    score: float
+    words: tuple[tuple[str, float, float, float], ...] = ()
+    audio_seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+    def line(self, file: str) -> str:
+        """This utterance's line of one of `FILES`; times in seconds."""
+        values = {
+            "text": [self.text],
+            "token": list(self.tokens),
+            "token_int": [str(i) for i in self.token_ids],
+            "score": [f"{self.score:.4f}"],
+            "token_time": [f"{frame * FRAME_SECONDS:.2f}" for frame in self.frames],
+            "token_prob": [f"{prob:.4f}" for prob in self.probs],
+        }[file]
+        return " ".join([self.utt, *values]).rstrip() + "\n"
+
+    def ctm(self) -> str:
+        """NIST's time-marked words: recording, channel, start, duration, word, confidence."""
+        return "".join(
+            f"{self.utt} 1 {start:.2f} {end - start:.2f} {word} {confidence:.4f}\n"
+            for word, start, end, confidence in self.words
+        )
+
+
+def shard_dir(output_dir: Path, job: int) -> Path:
+    """Directory of shard ``job``, counted from 1."""
+    return output_dir / "logdir" / f"output.{job}"
+
+
+def with_cost(results: Sequence[Recognised], seconds: float) -> list[Recognised]:
+    """The results of a batch, each with its share, by length, of the ``seconds`` that the batch took."""
+    total = sum(result.audio_seconds for result in results) or 1.0
+    return [replace(result, wall_seconds=seconds * result.audio_seconds / total) for result in results]
+
+
+def kept_results(output_dir: Path, fingerprint: str) -> dict[str, Recognised]:
+    """Every utterance that any shard has finished under ``fingerprint``."""
+    kept: dict[str, Recognised] = {}
+    for path in _result_files(output_dir, fingerprint):
+        kept.update({result.utt: result for result in _read(path)})
+    return kept
+
+
+def append_results(output_dir: Path, job: int, fingerprint: str, results: Iterable[Recognised]) -> None:
+    """Add finished utterances to a shard's file, safely on disk when this returns."""
+    path = shard_dir(output_dir, job) / f"results.{fingerprint}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(asdict(result)) + "\n" for result in results)
+    _end_broken_line(path)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def merge(output_dir: Path, fingerprint: str, utterances: Sequence[str]) -> list[Recognised]:
+    """Write the final files in the order of ``utterances`` and drop what belongs to other fingerprints.
+
+    Returns what was written.
+
+    Raises:
+        UserError: an utterance has not been decoded.
+    """
+    kept = kept_results(output_dir, fingerprint)
+    missing = [utt for utt in utterances if utt not in kept]
+    if missing:
+        raise UserError(
+            f"{output_dir}: {len(missing)} of {len(utterances)} utterances are not decoded yet "
+            f"(first: {missing[0]}); run the decoding again, it continues where it stopped"
+        )
+    for path in (output_dir / "logdir").glob("output.*/results.*.jsonl"):
+        if path.name != f"results.{fingerprint}.jsonl":
+            path.unlink()
+    wanted = set(utterances)
+    for path in _result_files(output_dir, fingerprint):
+        part = {result.utt: result for result in _read(path) if result.utt in wanted}
+        _write(path.parent / "1best_recog", [part[utt] for utt in sorted(part)])
+    ordered = [kept[utt] for utt in utterances]
+    _write(output_dir, ordered)
+    return ordered
+
+
+def is_merged(output_dir: Path, fingerprint: str) -> bool:
+    """Whether the final files are there and of this fingerprint."""
+    marker = output_dir / "logdir" / "merged"
+    return marker.is_file() and marker.read_text(encoding="utf-8").strip() == fingerprint
+
+
+def mark_merged(output_dir: Path, fingerprint: str | None) -> None:
+    """Note that the final files are of ``fingerprint``; None takes the note away."""
+    marker = output_dir / "logdir" / "merged"
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    if fingerprint is None:
+        marker.unlink(missing_ok=True)
+    else:
+        marker.write_text(fingerprint + "\n", encoding="utf-8")
+
+
+def _result_files(output_dir: Path, fingerprint: str) -> list[Path]:
+    return sorted((output_dir / "logdir").glob(f"output.*/results.{fingerprint}.jsonl"))
+
+
+def _read(path: Path) -> list[Recognised]:
+    results = []
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            content = json.loads(line)
+            results.append(Recognised(**{key: _tuples(value) for key, value in content.items()}))
+        except (json.JSONDecodeError, TypeError, AttributeError):
+            # The line that was being written when the process was killed: that utterance is decoded again.
+            continue
+    return results
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _end_broken_line(path: Path) -> None:
+    """Close a half-written last line, so that the next one does not continue it."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    with path.open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+
+
+def _write(directory: Path, results: Sequence[Recognised]) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    contents = {name: "".join(result.line(name) for result in results) for name in FILES}
+    for name, content in {**contents, "words.ctm": "".join(result.ctm() for result in results)}.items():
+        write_text(directory / name, content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a file that appears whole or not at all."""
+    partial = path.with_name(f".{path.name}.tmp")
+    partial.write_text(content, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,221 @@
+"""Decode a set in shards: what a shard has finished is kept, so a run that was killed continues."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xlsrt.data.audio import SAMPLE_RATE
+from xlsrt.data.kaldi import DataDir
+from xlsrt.decoding import outputs
+from xlsrt.decoding.config import DecodeConfig
+from xlsrt.decoding.sets import Entry, load_samples, make_batches, read_set
+from xlsrt.errors import UserError
+
+if TYPE_CHECKING:
+    from xlsrt.decoding.engine import Decoder
+
+log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One decoding run.
+
+    Attributes:
+        exp_dir: experiment directory. model_file: checkpoint in it; None: the best that is there.
+        config: how to decode. data_dir: Kaldi data directory.
+        output_dir: receives `xlsrt.decoding.outputs.FILES` and ``logdir/``.
+        nj: number of shards. ngpu: GPUs that the shards share; 0: CPU.
+        batch_size: utterances of a batch, at most. batch_seconds: padded audio of a batch, at most.
+        num_threads: CPU threads of each shard; 0: its share of the processors.
+    """
+
+    exp_dir: Path
+    model_file: str | None
+    config: DecodeConfig
+    data_dir: Path
+    output_dir: Path
+    nj: int = 1
+    ngpu: int = 0
+    batch_size: int = 16
+    batch_seconds: float = 240.0
+    num_threads: int = 0
+
+    def check(self) -> None:
+        """Raise `UserError` for numbers that make no sense, before anything is loaded."""
+        for name in ("nj", "batch_size", "batch_seconds"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"--{name} {getattr(self, name)} must be positive")
+        if self.ngpu < 0 or self.num_threads < 0:
+            raise UserError("--ngpu and --num_threads must not be negative")
+
+
+def decode(job: Job) -> None:
+    """Decode everything that is not decoded yet, in ``job.nj`` processes, and merge."""
+    job.check()
+    entries = read_set(job.data_dir)
+    fingerprint = fingerprint_of(job, entries)
+    if outputs.is_merged(job.output_dir, fingerprint):
+        log.info("%s is decoded already", job.output_dir)
+        return
+    kept = outputs.kept_results(job.output_dir, fingerprint)
+    todo = [entry for entry in entries if entry.name not in kept]
+    if kept and todo:
+        log.info(
+            "continuing: %d of %d utterances are decoded already", len(entries) - len(todo), len(entries)
+        )
+
+    def names(number: int) -> set[str]:
+        return {entry.name for entry in shard_of(entries, number, job.nj)}
+
+    shards = [number for number in range(1, job.nj + 1) if not kept.keys() >= names(number)]
+    if len(shards) == 1:
+        decode_shard(job, shards[0])
+    elif shards:
+        _in_processes(job, shards)
+    merge(job)
+
+
+def decode_shard(job: Job, number: int) -> None:
+    """Decode shard ``number`` of ``job.nj`` (counted from 1), in this process; `merge` when all are done."""
+    job.check()
+    if not 1 <= number <= job.nj:
+        raise UserError(f"--job {number} is not between 1 and --nj {job.nj}")
+    entries = read_set(job.data_dir)
+    fingerprint = fingerprint_of(job, entries)
+    kept = outputs.kept_results(job.output_dir, fingerprint)
+    todo = [entry for entry in shard_of(entries, number, job.nj) if entry.name not in kept]
+    if not todo:
+        return
+    decoder = _decoder(job, number)
+    data = DataDir(job.data_dir)
+    parent, start, said, done, seconds = os.getppid(), time.monotonic(), 0.0, 0, 0.0
+    for batch in make_batches(todo, job.batch_size, job.batch_seconds):
+        begin = time.perf_counter()
+        results = decoder([entry.name for entry in batch], [load_samples(data, entry) for entry in batch])
+        results = outputs.with_cost(results, time.perf_counter() - begin)
+        outputs.append_results(job.output_dir, number, fingerprint, results)
+        done += len(batch)
+        seconds += sum(entry.num_samples for entry in batch) / SAMPLE_RATE
+        elapsed = time.monotonic() - start
+        if elapsed - said > PROGRESS_SECONDS or done == len(todo):
+            said = elapsed
+            speed = seconds / max(elapsed, 1e-9)
+            log.info(
+                "shard %d of %d: %d of %d utterances, %.1f x real time",
+                number,
+                job.nj,
+                done,
+                len(todo),
+                speed,
+            )
+        if os.getppid() != parent:
+            # The run that started this shard was killed: its successor must not find two writers.
+            return
+
+
+def merge(job: Job) -> None:
+    """Write the final files once every shard is done, and ``decoding.json``: what was done, how fast."""
+    from xlsrt.recognizer.model import find_weights
+
+    entries = read_set(job.data_dir)
+    fingerprint = fingerprint_of(job, entries)
+    outputs.mark_merged(job.output_dir, None)
+    kept = outputs.merge(job.output_dir, fingerprint, [entry.name for entry in entries])
+    audio = sum(result.audio_seconds for result in kept)
+    factor = sum(result.wall_seconds for result in kept) / max(audio, 1e-9)
+    facts = {
+        "exp_dir": str(job.exp_dir),
+        "model_file": find_weights(job.exp_dir, job.model_file).name,
+        "data_dir": str(job.data_dir),
+        "context": job.config.context.to_dict(),
+        "search": dict(job.config.search),
+        "mode": job.config.mode,
+        "packet_ms": job.config.packet_ms,
+        "utterances": len(kept),
+        "audio_seconds": round(audio, 3),
+        "real_time_factor": round(factor, 6),
+    }
+    outputs.write_text(job.output_dir / "decoding.json", json.dumps(facts, indent=1) + "\n")
+    outputs.mark_merged(job.output_dir, fingerprint)
+    minutes = audio / 60
+    log.info("%s: %d utterances, %.1f min, real-time factor %.4f", job.output_dir, len(kept), minutes, factor)
+
+
+def shard_of(entries: list[Entry], number: int, nj: int) -> list[Entry]:
+    """Shard ``number`` of ``nj``: every nj-th utterance by length, so that shards take equally long."""
+    ordered = sorted(entries, key=lambda e: (-e.num_samples, e.name))
+    return ordered[number - 1 :: nj]
+
+
+def fingerprint_of(job: Job, entries: list[Entry]) -> str:
+    """Names what the words depend on: model, configuration and audio; not batches, shards or devices."""
+    from xlsrt.recognizer.model import find_weights
+
+    files = [find_weights(job.exp_dir, job.model_file), job.exp_dir / "config.yaml"]
+    facts = {
+        "model": [
+            [path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.is_file()
+        ],
+        "config": [
+            str(job.config.context.to_dict()),
+            dict(job.config.search),
+            job.config.mode,
+            job.config.packet_ms,
+        ],
+        "set": [
+            [e.name, e.utterance.wav, e.utterance.start, e.utterance.end, e.num_samples] for e in entries
+        ],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Size and time: hashing gigabytes of weights in every shard would cost more than it protects from."""
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns
+
+
+def _decoder(job: Job, number: int) -> Decoder:
+    """Load the model for a shard, on its device and with its share of the processors."""
+    import torch
+
+    from xlsrt.decoding.engine import Decoder
+
+    torch.set_num_threads(job.num_threads or max(1, len(os.sched_getaffinity(0)) // job.nj))
+    if job.ngpu and not torch.cuda.is_available():
+        raise UserError(f"--ngpu {job.ngpu}, but torch sees no GPU; use --ngpu 0")
+    device = f"cuda:{(number - 1) % job.ngpu}" if job.ngpu else "cpu"
+    return Decoder(job.exp_dir, job.model_file, job.config, device)
+
+
+def _in_processes(job: Job, shards: list[int]) -> None:
+    """Fresh interpreters (spawn): forked ones would inherit torch's threads."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(shards), mp_context=context, initializer=_log_like_parent) as pool:
+        futures = [pool.submit(decode_shard, job, number) for number in shards]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BrokenProcessPool:
+            raise UserError(
+                "a shard was killed, most likely for want of memory; lower --nj or --batch_seconds"
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _log_like_parent() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
