@@ -1,6 +1,7 @@
-"""Pretrain a small encoder on synthetic speech in many languages: ``python -m xlsrt.bin.pretrain --output_dir DIR``.
+"""Pretrain a small encoder on synthetic speech in many languages.
 
-Nothing but made-up speech goes in. Kill it at any moment and run it again: it goes on from its last checkpoint.
+Nothing but made-up speech goes in. Kill it at any moment and run it again: it goes on
+from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -12,25 +13,55 @@ from pathlib import Path
 
 from xlsrt.bin import run_main
 
+OPTION_HELP = {
+    "updates": "optimisation steps",
+    "batch_seconds": "padded audio in a batch",
+    "peak_lr": "learning rate after the warm-up; falls to zero along a cosine",
+    "warmup": "updates until the peak",
+    "weight_decay": "of AdamW, on matrices only",
+    "frame_weight": "share of the frame loss at the start",
+    "frame_weight_end": "share of the frame loss at the end; the rest is CTC",
+    "full_prob": "share of batches with full attention; the others draw a chunked context",
+    "amp": "compute in bfloat16",
+    "seed": "of weights, speech and contexts",
+}
+
 
 def get_parser() -> argparse.ArgumentParser:
     from xlsrt.pretrain.loop import PretrainOptions
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--output_dir", type=Path, required=True, help="checkpoint, log and final export (HF layout)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--output_dir", type=Path, required=True, help="checkpoint, log and final export (HF layout)"
+    )
     parser.add_argument("--preset", default="small", help="encoder size: a preset of XlsrConfig")
-    parser.add_argument("--init", default=None, help="start from this encoder (anything from_pretrained reads)")
+    parser.add_argument(
+        "--init", default=None, help="start from this encoder (anything from_pretrained reads)"
+    )
     parser.add_argument("--num_workers", type=int, default=1, help="processes that make speech")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads of the training step, 0: torch's default")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="CPU threads of the training step, 0: torch's default"
+    )
     parser.add_argument("--valid_utterances", type=int, default=100, help="size of the fixed validation set")
-    parser.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="of the exported weights")
+    parser.add_argument(
+        "--dtype", choices=["float16", "float32"], default="float16", help="of the exported weights"
+    )
     defaults = PretrainOptions()
     for field in fields(PretrainOptions):
         value = getattr(defaults, field.name)
         if isinstance(value, bool):
-            parser.add_argument(f"--{field.name}", action=argparse.BooleanOptionalAction, default=value, help=" ")
+            parser.add_argument(
+                f"--{field.name}",
+                action=argparse.BooleanOptionalAction,
+                default=value,
+                help=OPTION_HELP[field.name],
+            )
         else:
-            parser.add_argument(f"--{field.name}", type=type(value), default=value, help=" ")
+            parser.add_argument(
+                f"--{field.name}", type=type(value), default=value, help=OPTION_HELP[field.name]
+            )
     return parser
 
 
@@ -53,8 +84,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     torch.manual_seed(options.seed)
     inventory = collect_or_load(args.output_dir, make_utterance)
     # Speech is made afresh for every update: nothing to overfit, so dropout would only slow learning.
-    no_dropout = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "feat_proj_dropout": 0.0, "layer_drop": 0.0}
-    config = XlsrConfig.preset(args.preset, mask_time_prob=0.0, **no_dropout)
+    dropouts = ("hidden_dropout", "attention_dropout", "feat_proj_dropout", "layer_drop", "mask_time_prob")
+    config = XlsrConfig.preset(args.preset, **dict.fromkeys(dropouts, 0.0))
     encoder = XlsrEncoder.from_pretrained(args.init) if args.init else XlsrEncoder(config)
     model = PhonemeModel(encoder, len(inventory))
     made = sorted(

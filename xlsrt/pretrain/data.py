@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,17 +18,21 @@ FRAME_HOP = 320
 FRAME_WINDOW = 400
 
 
-@dataclass(frozen=True)
-class Utterance:
-    """One made utterance: ``wav`` (S,) float32 at 16 kHz; ``phonemes`` as (symbol, start, end) in seconds, in order."""
+class Utterance(Protocol):
+    """One made utterance: ``wav`` (S,) float32 at 16 kHz; ``phonemes``: (symbol, start, end) in seconds."""
 
-    wav: np.ndarray
-    phonemes: Sequence[tuple[str, float, float]]
-    language: str
+    @property
+    def wav(self) -> np.ndarray: ...
+
+    @property
+    def phonemes(self) -> Sequence[tuple[str, float, float]]: ...
 
 
 class Inventory:
-    """Phoneme symbols to ids from 1; 0 is silence for frames and the blank for CTC. Unlisted symbols share the last id."""
+    """Phoneme symbols to ids from 1; unlisted ones share the last id.
+
+    0 is silence for frames and the blank for CTC.
+    """
 
     def __init__(self, symbols: Sequence[str]) -> None:
         self.symbols = list(symbols)
@@ -42,7 +46,7 @@ class Inventory:
 
     @classmethod
     def collect(cls, make: Callable[[int], Utterance], seeds: range, min_count: int = 3) -> Inventory:
-        """The symbols met at least ``min_count`` times in the utterances of ``seeds``, most frequent first."""
+        """The symbols met ``min_count`` times or more in the utterances of ``seeds``, most frequent first."""
         counts: dict[str, int] = {}
         for seed in seeds:
             for symbol, _, _ in make(seed).phonemes:
@@ -57,7 +61,9 @@ class Inventory:
         try:
             return cls(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
-            raise UserError(f"{path}: not a phoneme inventory ({error}); delete the directory to start afresh") from error
+            raise UserError(
+                f"{path}: not a phoneme inventory ({error}); delete the directory to start afresh"
+            ) from error
 
 
 def frame_labels(utterance: Utterance, inventory: Inventory) -> np.ndarray:
@@ -73,7 +79,9 @@ def frame_labels(utterance: Utterance, inventory: Inventory) -> np.ndarray:
 def collate(utterances: Sequence[Utterance], inventory: Inventory) -> PhonemeBatch:
     """Pad utterances into one batch."""
     wavs = [torch.from_numpy(np.ascontiguousarray(u.wav, dtype=np.float32)) for u in utterances]
-    phonemes = [torch.tensor([inventory.id(s) for s, _, _ in u.phonemes], dtype=torch.long) for u in utterances]
+    phonemes = [
+        torch.tensor([inventory.id(s) for s, _, _ in u.phonemes], dtype=torch.long) for u in utterances
+    ]
     frames = [torch.from_numpy(frame_labels(u, inventory)) for u in utterances]
     pad = torch.nn.utils.rnn.pad_sequence
     return PhonemeBatch(
@@ -136,4 +144,6 @@ def _group(utterances: list[Utterance], max_samples: int) -> Iterator[list[Utter
 
 def loader(dataset: SyntheticBatches, num_workers: int) -> DataLoader:
     """A loader that keeps whole batches coming from ``num_workers`` processes (0: in this one)."""
-    return DataLoader(dataset, batch_size=None, num_workers=num_workers, prefetch_factor=24 if num_workers else None)
+    return DataLoader(
+        dataset, batch_size=None, num_workers=num_workers, prefetch_factor=24 if num_workers else None
+    )

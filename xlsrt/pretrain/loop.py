@@ -6,6 +6,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch.optim import AdamW
 
 from xlsrt.context import AttentionContext, ContextSampler
 from xlsrt.errors import UserError
-from xlsrt.pretrain.data import Inventory, SyntheticBatches, loader
+from xlsrt.pretrain.data import Inventory, SyntheticBatches, Utterance, loader
 from xlsrt.pretrain.model import PhonemeBatch, PhonemeModel
 
 # Seeds from here on make the validation set; training counts up from zero and never gets there.
@@ -145,14 +146,12 @@ class Pretraining:
         return True
 
     def save(self) -> None:
-        # Roughly one utterance per three seconds of audio was made; a generous stride never repeats one.
-        next_seed = self.options.seed * (1 << 32) + int(self.audio_seconds)
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "update": self.update,
             "audio_seconds": self.audio_seconds,
-            "next_seed": next_seed,
+            "next_seed": self._next_seed(),
             "options": asdict(self.options),
         }
         _save(self.checkpoint, state)
@@ -163,7 +162,7 @@ class Pretraining:
         self.model.train()
         start, start_update, start_audio = time.monotonic(), self.update, self.audio_seconds
         sums: dict[str, float] = {}
-        for batch in loader(self.dataset, self.num_workers):
+        for batch in self._batches():
             if self.update >= options.updates:
                 break
             stats = self._step(batch)
@@ -183,7 +182,9 @@ class Pretraining:
                 }
                 sums = {}
                 if self.update % self.save_every == 0:
-                    record["per_full"] = round(phone_error_rate(self.model, self.valid, AttentionContext.full()), 2)
+                    record["per_full"] = round(
+                        phone_error_rate(self.model, self.valid, AttentionContext.full()), 2
+                    )
                     chunked = AttentionContext.from_ms(640, 640, 16)
                     record["per_640ms"] = round(phone_error_rate(self.model, self.valid, chunked), 2)
                     self.save()
@@ -191,6 +192,21 @@ class Pretraining:
                 with (self.directory / "log.jsonl").open("a", encoding="utf-8") as log:
                     log.write(json.dumps(record) + "\n")
         self.save()
+
+    def _batches(self) -> Iterator[PhonemeBatch]:
+        """Batches without end; espeak-ng crashes once in some 30,000 utterances, and its process with it."""
+        while True:
+            try:
+                yield from loader(self.dataset, self.num_workers)
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                self.dataset.first_seed = self._next_seed()
+                print(f"a speech-making process died ({error}); going on with a new one", flush=True)
+
+    def _next_seed(self) -> int:
+        # Roughly one utterance per three seconds of audio was made; a generous stride never repeats one.
+        return self.options.seed * (1 << 32) + int(self.audio_seconds)
 
     def _step(self, batch: PhonemeBatch) -> dict[str, float]:
         options = self.options
@@ -208,11 +224,11 @@ class Pretraining:
         return {"loss": loss.item(), "grad_norm": norm.item(), **{k: v.item() for k, v in out.items()}}
 
 
-def collect_or_load(directory: Path, make: object, utterances: int = 1500) -> Inventory:
+def collect_or_load(directory: Path, make: Callable[[int], Utterance], utterances: int = 1500) -> Inventory:
     """The run's phoneme inventory: kept in the run's directory, collected on first use."""
     path = directory / "phonemes.json"
     if path.is_file():
         return Inventory.load(path)
-    inventory = Inventory.collect(make, range(utterances))  # type: ignore[arg-type]
+    inventory = Inventory.collect(make, range(utterances))
     inventory.save(path)
     return inventory

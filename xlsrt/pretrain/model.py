@@ -23,7 +23,8 @@ class PhonemeBatch:
         wav_lens: (B,) samples.
         phonemes: (B, U) inventory ids from 1 (0 is the CTC blank), padded with 0.
         phoneme_lens: (B,).
-        frames: (B, T) inventory id heard at the centre of each 20 ms encoder frame, 0 for silence, `IGNORED` beyond the end.
+        frames: (B, T) inventory id at the centre of each 20 ms encoder frame, 0 for silence, `IGNORED` beyond
+            the end.
     """
 
     wav: Tensor
@@ -51,8 +52,10 @@ class PhonemeModel(nn.Module):
         self.frame_head = nn.Linear(encoder.config.hidden_size, num_phonemes + 1)
         self.ctc_head = nn.Linear(encoder.config.hidden_size, num_phonemes + 1)
 
-    def forward(self, batch: PhonemeBatch, context: AttentionContext, frame_weight: float) -> dict[str, Tensor]:
-        """Losses of one batch: ``loss`` (scalar), ``frame_loss`` and ``ctc_loss`` per frame and per phoneme."""
+    def forward(
+        self, batch: PhonemeBatch, context: AttentionContext, frame_weight: float
+    ) -> dict[str, Tensor]:
+        """Scalars: ``loss``, ``frame_loss`` per frame and ``ctc_loss`` per phoneme."""
         enc, enc_lens = self.encoder(batch.wav, batch.wav_lens, context)
         enc = enc.float()
         frames = batch.frames[:, : enc.shape[1]]
@@ -61,7 +64,12 @@ class PhonemeModel(nn.Module):
         )
         log_probs = self.ctc_head(enc).log_softmax(-1)
         ctc = F.ctc_loss(
-            log_probs.transpose(0, 1), batch.phonemes, enc_lens, batch.phoneme_lens, reduction="sum", zero_infinity=True
+            log_probs.transpose(0, 1),
+            batch.phonemes,
+            enc_lens,
+            batch.phoneme_lens,
+            reduction="sum",
+            zero_infinity=True,
         )
         ctc_loss = ctc / batch.phoneme_lens.sum().clamp(min=1)
         loss = frame_weight * frame_loss + (1.0 - frame_weight) * ctc_loss
