@@ -7,12 +7,15 @@ import multiprocessing
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from xlsrt.data.synth import espeak, espeak_library
 from xlsrt.errors import UserError
+
+ROOT = Path(__file__).parents[2]
 
 
 def digest(text: str, language: str = "en-us", variant: str = "whisper") -> str:
@@ -86,7 +89,7 @@ def test_fresh_forgets_what_was_said_before() -> None:
         espeak.synthesize("quelque chose", "fr", "croak")
     assert digest("one two three") == first
     code = "from tests.data.test_synth_espeak import digest; print(digest('one two three'))"
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert other.stdout.strip() == first
 
 
