@@ -27,22 +27,32 @@ def full_loss(
     Args:
         logits: (B, N, U + 1, V), N and U the largest of the lengths. tokens: (B, U), padded with the blank.
         frame_lens: (B,), 1 or more. token_lens: (B,), 0 or more; more tokens than frames are allowed.
-        fastemit, delay_penalty: see `HeadConfig`. With either the package's own lattice takes the place of
-            torchaudio's, which has none.
+        fastemit, delay_penalty: see `HeadConfig`.
+
+    Torchaudio's kernel serves CUDA; on CPUs, where it is two to six times slower, and for the two options,
+    which it lacks, the package's own lattice does.
     """
-    if fastemit == 0 and delay_penalty == 0:
-        return rnnt_loss(
-            logits.float().contiguous(),
-            tokens.to(torch.int32).contiguous(),
-            frame_lens.to(torch.int32),
-            token_lens.to(torch.int32),
-            blank=blank_id,
-            reduction="none",
-        )
+    if logits.is_cuda and fastemit == 0 and delay_penalty == 0:
+        return torchaudio_loss(logits, tokens, frame_lens, token_lens, blank_id)
     targets = nn.functional.pad(tokens, (0, 1), value=blank_id).unsqueeze(1).expand(logits.shape[:3])
     blank, label = arc_scores(logits, targets, blank_id)
     label = label[:, :, :-1] + delay_bonus(frame_lens, logits.size(1), delay_penalty)
     return lattice_loss(blank, label, frame_lens, token_lens, fastemit)[0]
+
+
+def torchaudio_loss(
+    logits: Tensor, tokens: Tensor, frame_lens: Tensor, token_lens: Tensor, blank_id: int
+) -> Tensor:
+    """`full_loss` without options by ``torchaudio.functional.rnnt_loss``."""
+    losses: Tensor = rnnt_loss(
+        logits.float().contiguous(),
+        tokens.to(torch.int32).contiguous(),
+        frame_lens.to(torch.int32),
+        token_lens.to(torch.int32),
+        blank=blank_id,
+        reduction="none",
+    )
+    return losses
 
 
 def simple_loss(
