@@ -111,6 +111,7 @@ def test_an_export_is_a_copy_and_replaces_an_older_one(encoder: XlsrEncoder, tmp
     assert json.loads((tmp_path / "config.json").read_text())["xlsrt"]["metadata"] == {"updates": 200}
     files = sorted(path.name for path in tmp_path.iterdir())
     assert files == ["config.json", "model.safetensors", "preprocessor_config.json"]
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
     with safe_open(tmp_path / "model.safetensors", framework="pt") as file:
         assert file.metadata() == {"format": "pt"}
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from xlsrt.encoder.checkpoints.checkpoint import check_overrides, fill
+from xlsrt.encoder.checkpoints.checkpoint import build, check_overrides, fill
 from xlsrt.encoder.checkpoints.export import save_pretrained
 from xlsrt.encoder.checkpoints.source import open_source
 from xlsrt.encoder.config import XlsrConfig
@@ -36,7 +36,7 @@ def load_pretrained(source: str | os.PathLike[str], **overrides: Any) -> XlsrEnc
     """
     check_overrides(overrides)
     checkpoint = open_source(source, overrides)
-    encoder = XlsrEncoder(checkpoint.config(overrides))
+    encoder = build(checkpoint.config(overrides))
     fill(encoder, checkpoint)
     encoder.weights_are_pretrained = True
     return encoder.eval()

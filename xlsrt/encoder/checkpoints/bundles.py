@@ -7,7 +7,6 @@ looks for it.
 from __future__ import annotations
 
 import os
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -114,14 +113,14 @@ def _download(address: str, path: Path) -> None:
     """Fetch to a temporary file beside ``path`` and rename: a broken transfer leaves nothing behind."""
     with urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as response:
         expected = response.headers.get("Content-Length")
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", delete=False) as file:
-            try:
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        try:
+            with partial.open("wb") as file:
                 while block := response.read(_BLOCK):
                     file.write(block)
-                file.flush()
-                if expected is not None and file.tell() != int(expected):
-                    raise OSError(f"the transfer ended after {file.tell()} of {expected} bytes")
-                os.replace(file.name, path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+                received = file.tell()
+            if expected is not None and received != int(expected):
+                raise OSError(f"the transfer ended after {received} of {expected} bytes")
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)

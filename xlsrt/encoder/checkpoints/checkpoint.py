@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from xlsrt.encoder.checkpoints import keys
 from xlsrt.encoder.config import XlsrConfig
@@ -51,6 +52,27 @@ def check_overrides(overrides: Mapping[str, Any]) -> None:
         raise UserError(
             f"{', '.join(unknown)}: no such field of the encoder's config; its fields are {', '.join(fields)}"
         )
+
+
+class _NoDraws(TorchFunctionMode):
+    """Inside, random initialisation leaves tensors as they were allocated."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "trunc_normal_", "kaiming_uniform_"):
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+def build(config: XlsrConfig) -> XlsrEncoder:
+    """An encoder for `fill`, its weights not drawn: that would be most of the time that loading takes."""
+    with _NoDraws():
+        encoder = XlsrEncoder(config)
+    with torch.no_grad():
+        for name in keys.OPTIONAL:
+            encoder.get_parameter(name).uniform_()
+    return encoder
 
 
 def fill(encoder: XlsrEncoder, checkpoint: Checkpoint) -> None:
@@ -117,7 +139,8 @@ def _check_values(tensors: Mapping[str, Tensor], origin: Mapping[str, str], sour
                 f"{source}: {origin[name]} is {tensor.dtype}; quantised weights cannot be loaded, use the "
                 "original"
             )
-        if not torch.isfinite(tensor).all():
+        # A sum is finite only if all its terms are, and much cheaper; a finite tensor's may overflow.
+        if not (torch.isfinite(tensor.sum(dtype=torch.float32)) or torch.isfinite(tensor).all()):
             raise UserError(
                 f"{source}: {origin[name]} holds NaN or infinity: the file is damaged or its training "
                 "diverged"

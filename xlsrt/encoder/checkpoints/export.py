@@ -83,7 +83,11 @@ def _replace(path: Path, write: Any) -> None:
     """Write to a temporary name and rename: what stands under ``path`` is always whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        # safetensors makes files that only their owner can read: the mode is to be that of any new file.
+        temporary.touch()
+        mode = temporary.stat().st_mode
         write(temporary)
+        temporary.chmod(mode)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -62,14 +62,17 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 def read_torch(path: Path) -> Any:
     """What ``torch.load`` gives with ``weights_only=True``; `NotWeightsOnly` where the pickle wants more."""
     check_readable(path)
-    if zipfile.is_zipfile(path):
+    is_archive = zipfile.is_zipfile(path)
+    if is_archive:
         with zipfile.ZipFile(path) as archive:
             if any(name.endswith("/constants.pkl") for name in archive.namelist()):
                 raise UserError(
                     f"{path} is a TorchScript archive, which holds code: use the model it was made from"
                 )
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # Archives are mapped: a config read from shapes costs no reading of tensors, and loading no second
+        # copy.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
     except pickle.UnpicklingError as error:
         raise NotWeightsOnly(
             f"{path}: its pickle holds objects other than tensors, which are not loaded because unpickling "

@@ -139,7 +139,7 @@ def load_inert(path: Path) -> Any:
         with path.open("rb") as file:
             is_zip = file.read(4) == b"PK\x03\x04"
             file.seek(0)
-            return _load_zip(file, path) if is_zip else _load_stream(file, path)
+            return _load_zip(path) if is_zip else _load_stream(file, path)
     except UserError:
         raise
     except Exception as error:
@@ -150,29 +150,22 @@ def load_inert(path: Path) -> Any:
         ) from None
 
 
-def _load_zip(file: BinaryIO, path: Path) -> Any:
-    with zipfile.ZipFile(file) as archive:
-        entries = {name.partition("/")[2]: name for name in archive.namelist()}
-        if "constants.pkl" in entries:
-            raise UserError(
-                f"{path} is a TorchScript archive, which holds code: use the checkpoint it was made from"
-            )
-        if "data.pkl" not in entries:
-            raise UserError(f"{path} is a zip archive but not one of torch.save: it has no data.pkl")
-        if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":
-            raise UserError(f"{path} was saved on a big-endian machine: re-save it on a little-endian one")
-        pickled = archive.read(entries["data.pkl"])
+def _load_zip(path: Path) -> Any:
+    # Left open: the tensors read from it later, and close it when the last of them is gone.
+    archive = zipfile.ZipFile(path)
+    entries = {name.partition("/")[2]: name for name in archive.namelist()}
+    if "constants.pkl" in entries:
+        raise UserError(f"{path} is a TorchScript archive, which holds code: use the model it was made from")
+    if "data.pkl" not in entries:
+        raise UserError(f"{path} is a zip archive but not one of torch.save: it has no data.pkl")
+    if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":
+        raise UserError(f"{path} was saved on a big-endian machine: re-save it on a little-endian one")
 
     def storage(saved_id: Any) -> Storage:
         _, dtype, key, _, size = saved_id
+        return Storage(dtype, lambda: _flat(archive.read(entries[f"data/{key}"]), dtype, size))
 
-        def read() -> Tensor:
-            with zipfile.ZipFile(path) as reopened:
-                return _flat(reopened.read(entries[f"data/{key}"]), dtype, size)
-
-        return Storage(dtype, read)
-
-    return _Unpickler(io.BytesIO(pickled), path, storage).load()
+    return _Unpickler(io.BytesIO(archive.read(entries["data.pkl"])), path, storage).load()
 
 
 def _load_stream(file: BinaryIO, path: Path) -> Any:
