@@ -16,13 +16,18 @@ Afterwards ``sys.modules`` is as if nothing had happened. 3 s of CPU remain.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
+import inspect
 import io
 import sys
 import types
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 ABSENT = (
     "transformers",
@@ -98,3 +103,24 @@ def import_espnet_asr() -> None:
         return
     with lean_imports():
         importlib.import_module("espnet2.tasks.asr")
+
+
+def leave_compiler_unloaded() -> None:
+    """Let torch's optimisers be built without ``torch._dynamo``, 4 s of CPU that nothing here uses.
+
+    Their methods are wrapped to be skipped by ``torch.compile`` and import it for that on their first call.
+    """
+    import torch
+
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        method = inspect.unwrap(getattr(torch.optim.Optimizer, name))
+        if not hasattr(method, "__dynamo_disable"):
+            setattr(method, "__dynamo_disable", method)
+
+
+def step_without_compiler(optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
+    """``optimizer.step`` without its wrappers (hooks, profiler labels), which import ``torch._dynamo``."""
+    import torch
+
+    step = functools.partial(inspect.unwrap(type(optimizer).step), optimizer)
+    return torch.no_grad()(step)

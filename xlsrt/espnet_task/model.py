@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -10,8 +10,9 @@ import torch
 from espnet2.asr.espnet_model import ESPnetASRModel
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from rapidfuzz.distance import Levenshtein
-from torch import Tensor
+from torch import Tensor, nn
 
+from xlsrt.encoder.layer import keep_in_graph
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.encoder import XlsrEspnetEncoder
 from xlsrt.search import GreedySearch
@@ -83,6 +84,18 @@ class XlsrTransducerModel(ESPnetASRModel):
         self.num_updates = num_updates
         self.encoder.xlsr.set_num_updates(num_updates)
 
+    @property
+    def trains_ctc_alone(self) -> bool:
+        """Whether the next update is one of the first ``ctc_only_updates``."""
+        return self.num_updates < self.config.ctc_only_updates
+
+    def frozen_parameters(self) -> Iterator[nn.Parameter]:
+        """What must stay as it is in the next update, although it has a (zero) gradient."""
+        if self.num_updates < self.encoder.xlsr.config.freeze_encoder_updates:
+            yield from self.encoder.parameters()
+        if self.trains_ctc_alone:
+            yield from (p for name, p in self.head.named_parameters() if not name.startswith("ctc."))
+
     def training_state(self) -> dict[str, int]:
         """What a checkpoint keeps beside the weights."""
         return {"num_updates": self.num_updates, "batches_seen": self.encoder.batches_seen}
@@ -112,8 +125,8 @@ class XlsrTransducerModel(ESPnetASRModel):
             makes rates.
         """
         frames, lens = self.encode(speech, speech_lengths)
-        if self.training and self.num_updates < self.config.ctc_only_updates:
-            loss = self._ctc_loss(frames, lens, text, text_lengths)
+        if self.training and self.trains_ctc_alone:
+            loss = keep_in_graph(self._ctc_loss(frames, lens, text, text_lengths), self.head)
             losses = {"loss": loss, "loss_ctc": loss}
         else:
             losses = self.head.losses(frames, lens, text, text_lengths, self.num_updates)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from xlsrt.errors import UserError
+from xlsrt.espnet_task.lean_import import leave_compiler_unloaded
 
 _LAYER = re.compile(r"^encoder\.xlsr\.encoder\.layers\.(\d+)\.")
 _ENCODER = "encoder.xlsr."
@@ -89,6 +90,7 @@ def build_optimizer(args: argparse.Namespace, model: nn.Module) -> torch.optim.O
         )
     lr, weight_decay = float(conf.pop("lr")), float(conf.pop("weight_decay", 0.0))
     groups = parameter_groups(model, lr, weight_decay, args.encoder_lr_factor, args.layer_lr_decay)
+    leave_compiler_unloaded()
     if args.optim not in optim_classes:
         raise UserError(f"optim is {args.optim!r}; known: {', '.join(sorted(optim_classes))}")
     try:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import espnet2.tasks.abs_task as abs_task
 import espnet2.tasks.asr as asr
+import torch
 from espnet2.iterators.sequence_iter_factory import SequenceIterFactory
 
 from xlsrt.errors import UserError
@@ -43,7 +44,6 @@ DEFAULTS: dict[str, Any] = {
     "optim": "adamw",
     "batch_type": "numel",
     "resume": True,
-    "unused_parameters": True,
     "num_att_plot": 0,
     "best_model_criterion": [("valid", "ter", "min")],
     "early_stopping_criterion": ("valid", "ter", "min"),
@@ -110,6 +110,16 @@ class XlsrASRTask(asr.ASRTask):
         """ESPnet's entry point; with spawned workers SIGTERM is handed on to them."""
         with forwarding_to_children():
             super().main(args=args, cmd=cmd)
+
+    @classmethod
+    def main_worker(cls, args: argparse.Namespace) -> None:
+        """One training process, from its options to its end."""
+        try:
+            super().main_worker(args)
+        finally:
+            # A rank that leaves with its group open can wait for the others for minutes.
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
 
     @classmethod
     def build_optimizers(cls, args: argparse.Namespace, model: Any) -> list[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,8 @@ class TrainingRun:
     def _wrapped(self, distributed: DistributedOption) -> nn.Module:
         if not distributed.distributed:
             return self.model
+        # A note on the memory layout of one convolution's gradients, printed by every rank.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         return nn.parallel.DistributedDataParallel(
             self.model,
             device_ids=[torch.cuda.current_device()] if self.options.ngpu else None,

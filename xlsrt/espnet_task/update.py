@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.distributed import Ranks
+from xlsrt.espnet_task.lean_import import step_without_compiler
 from xlsrt.espnet_task.model import XlsrTransducerModel
 from xlsrt.espnet_task.options import XlsrTrainerOptions
 
@@ -49,6 +50,8 @@ class Updater:
         self.scaler = torch.amp.GradScaler("cuda") if self.mixed and half else None
         self.broken_in_a_row = 0
         self.suspects: deque[str] = deque(maxlen=5)
+        plain = self.kind == "cpu" and not ranks.distributed
+        self.update = step_without_compiler(optimizer) if plain else optimizer.step
         optimizer.zero_grad()
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
@@ -90,16 +93,14 @@ class Updater:
             self.model.parameters(), self.options.grad_clip, norm_type=self.options.grad_clip_type
         )
         finite = bool(torch.isfinite(norm))
-        if self.model.num_updates < self.model.encoder.xlsr.config.freeze_encoder_updates:
-            # The frozen encoder gives zeros, which DDP wants; without a gradient the optimiser leaves its weights
-            # alone, decay and moments too.
-            for parameter in self.model.encoder.parameters():
-                parameter.grad = None
+        for parameter in self.model.frozen_parameters():
+            # DDP wants their zeros; without a gradient the optimiser leaves weights, decay and moments alone.
+            parameter.grad = None
         if self.scaler is not None:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         elif finite:
-            self.optimizer.step()
+            self.update()
         self.optimizer.zero_grad()
         if not finite:
             self._broken(float(norm))
