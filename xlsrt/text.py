@@ -40,7 +40,7 @@ class TokenModel:
     Args:
         token_list: tokens by id.
         token_type: "bpe" (SentencePiece pieces, of any SentencePiece model type) or "char".
-        bpe_model: the SentencePiece file; needed by `encode` only.
+        bpe_model: the SentencePiece file, or its content; needed by `encode` only.
         space: the token that stands for a space ("char" only).
     """
 
@@ -48,7 +48,7 @@ class TokenModel:
         self,
         token_list: Sequence[str],
         token_type: str = "bpe",
-        bpe_model: Path | str | None = None,
+        bpe_model: Path | str | bytes | None = None,
         space: str = "<space>",
     ) -> None:
         if token_type not in ("bpe", "char"):
@@ -57,7 +57,7 @@ class TokenModel:
             raise UserError('the token list must begin with "<blank>"')
         self.token_list = list(token_list)
         self.token_type = token_type
-        self.bpe_model = None if bpe_model is None else Path(bpe_model)
+        self.bpe_model = Path(bpe_model) if isinstance(bpe_model, str) else bpe_model
         self.space = space
         self._ids = {token: index for index, token in enumerate(self.token_list)}
         self._bytes = [self._byte(token) for token in self.token_list]
@@ -158,15 +158,19 @@ class TokenModel:
         unknown = self._ids.get("<unk>", 0)
         return [self._ids.get(piece, unknown) for piece in pieces]
 
+    def model_bytes(self) -> bytes:
+        """The SentencePiece model."""
+        if isinstance(self.bpe_model, bytes):
+            return self.bpe_model
+        if self.bpe_model is None or not self.bpe_model.is_file():
+            raise UserError(f"the SentencePiece model {self.bpe_model} is missing")
+        return self.bpe_model.read_bytes()
+
     def _sentencepiece(self) -> Any:
         if self._processor is None:
             import sentencepiece
 
-            if self.bpe_model is None or not self.bpe_model.is_file():
-                raise UserError(
-                    f"the SentencePiece model {self.bpe_model} is missing; text cannot be encoded"
-                )
-            self._processor = sentencepiece.SentencePieceProcessor(model_file=str(self.bpe_model))
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=self.model_bytes())
         return self._processor
 
 

@@ -14,6 +14,7 @@ from xlsrt.recognizer.audio import SAMPLE_RATE, as_samples
 from xlsrt.recognizer.endpoint import EndpointRules
 from xlsrt.recognizer.line import Engine, advance, close, open_line
 from xlsrt.recognizer.model import Model, load_exp
+from xlsrt.recognizer.pack import is_pack, load_pack
 from xlsrt.recognizer.result import Result
 from xlsrt.recognizer.stream import Stream, StreamPool
 from xlsrt.search import Hypothesis, search_from_dict
@@ -68,8 +69,10 @@ class Recognizer:
         model_file: str | None = None,
         device: str | torch.device = "cpu",
     ) -> Recognizer:
-        """Load an experiment directory; `load_exp` says more of ``model_file`` and errors."""
-        return cls(load_exp(exp_dir, model_file), context, search, device)
+        """Load an experiment directory or packed model; `load_exp` tells of ``model_file`` and errors."""
+        path = Path(exp_dir)
+        model = load_pack(path) if is_pack(path) else load_exp(path, model_file)
+        return cls(model, context, search, device)
 
     def transcribe(self, samples: Any, rate: int = SAMPLE_RATE) -> Result:
         """One recording (S,) -> its transcript. The same as `stream`, all packets and `finish`."""

@@ -1,0 +1,185 @@
+"""Experiment directories and packed models: what loads, what is refused, and that nothing in them runs."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import torch
+import yaml
+
+from tests.recognizer.make import make_exp, noise, same
+from xlsrt import Recognizer
+from xlsrt.bin import pack as pack_command
+from xlsrt.errors import UserError
+from xlsrt.recognizer.pack import write_pack
+
+
+@pytest.fixture
+def exp(tmp_path):
+    return make_exp(tmp_path / "exp", blank_bias=9.0)
+
+
+def change(exp, function):
+    path = exp / "config.yaml"
+    args = yaml.safe_load(path.read_text(encoding="utf-8"))
+    function(args)
+    path.write_text(yaml.safe_dump(args, allow_unicode=True), encoding="utf-8")
+
+
+def test_model_files_are_found_in_order(exp):
+    make_exp(exp, seed=1, name="valid.ter.ave.pth", blank_bias=9.0)
+    wav = noise(2)
+    average = Recognizer.from_exp(exp).transcribe(wav)
+    same(Recognizer.from_exp(exp, model_file="valid.ter.ave").transcribe(wav), average)
+    same(Recognizer.from_exp(exp, model_file=str(exp / "valid.ter.ave.pth")).transcribe(wav), average)
+    latest = Recognizer.from_exp(exp, model_file="latest.pth").transcribe(wav)
+    assert latest.hypothesis.tokens != average.hypothesis.tokens
+    with pytest.raises(UserError, match=r"no model file best.*latest\.pth, valid\.ter\.ave\.pth"):
+        Recognizer.from_exp(exp, model_file="best")
+
+
+def test_checkpoints_with_an_optimiser_load(exp):
+    weights = torch.load(exp / "latest.pth", weights_only=True)
+    torch.save({"model": weights, "optimizers": [{"state": {}}]}, exp / "checkpoint.pth")
+    wav = noise(1)
+    same(
+        Recognizer.from_exp(exp, model_file="checkpoint").transcribe(wav),
+        Recognizer.from_exp(exp).transcribe(wav),
+    )
+
+
+def test_weights_must_fit_exactly(exp):
+    weights = torch.load(exp / "latest.pth", weights_only=True)
+    cases = {
+        r"missing: head\.ctc\.bias": {k: v for k, v in weights.items() if k != "head.ctc.bias"},
+        r"unknown: decoder\.x": {**weights, "decoder.x": torch.zeros(1)},
+        r"unknown: head\.x": {**weights, "head.x": torch.zeros(1)},
+        r"head\.ctc\.bias \(2,\), not \(13,\)": {**weights, "head.ctc.bias": torch.zeros(2)},
+        r"no state dict": {"a": 1},
+    }
+    for words, changed in cases.items():
+        torch.save(changed, exp / "latest.pth")
+        with pytest.raises(UserError, match=words):
+            Recognizer.from_exp(exp)
+
+
+class Evil:
+    def __reduce__(self):
+        return (eval, ("open('ran', 'w').close()",))
+
+
+def test_code_in_weights_does_not_run(exp, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"head.x": Evil()}, exp / "latest.pth")
+    with pytest.raises(UserError, match="damaged or holds more than tensors"):
+        Recognizer.from_exp(exp)
+    (exp / "latest.pth").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(UserError, match="damaged or holds more than tensors"):
+        Recognizer.from_exp(exp)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_damaged_directories_are_named(exp, tmp_path):
+    with pytest.raises(UserError, match="nowhere"):
+        Recognizer.from_exp(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"config\.yaml cannot be read"):
+        Recognizer.from_exp(tmp_path / "empty")
+    content = (exp / "latest.pth").read_bytes()
+    (exp / "latest.pth").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"latest\.pth is damaged"):
+        Recognizer.from_exp(exp)
+    (exp / "latest.pth").unlink()
+    with pytest.raises(UserError, match="holds no weights"):
+        Recognizer.from_exp(exp)
+    (exp / "config.yaml").write_text("a: [", encoding="utf-8")
+    with pytest.raises(UserError, match="no valid YAML"):
+        Recognizer.from_exp(exp)
+    (exp / "config.yaml").write_text("a: 1", encoding="utf-8")
+    with pytest.raises(UserError, match="no encoder_conf"):
+        Recognizer.from_exp(exp)
+
+
+def test_token_lists_may_be_files(exp):
+    wanted = Recognizer.from_exp(exp).transcribe(noise(2))
+
+    def to_file(args):
+        (exp / "tokens.txt").write_text("\n".join(args["token_list"]) + "\n", encoding="utf-8")
+        args["token_list"] = "tokens.txt"
+
+    change(exp, to_file)
+    same(Recognizer.from_exp(exp).transcribe(noise(2)), wanted)
+    (exp / "tokens.txt").unlink()
+    with pytest.raises(UserError, match=r"token list tokens\.txt"):
+        Recognizer.from_exp(exp)
+
+
+def test_packs_say_the_same(exp, tmp_path):
+    (exp / "RESULTS.md").write_text("WER 1.0\n", encoding="utf-8")
+    change(exp, lambda args: args["encoder_conf"].update(train_context={"chunk_ms": 320, "left_ms": 320}))
+    pack_command.main(["--exp_dir", str(exp), "--output_dir", str(tmp_path / "m"), "--zip"])
+    wav = noise(2)
+    wanted = Recognizer.from_exp(exp).transcribe(wav)
+    assert wanted.text
+    shutil.rmtree(exp)
+    same(Recognizer.from_exp(tmp_path / "m").transcribe(wav), wanted)
+    same(Recognizer.from_exp(tmp_path / "m.zip").transcribe(wav), wanted)
+    settings = json.loads((tmp_path / "m" / "model.json").read_text(encoding="utf-8"))
+    assert settings["trained_contexts"] == {"chunk_ms": 320, "left_ms": 320}
+    assert (tmp_path / "m" / "RESULTS.md").read_text(encoding="utf-8") == "WER 1.0\n"
+    assert sorted(zipfile.ZipFile(tmp_path / "m.zip").namelist()) == sorted(
+        p.name for p in (tmp_path / "m").iterdir()
+    )
+    assert not list(tmp_path.glob(".pack-*"))
+
+
+def test_packing_drops_what_only_training_needs(tmp_path):
+    exp = make_exp(tmp_path / "exp", model_conf={"loss": "pruned", "ctc_weight": 0.0})
+    packed = write_pack(exp, tmp_path / "m")
+    same(Recognizer.from_exp(packed).transcribe(noise(1)), Recognizer.from_exp(exp).transcribe(noise(1)))
+
+
+def test_bad_packs_are_refused(exp, tmp_path):
+    made = write_pack(exp, tmp_path / "m", dtype="bfloat16")
+    assert Recognizer.from_exp(write_pack(exp, made)).transcribe(noise(1)).text is not None  # replaces a pack
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("precious", encoding="utf-8")
+    with pytest.raises(UserError, match="no packed model"):
+        write_pack(exp, tmp_path / "other")
+    assert (tmp_path / "other" / "thesis.tex").exists()
+    settings = json.loads((made / "model.json").read_text(encoding="utf-8"))
+    for changed, words in (
+        ({"version": 99}, "newer"),
+        ({"format": "x"}, "does not describe"),
+        ({"head": {"a": 1}}, "a;"),
+    ):
+        (made / "model.json").write_text(json.dumps({**settings, **changed}), encoding="utf-8")
+        with pytest.raises(UserError, match=words):
+            Recognizer.from_exp(made)
+    (made / "model.json").write_text(json.dumps(settings), encoding="utf-8")
+    weights = (made / "model.safetensors").read_bytes()
+    (made / "model.safetensors").write_bytes(weights[:1000])
+    with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
+        Recognizer.from_exp(made)
+    (made / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"lacks model\.safetensors"):
+        Recognizer.from_exp(made)
+    (tmp_path / "x.zip").write_bytes(b"no zip")
+    with pytest.raises(UserError, match="cannot be read"):
+        Recognizer.from_exp(tmp_path / "x.zip")
+
+
+def test_espnet_is_not_needed(exp):
+    code = (
+        "import sys; sys.modules.update(espnet=None, espnet2=None, torchcodec=None)\n"
+        "import torch; from xlsrt import Recognizer\n"
+        f"print(Recognizer.from_exp({str(exp)!r}).transcribe(torch.zeros(1000)).text)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

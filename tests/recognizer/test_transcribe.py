@@ -1,0 +1,130 @@
+"""The command line on files, and the documents that it writes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy
+import pytest
+import soundfile
+import soxr
+
+from tests.recognizer.make import make_exp, noise
+from xlsrt import Recognizer
+from xlsrt.bin import transcribe
+from xlsrt.errors import UserError
+from xlsrt.recognizer import Result
+from xlsrt.recognizer.formats import formatted, timed_lines
+from xlsrt.search import Hypothesis
+from xlsrt.text import Word
+
+
+@pytest.fixture(scope="module")
+def exp(tmp_path_factory):
+    return make_exp(tmp_path_factory.mktemp("exp") / "exp", blank_bias=10.0)
+
+
+@pytest.fixture(scope="module")
+def wav(tmp_path_factory):
+    path = tmp_path_factory.mktemp("wav") / "a b.wav"
+    soundfile.write(path, noise(6, seed=1).clamp(-1, 1).numpy(), 16000, subtype="FLOAT")
+    return str(path)
+
+
+def test_a_file_is_what_the_recogniser_says(exp, wav, capsys):
+    wanted = Recognizer.from_exp(exp).transcribe(soundfile.read(wav)[0])
+    assert len(wanted.words) > 2
+    transcribe.main([wav, "--model", str(exp)])
+    assert capsys.readouterr().out == wanted.text + "\n"
+    transcribe.main([wav, wav, "--model", str(exp), "--stream", "--packet_ms", "70"])
+    shown = capsys.readouterr()
+    assert shown.out == f"{wav}: {wanted.text}\n" * 2
+    assert shown.err.count("|") > 2
+
+
+def test_options_reach_the_recogniser(exp, wav, capsys):
+    options = [
+        "--chunk_ms",
+        "160",
+        "--left_ms",
+        "all",
+        "--sink_frames",
+        "0",
+        "--search",
+        "beam",
+        "--beam_size",
+        "2",
+    ]
+    context, search = {"chunk_ms": 160, "left_ms": "all"}, {"type": "beam", "beam_size": 2}
+    wanted = Recognizer.from_exp(exp, context, search).transcribe(soundfile.read(wav)[0])
+    transcribe.main([wav, "--model", str(exp), "--output", "json", *options])
+    found = json.loads(capsys.readouterr().out)
+    assert found["file"] == wav and found["text"] == wanted.text
+    assert found["segments"][0]["hypothesis"]["tokens"] == wanted.hypothesis.tokens
+    transcribe.main([wav, "--model", str(exp), "--output", "json", "--endpoint", "0.2", "--max_segment", "2"])
+    segments = json.loads(capsys.readouterr().out)["segments"]
+    assert len(segments) > 1 and all(a["end"] <= b["start"] for a, b in itertools.pairwise(segments))
+    transcribe.main([wav, "--model", str(exp), "--chunk_ms", "full"])
+    full = Recognizer.from_exp(exp, {"chunk_ms": None, "left_ms": "all"}).transcribe(soundfile.read(wav)[0])
+    assert capsys.readouterr().out == full.text + "\n"
+
+
+def test_other_rates_and_channels(exp, tmp_path, capsys):
+    audio = soxr.resample(noise(6, seed=1).clamp(-1, 1).numpy(), 16000, 44100)
+    both = numpy.stack([audio + 0.01, audio - 0.01], axis=1)
+    soundfile.write(tmp_path / "x.wav", both, 44100, subtype="FLOAT")
+    transcribe.main([str(tmp_path / "x.wav"), "--model", str(exp), "--output", "json"])
+    heard = json.loads(capsys.readouterr().out)["segments"][0]
+    assert heard["end"] == pytest.approx(5.98, abs=0.03)
+    samples = soxr.resample(both.mean(1), 44100, 16000)
+    assert heard["text"] == Recognizer.from_exp(exp).transcribe(samples).text
+
+
+def test_bad_options_and_files(exp, wav, tmp_path):
+    model = ["--model", str(exp)]
+    for options, words in (
+        ([str(tmp_path / "no.wav"), *model], "does not exist"),
+        ([wav, *model, "--chunk_ms", "fast"], "--chunk_ms is 'fast'"),
+        ([wav, *model, "--chunk_ms", "320", "--left_ms", "-3"], "--left_ms"),
+        ([wav, *model, "--packet_ms", "0"], "--packet_ms"),
+        ([wav, "--model", str(tmp_path / "x")], "experiment directory"),
+    ):
+        with pytest.raises(UserError, match=words):
+            transcribe.main(options)
+    (tmp_path / "text.wav").write_text("no sound", encoding="utf-8")
+    with pytest.raises(UserError, match=r"text\.wav"):
+        transcribe.main([str(tmp_path / "text.wav"), *model])
+
+
+def result(*words):
+    text = " ".join(word.text for word in words)
+    return Result(text, list(words), Hypothesis(), 0.0, 1.0)
+
+
+HELLO = [Word("hello", 0.5, 0.7, 0.9), Word("wörld", 0.8, 1.0, 0.5), Word("again", 3661.2, 3661.3, 0.25)]
+
+
+def test_subtitles():
+    srt = formatted("f", [result(*HELLO[:2]), result(HELLO[2])], "srt")
+    assert srt == (
+        "1\n00:00:00,500 --> 00:00:01,100\nhello wörld\n\n2\n01:01:01,200 --> 01:01:01,800\nagain\n"
+    )
+    vtt = formatted("f", [result(*HELLO)], "vtt")
+    assert vtt.startswith("WEBVTT\n\n00:00:00.500 --> 00:00:01.100\nhello wörld\n\n01:01:01.200")
+    assert formatted("f", [], "srt") == ""
+
+
+def test_subtitles_stay_short_and_do_not_overlap():
+    words = [Word("ab" * (1 + i % 9), 0.3 * i, 0.3 * i + 0.2, 1.0) for i in range(200)]
+    cues = timed_lines(words)
+    assert " ".join(text for _, _, text in cues).split() == [word.text for word in words]
+    assert all(end - start <= 7.0 and len(text) <= 84 for start, end, text in cues)
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(cues))
+
+
+def test_ctm_and_text():
+    assert formatted("a b", [result(*HELLO[:2])], "ctm") == (
+        "a_b 1 0.50 0.20 hello 0.900\na_b 1 0.80 0.20 wörld 0.500\n"
+    )
+    assert formatted("f", [result(HELLO[0]), result(), result(HELLO[1])], "text") == "hello wörld\n"

@@ -1,0 +1,130 @@
+"""Transcribe audio files of any length, rate and format, at once or as a stream."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xlsrt.bin import run_main
+from xlsrt.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from xlsrt.recognizer import Recognizer, Result
+
+FORMATS = ("text", "json", "srt", "vtt", "ctm")
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m xlsrt.bin.transcribe", description=__doc__)
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="audio files (WAV, FLAC, MP3, Ogg, SPHERE ...)"
+    )
+    parser.add_argument("--model", type=Path, required=True, help="experiment directory or packed model")
+    parser.add_argument("--model_file", help="checkpoint in an experiment directory")
+    parser.add_argument("--chunk_ms", help="chunk of the context in ms, or 'full'; default: the model's own")
+    parser.add_argument("--left_ms", default="all", help="left context in ms, or 'all' (with --chunk_ms)")
+    parser.add_argument("--sink_frames", type=int, default=0, help="attention sinks (with --chunk_ms)")
+    parser.add_argument("--search", choices=["greedy", "beam"], default="greedy")
+    parser.add_argument("--beam_size", type=int, default=4, help="hypotheses of the beam search")
+    parser.add_argument("--output", choices=FORMATS, default="text", help="format, on standard output")
+    parser.add_argument(
+        "--stream", action="store_true", help="show partial results on standard error meanwhile"
+    )
+    parser.add_argument("--realtime", action="store_true", help="with --stream: no faster than the audio")
+    parser.add_argument("--packet_ms", type=int, default=200, help="with --stream: audio per packet")
+    parser.add_argument(
+        "--endpoint", type=float, metavar="SECONDS", help="close a segment after such a silence"
+    )
+    parser.add_argument("--max_segment", type=float, metavar="SECONDS", help="close a segment at this length")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
+    return parser
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(cmd)
+    if args.packet_ms < 1:
+        raise UserError(f"--packet_ms is {args.packet_ms}; give 1 or more")
+    from xlsrt.recognizer import Recognizer
+    from xlsrt.recognizer.formats import formatted
+
+    recognizer = Recognizer.from_exp(
+        args.model, context(args), search(args), model_file=args.model_file, device=args.device
+    )
+    for name in args.files:
+        results = transcribed(recognizer, name, args)
+        sys.stdout.write(f"{name}: " if len(args.files) > 1 and args.output == "text" else "")
+        sys.stdout.write(formatted(Path(name).stem if args.output == "ctm" else name, results, args.output))
+        sys.stdout.flush()
+
+
+def context(args: argparse.Namespace) -> dict[str, Any] | None:
+    """The context that the options name, or None for the model's own."""
+    if args.chunk_ms is None:
+        return None
+    values = {"chunk_ms": args.chunk_ms, "left_ms": args.left_ms}
+    for key, word in (("chunk_ms", "full"), ("left_ms", "all")):
+        if values[key] == word:
+            values[key] = None if key == "chunk_ms" else "all"
+        elif values[key].isdigit():
+            values[key] = int(values[key])
+        else:
+            raise UserError(f"--{key} is {values[key]!r}; give milliseconds or {word!r}")
+    return {**values, "sink_frames": args.sink_frames}
+
+
+def search(args: argparse.Namespace) -> dict[str, Any]:
+    """The search that the options name."""
+    return {"type": "beam", "beam_size": args.beam_size} if args.search == "beam" else {"type": "greedy"}
+
+
+def transcribed(recognizer: Recognizer, name: str, args: argparse.Namespace) -> list[Result]:
+    """All segments of a file."""
+    rules = None
+    if args.endpoint is not None or args.max_segment is not None:
+        rules = {"trailing_silence": args.endpoint, "max_seconds": args.max_segment}
+    stream = recognizer.stream(endpoint=rules)
+    rate = recognizer.sample_rate
+    size = args.packet_ms * rate // 1000 if args.stream else 20 * rate
+    results: list[Result] = []
+    begin, sent, shown = time.monotonic(), 0, ""
+    for packet in packets(name, size):
+        sent += len(packet)
+        if args.stream and args.realtime:
+            time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
+        partial = stream.accept(packet)
+        results += partial.finished
+        if args.stream and partial.text != shown:
+            shown = partial.text
+            print(f"{sent / rate:8.2f} s  {partial.stable}|{partial.unstable}", file=sys.stderr)
+    return [*results, stream.finish()]
+
+
+def packets(name: str, size: int) -> Iterator[np.ndarray]:
+    """A file's samples at 16 kHz, mixed down, in packets of ``size``, the last one shorter."""
+    import numpy as np
+
+    from xlsrt.data.audio import SAMPLE_RATE, AudioProblem, mono_blocks, open_audio, resampled
+
+    if not Path(name).is_file():
+        raise UserError(f"{name} does not exist or is no file")
+    rest = np.zeros(0, dtype=np.float32)
+    try:
+        with open_audio(name) as audio:
+            for block in resampled(mono_blocks(audio, None, None), audio.samplerate, SAMPLE_RATE):
+                rest = np.concatenate([rest, block])
+                while len(rest) >= size:
+                    yield rest[:size]
+                    rest = rest[size:]
+    except AudioProblem as error:
+        raise UserError(f"{name}: {error}") from None
+    yield rest
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,169 @@
+"""Packed models: a folder or zip with settings, vocabulary and safetensors weights. Loading executes nothing
+in it.
+
+``model.json`` (settings), ``model.safetensors``, ``bpe.model`` (SentencePiece, where there is one), and for
+readers ``README.md``, ``LICENSE`` and, where the experiment has them, its figures in ``RESULTS.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from xlsrt.context import AttentionContext
+from xlsrt.encoder import XlsrConfig, XlsrEncoder
+from xlsrt.errors import UserError
+from xlsrt.recognizer.model import PREFIXES, Model, load_exp, load_weights, read_config
+from xlsrt.text import TokenModel
+from xlsrt.transducer import HeadConfig, TransducerHead
+
+VERSION = 1
+SETTINGS, WEIGHTS, PIECES = "model.json", "model.safetensors", "bpe.model"
+TRAINING_ONLY = ("simple_encoder.", "simple_predictor.")
+
+
+def is_pack(path: Path) -> bool:
+    """Whether ``path`` is a packed model's folder or a zip."""
+    return (path / SETTINGS).is_file() or (path.is_file() and path.suffix == ".zip")
+
+
+def write_pack(
+    exp_dir: Path,
+    output_dir: Path,
+    model_file: str | None = None,
+    as_zip: bool = False,
+    dtype: str = "float32",
+) -> Path:
+    """Pack an experiment into the folder ``output_dir`` and, if asked, into ``output_dir``.zip beside it.
+
+    A folder that is there is replaced when the new one is complete. dtype: of the weights, float32 or
+    bfloat16.
+
+    Raises:
+        UserError: see `load_exp`; or ``output_dir`` exists and is no packed model.
+    """
+    if dtype not in ("float32", "bfloat16"):
+        raise UserError(f"dtype is {dtype!r}; weights are packed as float32 or bfloat16")
+    if output_dir.exists() and any(output_dir.iterdir()) and not is_pack(output_dir):
+        raise UserError(f"{output_dir} exists and is no packed model; choose another --output_dir")
+    model = load_exp(exp_dir, model_file)
+    args = read_config(exp_dir / "config.yaml")
+    output_dir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output_dir.parent, prefix=".pack-") as temporary:
+        made = Path(temporary) / output_dir.name
+        made.mkdir()
+        _write_files(made, model, args, getattr(torch, dtype))
+        _write_papers(made, exp_dir)
+        if as_zip:
+            archive = Path(temporary) / "model.zip"
+            with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
+                for file in sorted(made.iterdir()):
+                    target.write(file, file.name)
+            archive.replace(output_dir.with_name(output_dir.name + ".zip"))
+        if output_dir.exists():
+            shutil.rmtree(output_dir)
+        made.replace(output_dir)
+    return output_dir
+
+
+def _write_files(directory: Path, model: Model, args: Mapping[str, Any], dtype: torch.dtype) -> None:
+    conf = args["encoder_conf"]
+    settings = {
+        "format": "xlsrt-model",
+        "version": VERSION,
+        "encoder": model.encoder.config.to_dict(),
+        "head": {**model.head.config.to_dict(), "loss": "full"},
+        "context": model.context.to_dict(),
+        "trained_contexts": conf.get("train_context"),
+        "token_type": model.tokens.token_type,
+        "token_list": model.tokens.token_list,
+    }
+    text = json.dumps(settings, ensure_ascii=False, indent=1)
+    (directory / SETTINGS).write_text(text + "\n", encoding="utf-8")
+    tensors = {f"{PREFIXES['encoder']}{key}": value for key, value in model.encoder.state_dict().items()}
+    for key, value in model.head.state_dict().items():
+        if not key.startswith(TRAINING_ONLY):
+            tensors[f"{PREFIXES['head']}{key}"] = value
+    stored = {
+        key: value.to(dtype if value.is_floating_point() else value.dtype).contiguous().clone()
+        for key, value in tensors.items()
+    }
+    safetensors.torch.save_file(stored, directory / WEIGHTS)
+    if model.tokens.bpe_model is not None:
+        (directory / PIECES).write_bytes(model.tokens.model_bytes())
+
+
+def _write_papers(directory: Path, exp_dir: Path) -> None:
+    licence = Path(__file__).resolve().parents[2] / "LICENSE"
+    for source in (licence, exp_dir / "RESULTS.md"):
+        if source.is_file():
+            shutil.copyfile(source, directory / source.name)
+    (directory / "README.md").write_text(
+        f"# {exp_dir.resolve().name}\n\nA streaming speech recogniser. It needs xlsrt, not ESPnet:\n\n"
+        "    from xlsrt import Recognizer\n"
+        '    recognizer = Recognizer.from_exp("this folder, or its zip")\n'
+        "    print(recognizer.transcribe(samples).text)  # float samples at 16 kHz\n\n"
+        f"Settings and the contexts it was trained for: {SETTINGS}. Weights: {WEIGHTS}.\n",
+        encoding="utf-8",
+    )
+
+
+def load_pack(path: Path) -> Model:
+    """Read a packed model.
+
+    Raises:
+        UserError: a file is missing or damaged, the format is newer, or weights and settings do not fit.
+    """
+    settings = _settings(path)
+    config = XlsrConfig.from_dict(settings["encoder"])
+    pieces = _read(path, PIECES, optional=True)
+    model = Model(
+        XlsrEncoder(config),
+        TransducerHead(HeadConfig.from_dict(settings["head"])),
+        TokenModel(settings["token_list"], settings["token_type"], pieces or None),
+        AttentionContext.from_dict(settings["context"]),
+    )
+    try:
+        weights = safetensors.torch.load(_read(path, WEIGHTS))
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: {WEIGHTS} is damaged ({error}); copy the packed model again") from None
+    load_weights(model, {key: value.float() for key, value in weights.items()}, f"{path}: {WEIGHTS}")
+    return model
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(_read(path, SETTINGS).decode("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {SETTINGS} is damaged ({error}); copy the packed model again") from None
+    wanted = {"encoder", "head", "context", "token_type", "token_list"}
+    if not isinstance(settings, dict) or settings.get("format") != "xlsrt-model":
+        raise UserError(f"{path}: {SETTINGS} does not describe an xlsrt model")
+    if settings.get("version", 0) > VERSION:
+        raise UserError(f"{path} was packed by a newer xlsrt (format {settings['version']}); update xlsrt")
+    if not wanted <= set(settings):
+        raise UserError(f"{path}: {SETTINGS} lacks {', '.join(sorted(wanted - set(settings)))}")
+    return settings
+
+
+def _read(path: Path, name: str, optional: bool = False) -> bytes:
+    """A file of the pack; of an optional one that is not there, nothing."""
+    try:
+        if path.is_dir():
+            return (path / name).read_bytes()
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(name)
+    except (FileNotFoundError, KeyError):
+        if optional:
+            return b""
+        raise UserError(f"{path} lacks {name}; copy the packed model again") from None
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
