@@ -40,7 +40,8 @@ nbpe=100               # number of SentencePiece tokens
 stages_config=conf/stages.yaml  # stage table; the corpus's own conf/stages.yaml is laid over the default
 variants=default       # rows to train and decode: default, all, or names such as "1 2b 3b"
 train_config=conf/train_small.yaml  # training configuration
-pretrained=none        # encoder to start from: torchaudio bundle, HF directory or hub id, fairseq file, our export, none
+pretrained=            # encoder to start from: torchaudio bundle, HF directory or hub id, fairseq file, our export;
+                       #   none: random weights; empty: the one that train_config names
 asr_tag=               # name of the experiment; empty: from train_config and tokens
 asr_exp=               # path of the experiments without _stage<variant>; empty: <expdir>/asr_<asr_tag>
 seed=0                 # of training
@@ -63,7 +64,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/utils/parse_options.sh"
 . "$here/path.sh"
 . "$here/cmd.sh"
-cd "${workdir:-$root}"
+mkdir -p "${workdir:=$root}" && cd "$workdir"
 
 # Names first: nothing below depends on which stages run.
 die() { echo "run.sh: error: $*" >&2; exit 2; }

@@ -37,7 +37,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--last_config", nargs="*", default=[], help="laid over everything else")
     parser.add_argument("--asr_exp", required=True, help="experiment without its suffix _stage<variant>")
-    parser.add_argument("--pretrained", help="encoder to start the first stage from; none: random")
+    parser.add_argument("--pretrained", help="encoder to start the first stage from; empty: as --train_config says; none: random")
     parser.add_argument("--train_dump", type=Path, required=True, help="formatted training set")
     parser.add_argument("--valid_dump", type=Path, required=True, help="formatted validation set")
     parser.add_argument("--stats_dir", type=Path, required=True, help="shapes of both")
@@ -65,7 +65,7 @@ def main(cmd: Sequence[str] | None = None) -> int:
         args.asr_exp,
         args.train_config,
         corpus,
-        None if args.pretrained in (None, "", "none") else args.pretrained,
+        args.pretrained,
         args.last_config,
         args.seed,
     )
@@ -84,7 +84,11 @@ def train(plan: Plan, corpus: Corpus, backend: str, ngpu: int, num_nodes: int) -
         kind="train",
         marker=exp_dir / MARKER,
         command=launch_command(training, backend, log, ngpu, num_nodes, python, exp_dir),
-        inputs=[str(path) for path in (*corpus.inputs(), *([plan.start / MARKER] if plan.start else []))],
+        inputs=[
+            *map(str, corpus.inputs()),
+            *plan.pretrained_files,
+            *([str(plan.start / MARKER)] if plan.start else []),
+        ],
         outputs=[str(best_checkpoint(exp_dir, plan.settings)), str(exp_dir / "config.yaml")],
         log=exp_dir / "launch.log",
         follow=log,

@@ -12,6 +12,9 @@ from xlsrt.recipe.stages import StageTable, Variant
 from xlsrt.recipe.tree import Tree, overlay, read_tree
 
 MARKER = ".done"
+# Of `--pretrained`: random weights, whatever the training configuration says.
+NO_PRETRAINED = "none"
+RECIPE_ROOT = Path(__file__).resolve().parents[2]
 # Hash of the settings and data that the checkpoints in an experiment directory were trained with.
 IDENTITY = ".identity"
 
@@ -104,6 +107,15 @@ class Plan:
     def config_file(self) -> Path:
         return self.exp_dir / "train.yaml"
 
+    @property
+    def pretrained_files(self) -> list[str]:
+        """The files of the pretrained encoder that the first stage starts from, as far as they lie on this disk."""
+        source = (self.settings.get("encoder_conf") or {}).get("pretrained")
+        if self.start is not None or not source:
+            return []
+        path = Path(source)
+        return [str(p) for p in sorted(path.iterdir()) if p.is_file()] if path.is_dir() else [source] * path.is_file()
+
 
 def experiment(prefix: str | Path, variant: str) -> Path:
     """``exp/asr_mini_bpe100`` and ``2b`` -> ``exp/asr_mini_bpe100_stage2b``."""
@@ -154,9 +166,10 @@ def make_plan(
     encoder["eval_context"] = variant.eval_context
     start = init_from = None
     if variant.init_from is None:
-        if pretrained is not None:
-            encoder["pretrained"] = pretrained
+        if pretrained:
+            encoder["pretrained"] = None if pretrained == NO_PRETRAINED else pretrained
         if encoder.get("pretrained"):
+            encoder["pretrained"] = _located(encoder["pretrained"])
             # The checkpoint decides the sizes.
             encoder["config"] = {k: v for k, v in (encoder.get("config") or {}).items() if k != "preset"}
     else:
@@ -188,6 +201,12 @@ def _finished_checkpoint(table: StageTable, variant: Variant, start: Path, setti
         f"--stage {source.run_stage} --stop_stage {source.run_stage} --variants {source.name}` first, "
         "with the same other options"
     )
+
+
+def _located(source: str) -> str:
+    """A path of the recipe's own folder is found from wherever run.sh works; anything else stays as it is."""
+    inside = RECIPE_ROOT / source
+    return str(inside) if not Path(source).exists() and inside.exists() else source
 
 
 def _encoder_of(start: Path, overrides: Mapping[str, object]) -> Tree:
