@@ -16,8 +16,8 @@ import typeguard
 checked = typeguard.typechecked
 import xlsrt.espnet_task.task
 import espnet2.tasks.asr as asr
-heavy = [name for name in ("transformers", "numba", "nltk", "inflect", "sympy", "torch._dynamo") if name in sys.modules]
-assert not heavy, heavy
+heavy = [name for name in ("transformers", "numba", "nltk", "inflect", "sympy", "torch._dynamo") if name in
+sys.modules] assert not heavy, heavy
 assert typeguard.typechecked is checked
 assert not [name for name, module in sys.modules.items() if module is None]
 import g2p_en.expand  # the real one, not a placeholder
@@ -28,7 +28,9 @@ assert asr.encoder_choices.classes["xlsr"].__module__ == "xlsrt.espnet_task.enco
 
 def test_the_import_is_light_silent_and_leaves_no_trace() -> None:
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", CHECK], cwd=root, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK], cwd=root, capture_output=True, text=True, timeout=280
+    )
     assert done.returncode == 0, done.stderr
     before_g2p = done.stderr.partition("[nltk_data]")[0]
     assert "Flash" not in done.stdout + before_g2p and "Warning" not in before_g2p

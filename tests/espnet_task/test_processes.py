@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import PLAIN, Corpus, Train, largest_difference, settings
+from tones import PLAIN, Corpus, Train, largest_difference, settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

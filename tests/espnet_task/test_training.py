@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import yaml
-from conftest import PLAIN, Train, largest_difference, weights
+from tones import PLAIN, Train, largest_difference, weights
 
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.update import Updater

@@ -30,10 +30,11 @@ def save_atomically(state: Mapping[str, Any], path: Path) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); free some space and start again"
         ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def link_atomically(link: Path, target: str) -> None:

@@ -47,5 +47,8 @@ def average_files(paths: Sequence[Path], output: Path) -> None:
         except Exception as error:
             raise UserError(f"{path}: not a readable model file ({str(error).splitlines()[0]})") from error
     temporary = output.with_name(f".writing-{os.getpid()}-{output.name}")
-    torch.save(average_states(states), temporary)
-    temporary.replace(output)
+    try:
+        torch.save(average_states(states), temporary)
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
