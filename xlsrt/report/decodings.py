@@ -1,0 +1,102 @@
+"""What was decoded and scored: the alignments of every set, with the facts of its decoding."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from xlsrt.context import AttentionContext
+from xlsrt.errors import UserError
+from xlsrt.report.align import Alignment, Counts, align
+from xlsrt.report.results import model_dirs
+from xlsrt.report.scoring import read_text
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One set decoded by one model in one way.
+
+    Attributes:
+        path: ``<expdir>/<model>/<decoding>/<dataset>``.
+        facts: content of ``decoding.json``; empty where there is none.
+    """
+
+    path: Path
+    facts: Mapping[str, Any]
+
+    @property
+    def model(self) -> str:
+        return self.path.parts[-3]
+
+    @property
+    def decoding(self) -> str:
+        return self.path.parts[-2]
+
+    @property
+    def dataset(self) -> str:
+        return self.path.parts[-1]
+
+    @property
+    def context(self) -> AttentionContext | None:
+        """The context it was decoded in, where that is known."""
+        return AttentionContext.from_dict(self.facts["context"]) if "context" in self.facts else None
+
+    @cached_property
+    def alignments(self) -> dict[str, Alignment]:
+        """Words of every utterance, aligned anew from ``score_wer/{ref,hyp}.trn``."""
+        ref, hyp = (read_trn(self.path / "score_wer" / name) for name in ("ref.trn", "hyp.trn"))
+        text = self.path / "text"
+        names = set(read_text(text)) if text.is_file() else set()
+        return {_utterance(name, names): align(units, hyp[name]) for name, units in ref.items()}
+
+    @property
+    def counts(self) -> Counts:
+        return sum((a.counts for a in self.alignments.values()), Counts())
+
+    def confusions(self, most: int = 15) -> list[tuple[str, str, int]]:
+        """The most frequent errors: (reference, hypothesis, times); "" stands for nothing."""
+        found = Counter(
+            (ref or "", hyp or "")
+            for alignment in self.alignments.values()
+            for kind, ref, hyp in alignment.pairs
+            if kind != "C"
+        )
+        ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        return [(ref, hyp, times) for (ref, hyp), times in ordered[:most]]
+
+
+def find_decoded(expdir: Path) -> list[Decoded]:
+    """Every scored set below ``expdir``, by dataset, model and decoding."""
+    found = []
+    for model_dir in model_dirs(expdir):
+        for score in model_dir.glob("*/*/score_wer/score.json"):
+            path = score.parents[1]
+            facts = path / "decoding.json"
+            content = json.loads(facts.read_text(encoding="utf-8")) if facts.is_file() else {}
+            found.append(Decoded(path, content))
+    return sorted(found, key=lambda d: (d.dataset, d.model, d.decoding))
+
+
+def _utterance(name: str, utterances: set[str]) -> str:
+    """The utterance in a trn file's ``<speaker>-<utterance>``: the longest ending that is one."""
+    pieces = name.split("-")
+    endings = ("-".join(pieces[cut:]) for cut in range(1, len(pieces)))
+    return next((ending for ending in endings if ending in utterances), name)
+
+
+def read_trn(path: Path) -> dict[str, list[str]]:
+    """``<units> (<speaker>-<utterance>)`` lines by what stands in the brackets."""
+    table = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        text, bracket, name = line.rpartition("(")
+        if not line.strip():
+            continue
+        if not bracket or not name.endswith(")"):
+            raise UserError(f"{path}:{number}: no (<utterance>) at the end of the line; score the set again")
+        table[name[:-1]] = text.split()
+    return table
