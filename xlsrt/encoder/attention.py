@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from xlsrt.context import AttentionContext
 from xlsrt.encoder.config import XlsrConfig
+from xlsrt.encoder.linear import linear
 from xlsrt.encoder.normalize import valid_mask
 
 MOST_PIECES = 16
@@ -32,7 +33,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None, dro
     q (B, T, D), k and v (B, K, D), mask broadcasting to (B, H, T, K) -> (B, T, D).
     """
     batch, frames, size = q.shape
-    q, k, v = (x.reshape(batch, x.shape[1], heads, size // heads).transpose(1, 2) for x in (q, k, v))
+    q, k, v = (x.contiguous().view(batch, -1, heads, size // heads).transpose(1, 2) for x in (q, k, v))
     y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
     return y.transpose(1, 2).reshape(batch, frames, size)
 
@@ -133,5 +134,5 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, plan: Plan, train: bool) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
         dropout = self.dropout if train else 0.0
-        y = plan.attend(self.q_proj(x), self.k_proj(x), self.v_proj(x), self.heads, dropout)
-        return self.out_proj(y)
+        q, k, v = linear(self.q_proj, x), linear(self.k_proj, x), linear(self.v_proj, x)
+        return linear(self.out_proj, plan.attend(q, k, v, self.heads, dropout))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from xlsrt.encoder.attention import Plan, SelfAttention
 from xlsrt.encoder.config import XlsrConfig
+from xlsrt.encoder.linear import linear
 
 
 class FeedForward(nn.Module):
@@ -26,8 +27,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor, train: bool) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        x = F.gelu(self.intermediate_dense(x))
-        return self.output_dense(F.dropout(x, self.activation_dropout, train))
+        x = F.gelu(linear(self.intermediate_dense, x))
+        return linear(self.output_dense, F.dropout(x, self.activation_dropout, train))
 
 
 class EncoderLayer(nn.Module):
