@@ -162,6 +162,16 @@ def test_a_second_run_does_nothing_and_a_changed_model_redoes_all(
     assert len(list((setup / "out" / "logdir").glob("output.*/results.*"))) == 1
 
 
+def test_a_packed_model_says_the_same(setup: Path) -> None:
+    from xlsrt.recognizer.pack import write_pack
+
+    before = decode(setup, "out")
+    write_pack(setup / "exp", setup / "pack")
+    assert same(before, decode(setup, "packed", "--exp_dir", str(setup / "pack")))
+    facts = json.loads((setup / "packed" / "decoding.json").read_text())
+    assert facts["model_file"] == "model.safetensors"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -128,8 +128,6 @@ def decode_shard(job: Job, number: int) -> None:
 
 def merge(job: Job) -> None:
     """Write the final files once every shard is done, and ``decoding.json``: what was done, how fast."""
-    from xlsrt.recognizer.model import find_weights
-
     entries = read_set(job.data_dir)
     fingerprint = fingerprint_of(job, entries)
     outputs.mark_merged(job.output_dir, None)
@@ -138,7 +136,7 @@ def merge(job: Job) -> None:
     factor = sum(result.wall_seconds for result in kept) / max(audio, 1e-9)
     facts = {
         "exp_dir": str(job.exp_dir),
-        "model_file": find_weights(job.exp_dir, job.model_file).name,
+        "model_file": _model_files(job)[0].name,
         "data_dir": str(job.data_dir),
         "context": job.config.context.to_dict(),
         "search": dict(job.config.search),
@@ -162,13 +160,9 @@ def shard_of(entries: list[Entry], number: int, nj: int) -> list[Entry]:
 
 def fingerprint_of(job: Job, entries: list[Entry]) -> str:
     """Names what the words depend on: model, configuration and audio; not batches, shards or devices."""
-    from xlsrt.recognizer.model import find_weights
-
-    files = [find_weights(job.exp_dir, job.model_file), job.exp_dir / "config.yaml"]
+    files = _model_files(job)
     facts = {
-        "model": [
-            [path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.is_file()
-        ],
+        "model": [_identity(path) for path in files],
         "config": [
             str(job.config.context.to_dict()),
             dict(job.config.search),
@@ -182,10 +176,23 @@ def fingerprint_of(job: Job, entries: list[Entry]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    """Size and time: hashing gigabytes of weights in every shard would cost more than it protects from."""
-    facts = path.stat()
-    return facts.st_size, facts.st_mtime_ns
+def _model_files(job: Job) -> list[Path]:
+    """The files of the model, weights first; it may be an experiment, a packed folder or a packed zip."""
+    from xlsrt.recognizer.model import find_weights
+    from xlsrt.recognizer.pack import WEIGHTS, is_pack
+
+    if not is_pack(job.exp_dir):
+        return [find_weights(job.exp_dir, job.model_file), job.exp_dir / "config.yaml"]
+    if job.exp_dir.is_file():
+        return [job.exp_dir]
+    others = sorted(path for path in job.exp_dir.iterdir() if path.is_file() and path.name != WEIGHTS)
+    return [job.exp_dir / WEIGHTS, *others]
+
+
+def _identity(path: Path) -> list[object]:
+    """Name, size and time: hashing gigabytes of weights in every shard would cost more than it saves."""
+    facts = path.stat() if path.is_file() else None
+    return [path.name, facts and facts.st_size, facts and facts.st_mtime_ns]
 
 
 def _decoder(job: Job, number: int) -> Decoder:
