@@ -45,8 +45,8 @@ class BeamSearch:
     ) -> None:
         if min(beam_size, max_symbols, window) < 1 or not margin > 0:
             raise UserError(
-                f"beam search: beam_size ({beam_size}), max_symbols ({max_symbols}) and window ({window}) must "
-                f"be 1 or more, margin ({margin}) above 0"
+                f"beam: beam_size ({beam_size}), max_symbols ({max_symbols}) and window ({window}) must be "
+                f"1 or more, margin ({margin}) above 0"
             )
         self.head = head
         self.beam_size = beam_size
