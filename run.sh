@@ -197,22 +197,16 @@ evaluate() { # decode or score every model with every configuration that is mean
 stage_10() { evaluate decode; } # decoding
 stage_11() { evaluate score; } # scoring
 stage_12() { # report with pictures
-  present report || return 0
   mapfile -t scores < <(compgen -G "$expdir/*/*/*/score_wer/score.json")
   step "stage 12: report" report "$expdir/report/.written" "${scores[@]}" -- \
     "$python" -m xlsrt.bin.report --expdir "$expdir" --output "$expdir/report/index.html"
 }
 stage_13() { # packing: the last of the trained models
-  present pack || return 0
   local variant exp
   variant=$(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" | tail -n 1)
   exp=${asr_exp}_stage$variant
-  step "stage 13: packing training stage $variant" pack "$exp/packed/.packed" "$exp/.done" -- \
+  step "stage 13: packing training stage $variant" pack "$exp/.packed" "$exp/.done" -- \
     "$python" -m xlsrt.bin.pack --exp_dir "$exp" --output_dir "$exp/packed"
-}
-
-present() { # whether this version has a tool
-  [ -f "$root/xlsrt/bin/$1.py" ] || { echo "run.sh: this version has no xlsrt.bin.$1, nothing to do here"; return 1; }
 }
 
 for ((number = stage; number <= stop_stage; number++)); do

@@ -21,8 +21,8 @@ _options_help() {
     if [[ $_line =~ ^([a-z_][a-z_0-9]*)=([^#]*[^#[:space:]])?[[:space:]]*#[[:space:]]*(.*)$ ]]; then
       _value=${BASH_REMATCH[2]%\"}
       printf '  --%-22s %s [%s]\n' "${BASH_REMATCH[1]}" "${BASH_REMATCH[3]}" "${_value#\"}"
-    elif [[ $_line =~ ^#[[:space:]]{3,}(.*)$ ]]; then
-      printf '    %-22s %s\n' "" "${BASH_REMATCH[1]}"
+    elif [[ $_line =~ ^[[:space:]]+#[[:space:]]*(.*)$ ]]; then
+      printf '  %-24s   %s\n' "" "${BASH_REMATCH[1]}"
     elif [[ $_line =~ ^#[[:space:]](.*)$ ]]; then
       printf '%s\n' "${BASH_REMATCH[1]}"
     fi

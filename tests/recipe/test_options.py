@@ -32,7 +32,7 @@ def script(tmp_path: Path) -> Path:
     path.write_text(
         "#!/usr/bin/env bash\n# A tool.\n\nset -euo pipefail\n# Options\n# Section\n"
         'nj=2   # jobs\nquiet=false  # say less\nsome_name="a b"  # words\nempty=  # nothing\n'
-        "# End of options\n"
+        "       # more on it\n# End of options\n"
         f'option_aliases="other:some_name"\n. {ROOT}/utils/parse_options.sh\n'
         'printf "%s|" "$nj" "$quiet" "$some_name" "$empty"\n',
         encoding="utf-8",
@@ -80,6 +80,7 @@ def test_help_is_made_from_the_defaults(script: Path) -> None:
     assert "Section\n" in shown
     assert re.search(r"--nj +jobs \[2\]\n", shown)
     assert re.search(r"--some_name +words \[a b\]\n", shown)
+    assert re.search(r"--empty +nothing \[\]\n +more on it\n", shown)
 
 
 def test_run_sh_documents_every_option() -> None:

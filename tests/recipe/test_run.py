@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,3 +162,19 @@ def test_skips_leave_out_their_stages(finished: tuple[Path, str]) -> None:
     assert set(re.findall(r"run\.sh stage (\d+):", output)) == {"5", "6", "7", "8", "9"}
     output = run(workdir, "--skip_train", "true", "--skip_data", "true", "--stop_stage", "11")
     assert set(re.findall(r"run\.sh stage (\d+):", output)) == {"10", "11"}
+
+
+def test_any_kaldi_directory_will_do(finished: tuple[Path, str]) -> None:
+    workdir, _ = finished
+    for name in ("train", "dev", "test"):
+        shutil.copytree(workdir / f"data/debug/{name}", workdir / f"data/my_{name}")
+    words = ["--corpus", "none", "--train_set", "my_train", "--valid_set", "my_dev", "--test_sets", "my_test"]
+    words += ["--dumpdir", "my_dump", "--expdir", "my_exp", "--speed_perturb_factors", "0.9 1.0"]
+    steps = worked(run(workdir, *words, "--stop_stage", "4"))
+    assert "stage 2: audio of my_train" in steps
+    shapes = (workdir / "my_exp/debug/asr_stats_bpe40_sp/train/speech_shape").read_text(encoding="utf-8")
+    taken = (workdir / "data/debug/my_train/text").read_text(encoding="utf-8").splitlines()
+    assert 10 < len(taken) <= 60
+    assert len(shapes.splitlines()) == 2 * len(taken)
+    output = run(workdir, *words, "--test_sets", "my_test gone", "--stop_stage", "1", code=2)
+    assert "data/gone/wav.scp is missing" in output

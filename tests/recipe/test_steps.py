@@ -25,7 +25,7 @@ def make_step(folder: Path, command: str, **other: object) -> Step:
     return Step(**{**values, **other})  # type: ignore[arg-type]
 
 
-def wait_for(condition: object, seconds: float = 20.0) -> None:
+def wait_for(condition: object, seconds: float = 60.0) -> None:
     assert callable(condition)
     end = time.monotonic() + seconds
     while not condition():
@@ -129,17 +129,17 @@ def test_a_killed_script_takes_its_step_with_it_and_the_next_run_goes_on(tmp_pat
 
 
 def test_two_runs_do_a_step_once(tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    command = f"echo x >> {runs}; sleep 1"
+    runs, go, shown = tmp_path / "runs", tmp_path / "go", tmp_path / "second.out"
+    command = f"echo x >> {runs}; while [ ! -e {go} ]; do sleep 0.1; done"
     first = start_script(tmp_path, command, "first")
     wait_for(runs.exists)
     second = start_script(tmp_path, command, "second")
-    assert first.wait(30) == 0
-    assert second.wait(30) == 0
+    wait_for(lambda: "waiting" in shown.read_text(encoding="utf-8"))
+    go.touch()
+    assert first.wait(60) == 0
+    assert second.wait(60) == 0
     assert runs.read_text(encoding="utf-8") == "x\n"
-    shown = (tmp_path / "second.out").read_text(encoding="utf-8")
-    assert "waiting" in shown
-    assert "done by another run" in shown
+    assert "done by another run" in shown.read_text(encoding="utf-8")
 
 
 def test_a_signal_reaches_the_command(tmp_path: Path) -> None:
@@ -149,6 +149,6 @@ def test_a_signal_reaches_the_command(tmp_path: Path) -> None:
     )
     wait_for(lambda: pid.exists() and pid.read_text(encoding="utf-8").strip())
     os.kill(int(pid.read_text(encoding="utf-8")), signal.SIGTERM)
-    assert script.wait(20) == 7
+    assert script.wait(60) == 7
     assert caught.exists()
     assert not (tmp_path / "out/.done").exists()

@@ -39,7 +39,8 @@ def get_parser() -> argparse.ArgumentParser:
     one = tools.add_parser("subset", help="take utterances out into a set of their own")
     how = one.add_mutually_exclusive_group()
     for way in WAYS:
-        how.add_argument(f"--{way}", action="store_const", dest="how", const=way, default="spread")
+        help_ = f"choose by {way} (default: spread over the set)"
+        how.add_argument(f"--{way}", action="store_const", dest="how", const=way, default="spread", help=help_)
     how.add_argument("--utt-list", type=Path, help="file whose first words are the utterances")
     how.add_argument("--spk-list", type=Path, help="file whose first words are the speakers")
     one.add_argument("arguments", nargs="+", metavar="SOURCE [COUNT] TARGET")

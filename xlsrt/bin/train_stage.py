@@ -37,7 +37,9 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--last_config", nargs="*", default=[], help="laid over everything else")
     parser.add_argument("--asr_exp", required=True, help="experiment without its suffix _stage<variant>")
-    parser.add_argument("--pretrained", help="encoder to start the first stage from; empty: as --train_config says; none: random")
+    parser.add_argument(
+        "--pretrained", help="encoder of the first stage; empty: as --train_config says; none: random"
+    )
     parser.add_argument("--train_dump", type=Path, required=True, help="formatted training set")
     parser.add_argument("--valid_dump", type=Path, required=True, help="formatted validation set")
     parser.add_argument("--stats_dir", type=Path, required=True, help="shapes of both")

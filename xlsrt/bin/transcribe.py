@@ -30,7 +30,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--chunk_ms", help="chunk of the context in ms, or 'full'; default: the model's own")
     parser.add_argument("--left_ms", default="all", help="left context in ms, or 'all' (with --chunk_ms)")
     parser.add_argument("--sink_frames", type=int, default=0, help="attention sinks (with --chunk_ms)")
-    parser.add_argument("--search", choices=["greedy", "beam"], default="greedy")
+    parser.add_argument("--search", choices=["greedy", "beam"], default="greedy", help="how words are found")
     parser.add_argument("--beam_size", type=int, default=4, help="hypotheses of the beam search")
     parser.add_argument("--output", choices=FORMATS, default="text", help="format, on standard output")
     parser.add_argument(

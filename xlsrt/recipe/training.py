@@ -109,12 +109,13 @@ class Plan:
 
     @property
     def pretrained_files(self) -> list[str]:
-        """The files of the pretrained encoder that the first stage starts from, as far as they lie on this disk."""
+        """The files of the encoder that the first stage starts from, where they lie on this disk."""
         source = (self.settings.get("encoder_conf") or {}).get("pretrained")
         if self.start is not None or not source:
             return []
         path = Path(source)
-        return [str(p) for p in sorted(path.iterdir()) if p.is_file()] if path.is_dir() else [source] * path.is_file()
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        return [str(file) for file in files if file.is_file()]
 
 
 def experiment(prefix: str | Path, variant: str) -> Path:
