@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,6 +15,8 @@ import pytest
 import torch
 import yaml
 from tones import PLAIN, Corpus, Train, largest_difference, settings
+
+from xlsrt.espnet_task.task import XlsrASRTask
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -124,3 +128,31 @@ def test_a_mistake_is_one_line(corpus: Corpus, tmp_path: Path) -> None:
     lines = output.strip().splitlines()
     assert len(lines) <= 2 and lines[-1].startswith("error: ") and "batch_binz" in lines[-1], output
     assert "nltk" not in output and "Flash" not in output
+
+
+def worker_args(corpus: Corpus, output: Path, **changes: object) -> argparse.Namespace:
+    """What ESPnet hands to `main_worker`."""
+    args = XlsrASRTask.get_parser().parse_args([*corpus.options, "--output_dir", str(output)])
+    vars(args).update(settings(**changes), distributed=False, version="test")
+    return args
+
+
+@pytest.mark.timeout(300)
+def test_a_spawned_worker_knows_the_task(corpus: Corpus, tmp_path: Path) -> None:
+    """ESPnet starts one process per GPU like this; the worker imports nothing but what the target names."""
+    args = worker_args(corpus, tmp_path / "spawned", max_epoch=1)
+    worker = multiprocessing.get_context("spawn").Process(target=XlsrASRTask.main_worker, args=(args,))
+    worker.start()
+    worker.join(280)
+    assert worker.exitcode == 0
+    assert (tmp_path / "spawned" / "1epoch.pth").exists()
+
+
+def test_a_mistake_found_by_a_worker_is_one_line_too(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(multiprocessing, "parent_process", object)
+    with pytest.raises(SystemExit) as left:
+        XlsrASRTask.main_worker(worker_args(corpus, tmp_path / "wrong", model_conf={"ctc_wait": 1}))
+    assert left.value.code == 2
+    assert "error: model_conf" in capsys.readouterr().err

@@ -101,6 +101,7 @@ def test_pretrained_weights_arrive_and_their_convolutions_stay(train: Train, tmp
         ({"decoder_conf": {"size": 1}}, "size"),
         ({"optim_conf": {}}, "optim_conf.lr"),
         ({"optim_conf": {"lr": 1, "momentun": 1}}, "momentun"),
+        ({"best_model_criterion": [["valid", "acc", "max"]]}, "valid has no acc"),
         ({"frontend": "default"}, "frontend"),
         ({"encoder": "conformer"}, "conformer"),
         ({"iterator_type": "chunk"}, "iterator_type"),

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from xlsrt.errors import UserError
 
+_LOSSES = ("loss", "loss_ctc", "loss_transducer")
+FIGURES = {"train": _LOSSES, "valid": (*_LOSSES, "ter", "cer_ctc")}
+"""Phases and their figures."""
+
 
 def read_token_list(source: str | Sequence[str] | None) -> list[str]:
     """The tokens of a file (one a line) or list, checked: "<blank>" first, "<unk>" present, "<sos/eos>" last.
@@ -32,6 +36,19 @@ def read_token_list(source: str | Sequence[str] | None) -> list[str]:
         twice = sorted({token for token in tokens if tokens.count(token) > 1})
         raise UserError(f"{named}: tokens listed twice: {', '.join(twice[:5])}")
     return tokens
+
+
+def check_criteria(args: argparse.Namespace) -> None:
+    """The figures by which models are chosen exist: a wrong one would choose none, without a word."""
+    chosen = [*args.best_model_criterion, args.early_stopping_criterion]
+    for criterion in chosen:
+        if len(criterion) != 3 or criterion[0] not in FIGURES or criterion[2] not in ("min", "max"):
+            raise UserError(f"criterion {list(criterion)}: give [train|valid, figure, min|max]")
+        phase, figure, _ = criterion
+        if figure not in FIGURES[phase]:
+            raise UserError(
+                f"criterion {list(criterion)}: {phase} has no {figure}; it has {', '.join(FIGURES[phase])}"
+            )
 
 
 def check_data_options(args: argparse.Namespace) -> None:

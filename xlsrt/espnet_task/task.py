@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import logging
+import multiprocessing
+import sys
 import types
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +20,12 @@ import espnet2.tasks.abs_task as abs_task
 import espnet2.tasks.asr as asr
 import torch
 from espnet2.iterators.sequence_iter_factory import SequenceIterFactory
+from torch.multiprocessing import ProcessExitedException
 
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.encoder import XlsrEspnetEncoder
 from xlsrt.espnet_task.init_from import load_init_from
-from xlsrt.espnet_task.inputs import check_data_options, read_token_list
+from xlsrt.espnet_task.inputs import check_criteria, check_data_options, read_token_list
 from xlsrt.espnet_task.iterator import ResumableIterFactory, read_lengths
 from xlsrt.espnet_task.model import ModelConfig, XlsrTransducerModel
 from xlsrt.espnet_task.optim import build_optimizer
@@ -102,20 +105,30 @@ class XlsrASRTask(asr.ASRTask):
             )
         if args.ngpu == 0 and args.dist_backend == "nccl":
             args.dist_backend = "gloo"
+        check_criteria(args)
         if not args.collect_stats and not args.dry_run:
             check_data_options(args)
 
     @classmethod
     def main(cls, args: argparse.Namespace | None = None, cmd: Sequence[str] | None = None) -> None:
         """ESPnet's entry point; with spawned workers SIGTERM is handed on to them."""
-        with forwarding_to_children():
-            super().main(args=args, cmd=cmd)
+        try:
+            with forwarding_to_children():
+                super().main(args=args, cmd=cmd)
+        except ProcessExitedException as error:
+            # The worker has said why it left.
+            raise SystemExit(error.exit_code if error.exit_code > 0 else 128 - error.exit_code) from None
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
         """One training process, from its options to its end."""
         try:
             super().main_worker(args)
+        except UserError as error:
+            if multiprocessing.parent_process() is None:
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
         finally:
             # A rank that leaves with its group open can wait for the others for minutes.
             if torch.distributed.is_initialized():
