@@ -206,7 +206,7 @@ def hugging_face_model(config: XlsrConfig) -> Any:
 
 
 def measure(todo: dict[str, Case], rounds: int, device: str) -> list[tuple[str, float, float, float]]:
-    """Name, wall and CPU seconds per second of audio, ratio to the first case (one CPU thread: of CPU time)."""
+    """Name, wall and CPU seconds per second of audio, ratio to the first case (one thread: of CPU time)."""
     import torch
 
     best: dict[str, tuple[float, float]] = {}

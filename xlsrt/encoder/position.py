@@ -14,6 +14,9 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from xlsrt.encoder.config import XlsrConfig
 
+MOST_KERNELS = 4
+"""Numbers of taps whose kernels are kept: one for each chunk size in use."""
+
 
 class PositionConv(nn.Module):
     """Grouped weight-normed convolution: frame t sees t - P .. t + kernel - 1 - P, cut at its chunk's end.
@@ -31,26 +34,31 @@ class PositionConv(nn.Module):
         nn.init.normal_(conv.weight, std=2.0 * (kernel * size) ** -0.5)
         nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         self.conv = weight_norm(conv, dim=2)
-        self._kept: tuple[Any, Tensor] | None = None
+        self._kept: tuple[Any, dict[int, Tensor]] | None = None
 
-    def weight(self) -> Tensor:
-        """The kernel (D, D / groups, kernel), computed once and kept until a parameter changes.
+    def weight(self, taps: int) -> Tensor:
+        """The first taps of the kernel, (D, D / groups, taps).
 
-        With gradients, afresh.
+        Without gradients, kept until a parameter changes: norm and copy would cost more than the convolution.
         """
         if torch.is_grad_enabled():
-            return self.conv.weight
+            return self.conv.weight[:, :, :taps]
         norm = self.conv.parametrizations.weight  # type: ignore[union-attr]
         parts = (norm.original0, norm.original1)
         if any(part.is_inference() for part in parts):  # those count no versions
-            return self.conv.weight
+            return self.conv.weight[:, :, :taps]
         stamp = tuple((part._version, part.data_ptr(), part.dtype, part.device) for part in parts)
         if self._kept is None or self._kept[0] != stamp:
-            # Weights frozen by no_grad in one update and trained in the next must not meet an inference
-            # tensor here.
-            with torch.inference_mode(False):
-                self._kept = (stamp, self.conv.weight.detach().clone())
-        return self._kept[1]
+            self._kept = (stamp, {})
+        kernels = self._kept[1]
+        if taps not in kernels:
+            # A tensor made in inference mode would be of no use to a later forward outside of it.
+            with torch.inference_mode(False), torch.no_grad():
+                kernel = self.conv.weight[:, :, :taps].clone(memory_format=torch.contiguous_format)
+            if len(kernels) >= MOST_KERNELS:  # the ends of streams have many lengths
+                return kernel
+            kernels[taps] = kernel
+        return kernels[taps]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": None}
@@ -81,5 +89,5 @@ class PositionConv(nn.Module):
 
         Taps that could only meet the zeros beyond are left out.
         """
-        weight = self.weight()[:, :, : self.past + min(self.future, frames - 1) + 1]
+        weight = self.weight(self.past + min(self.future, frames - 1) + 1)
         return F.gelu(F.conv1d(x, weight, self.conv.bias, groups=self.groups))
