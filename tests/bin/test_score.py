@@ -31,6 +31,23 @@ def test_score_then_collect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == ""
 
 
+def test_two_systems_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    score(tmp_path)
+    (tmp_path / "ref").write_text("".join(f"u{i} a b\n" for i in range(40)))
+    (tmp_path / "hyp").write_text("".join(f"u{i} a {'b' if i % 2 else 'c'}\n" for i in range(40)))
+    (tmp_path / "other").write_text("".join(f"u{i} a {'b' if i % 4 else 'c'}\n" for i in range(40)))
+    options = [
+        "--ref",
+        str(tmp_path / "ref"),
+        "--hyp",
+        str(tmp_path / "hyp"),
+        "--score_dir",
+        str(tmp_path / "s"),
+    ]
+    main([*options, "--compare", str(tmp_path / "other")])
+    assert "+12.50 % absolute" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("options", [[], ["--ref", "a"], ["--ref", "a", "--expdir", "d"]])
 def test_which_options_belong_together(options: list[str]) -> None:
     with pytest.raises(UserError, match="--expdir or --asr_exp"):

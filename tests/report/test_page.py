@@ -28,6 +28,7 @@ def expdir(tmp_path: Path) -> Path:
     data.mkdir(parents=True)
     (data / "text").write_text("s-u1 a b\ns-u2 c </script>\n")
     (data / "utt2spk").write_text("s-u1 s\ns-u2 s\n")
+    (data / "utt2lang").write_text("s-u1 en\ns-u2 et\n")
     (data / "wav.scp").write_text("".join(f"s-{u} {data / u}.wav\n" for u in ("u1", "u2")))
     for seed, name in enumerate(("u1", "u2")):
         samples = np.random.default_rng(seed).normal(0, 0.1, 8000)
@@ -96,6 +97,8 @@ def test_page(expdir: Path) -> None:
     for heading in ("Error rates", "Error rate and latency", "Contexts", "Training", "Errors"):
         assert f"<h2>{heading}</h2>" in page
     assert "could not be made" not in page and "stage 5b" in page
+    assert "WER % by language" in page and "<th class=figure>et</th>" in page
+    assert "by length" not in page, "one group is no breakdown"
     data = browser(page)
     first, last = data["decodings"]
     assert first["utterances"][1]["pairs"] == [["C", "c", "c", None], ["C", "</script>", "</script>", None]]

@@ -20,6 +20,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--score_dir", type=Path, help="receives score_wer/, score_cer/, with --bpemodel score_ter/"
     )
     one.add_argument("--bpemodel", type=Path, help="SentencePiece model to cut both sides with, for TER")
+    one.add_argument("--compare", type=Path, help="other hypotheses: is the difference in WER significant?")
     one.add_argument("--utt2spk", type=Path, help="speakers (default: utt2spk beside --ref, if any)")
     many = parser.add_argument_group("collect")
     many.add_argument("--expdir", type=Path, help="folder of experiments: RESULTS.md in it and in each")
@@ -33,7 +34,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     from xlsrt.report import results as collection
-    from xlsrt.report.scoring import score_files
+    from xlsrt.report.scoring import comparison_text, score_files
 
     single = [args.ref, args.hyp, args.score_dir]
     collecting = args.expdir is not None or args.asr_exp is not None
@@ -49,6 +50,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
             print(collection.summary_text(dict.fromkeys(results)))
         return
     scores = score_files(args.ref, args.hyp, args.score_dir, args.bpemodel, args.utt2spk)
+    if args.compare:
+        print(comparison_text(args.ref, args.hyp, args.compare))
     if not args.quiet:
         rates = "  ".join(f"{name.upper()} {score.counts.error_rate:.2f} %" for name, score in scores.items())
         print(f"{args.score_dir}: {rates}  ({next(iter(scores.values())).counts.utterances} utterances)")

@@ -137,6 +137,23 @@ def score_files(
     return scores
 
 
+def comparison_text(ref: Path, hyp: Path, other: Path) -> str:
+    """Two systems on one set: difference in WER, its bootstrap interval, the matched pairs test."""
+    from xlsrt.report.significance import compare
+
+    refs = read_text(ref)
+    errors = []
+    for path in (hyp, other):
+        hyps = read_text(path)
+        check_same_utterances(refs, hyps, str(ref), str(path))
+        errors.append([a.counts.errors for a in score_set("wer", refs, hyps, words).alignments.values()])
+    found = compare(errors[0], errors[1], [len(words(text)) for text in refs.values()])
+    return (
+        f"WER of {hyp} minus {other}: {found.difference:+.2f} % absolute, 95 % interval {found.low:+.2f} to "
+        f"{found.high:+.2f} (paired bootstrap), p = {found.p:.4f} (matched pairs, {len(refs)} utterances)"
+    )
+
+
 def write_score(score: SetScore, speakers: Mapping[str, str], directory: Path) -> None:
     """Write the four files of one metric; ``score.json`` comes last and marks the directory as complete."""
     directory.mkdir(parents=True, exist_ok=True)

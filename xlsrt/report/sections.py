@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlsrt.report import figures, patterns, training
+from xlsrt.errors import UserError
+from xlsrt.report import breakdown, figures, patterns, training
 from xlsrt.report.browser import browser_data
 from xlsrt.report.decodings import Decoded
 from xlsrt.report.significance import bootstrap_interval, compare
@@ -84,7 +85,32 @@ def scores(material: Material) -> str:
         best = min(decoded, key=lambda d: d.counts.error_rate)
         parts.append(f"<h3>{html.escape(dataset)}</h3>\n")
         parts.append(table(SCORE_HEADER, [_score_row(d, best) for d in decoded], 2))
+        parts += _breakdowns(decoded)
     return "".join(parts) + SCORE_NOTE
+
+
+def _breakdowns(decoded: Sequence[Decoded]) -> list[str]:
+    """Error rates by language and by length, where the data directory is known and has several."""
+    folder = next((d.facts["data_dir"] for d in decoded if "data_dir" in d.facts), None)
+    if folder is None:
+        return []
+    try:
+        kinds = breakdown.groups(Path(folder))
+    except UserError as error:
+        return [f"<p>No error rates by language and length: {html.escape(str(error))}</p>"]
+    parts = []
+    for kind, group_of in kinds.items():
+        wanted = breakdown.names(group_of)
+        if len(wanted) < 2:
+            continue
+        rows = []
+        for d in decoded:
+            counts = breakdown.rates(d, group_of, wanted)
+            rows.append(
+                [d.model, d.decoding, *(f"{c.error_rate:.1f}" if c.utterances else "" for c in counts)]
+            )
+        parts.append(f"<p>WER % by {kind}</p>{table(('model', 'decoding', *wanted), rows, 2)}")
+    return parts
 
 
 def _score_row(decoded: Decoded, best: Decoded) -> list[str]:
