@@ -6,6 +6,7 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
@@ -16,6 +17,12 @@ from xlsrt.data.validate import validate
 from xlsrt.errors import UserError
 
 WAYS = ("first", "last", "shortest", "per-spk", "speakers")
+PIPES: dict[str, Any] = {
+    "type": yes_or_no,
+    "default": False,
+    "metavar": "true|false",
+    "help": "whether commands may stand in wav.scp (default: false)",
+}
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -30,17 +37,18 @@ def get_parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--no-feats", action="store_true", help="accepted for Kaldi's sake: there are no features here"
     )
-    one.add_argument("--allow-pipes", "--allow_pipes", type=yes_or_no, default=False, metavar="true|false")
+    one.add_argument("--allow-pipes", "--allow_pipes", **PIPES)
     one = tools.add_parser(
         "fix", help="sort the tables and drop what cannot be used; the old ones go to .backup"
     )
     one.add_argument("data_dir", type=Path)
-    one.add_argument("--allow-pipes", "--allow_pipes", type=yes_or_no, default=False, metavar="true|false")
+    one.add_argument("--allow-pipes", "--allow_pipes", **PIPES)
     one = tools.add_parser("subset", help="take utterances out into a set of their own")
     how = one.add_mutually_exclusive_group()
     for way in WAYS:
-        help_ = f"choose by {way} (default: spread over the set)"
-        how.add_argument(f"--{way}", action="store_const", dest="how", const=way, default="spread", help=help_)
+        how.add_argument(
+            f"--{way}", action="store_const", dest="how", const=way, default="spread", help=f"choose by {way}"
+        )
     how.add_argument("--utt-list", type=Path, help="file whose first words are the utterances")
     how.add_argument("--spk-list", type=Path, help="file whose first words are the speakers")
     one.add_argument("arguments", nargs="+", metavar="SOURCE [COUNT] TARGET")
