@@ -132,6 +132,7 @@ def latency_figure(
             rate, linestyle="--", linewidth=0.9, color=f"C{number + len(points)}", label=f"{name}, offline"
         )
     axes.set(xlabel="algorithmic latency (ms)", ylabel="word error rate (%)")
+    axes.margins(x=0.18)  # room for the labels
     axes.grid(True, alpha=0.3)
     axes.legend(fontsize=8)
     return figure
