@@ -35,7 +35,7 @@ allow_pipes=false      # whether commands may stand in wav.scp: they are run
 dumpdir=dump           # formatted audio
 expdir=exp             # experiments
 token_type=bpe         # bpe or char
-nbpe=100               # number of SentencePiece tokens
+nbpe=400               # number of SentencePiece tokens
 # Training
 stages_config=conf/stages.yaml  # stage table; the corpus's own conf/stages.yaml is laid over the default
 variants=default       # rows to train and decode: default, all, or names such as "1 2b 3b"
