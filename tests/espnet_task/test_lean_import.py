@@ -16,8 +16,8 @@ import typeguard
 checked = typeguard.typechecked
 import xlsrt.espnet_task.task
 import espnet2.tasks.asr as asr
-heavy = [name for name in ("transformers", "numba", "nltk", "inflect", "sympy", "torch._dynamo") if name in
-sys.modules] assert not heavy, heavy
+heavy = {"transformers", "numba", "nltk", "inflect", "sympy", "torch._dynamo"} & set(sys.modules)
+assert not heavy, heavy
 assert typeguard.typechecked is checked
 assert not [name for name, module in sys.modules.items() if module is None]
 import g2p_en.expand  # the real one, not a placeholder
