@@ -15,6 +15,9 @@ lock=$root/requirements.lock
 venv=${XLSRT_VENV:-$root/.venv}
 wanted="import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))"
 
+# Certificates of companies and proxies are in the system's store, which uv does not read by itself (new name, old name).
+export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true} UV_NATIVE_TLS=${UV_NATIVE_TLS:-true}
+
 say() { echo "setup: $*" >&2; }
 die() { say "error: $*"; exit 2; }
 
