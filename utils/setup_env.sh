@@ -67,7 +67,7 @@ install_lock() { # requirements.lock into $venv, by uv from anywhere, at last by
   local pin python=$venv/bin/python
   pin=$(grep -E '^uv==' "$lock")
   local uv=$venv/bin/uv
-  if command -v uv >/dev/null && uv pip install --python "$python" -r "$lock" >&2; then return; fi
+  if command -v uv >/dev/null && uv pip install --no-deps --python "$python" -r "$lock" >&2; then return; fi
   if [ ! -x "$uv" ]; then
     say "installing ${pin%% *}"
     if "$python" -m pip --version >/dev/null 2>&1; then
@@ -77,12 +77,12 @@ install_lock() { # requirements.lock into $venv, by uv from anywhere, at last by
     fi
   fi
   if [ -x "$uv" ]; then
-    "$uv" pip install --python "$python" -r "$lock" >&2 || die "installing requirements.lock failed (see above); run again to retry"
+    "$uv" pip install --no-deps --python "$python" -r "$lock" >&2 || die "installing requirements.lock failed (see above); run again to retry"
     return
   fi
   "$python" -m pip --version >/dev/null 2>&1 ||
     die "the environment has no pip: install python3-venv, virtualenv or uv, then run again"
-  "$python" -m pip install -r "$lock" >&2 ||
+  "$python" -m pip install --no-deps -r "$lock" >&2 ||
     die "pip failed. pip 26.3 and later refuse espnet: install uv, or an older pip, then run again"
 }
 
