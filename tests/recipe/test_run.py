@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TAG = "exp/debug/asr_tiny_bpe40_stage"
 DEFAULT = ("1", "2b", "3b", "4", "5b")
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = pytest.mark.timeout(2400)
 
 
 def start(workdir: Path, *words: str) -> subprocess.Popen[str]:

@@ -129,6 +129,19 @@ def _execute(step: Step, lock_handle: int) -> int:
         watched = step.follow or step.log
         if watched and step.echo:
             stack.enter_context(_echoing(watched, re.compile(step.echo)))
+        process: subprocess.Popen[bytes] | None = None
+        early: list[int] = []
+
+        def forward(number: int, _frame: object) -> None:
+            if process is None:
+                early.append(number)
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+
+        # Before the command starts: a signal that comes right after must not end us and leave it alone.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+            stack.callback(signal.signal, number, signal.signal(number, forward))
         process = subprocess.Popen(
             list(step.command),
             stdin=subprocess.DEVNULL,
@@ -138,13 +151,8 @@ def _execute(step: Step, lock_handle: int) -> int:
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
-
-        def forward(number: int, _frame: object) -> None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-            stack.callback(signal.signal, number, signal.signal(number, forward))
+        for number in early:
+            forward(number, None)
         return process.wait()
 
 
