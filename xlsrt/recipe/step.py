@@ -151,8 +151,8 @@ def _execute(step: Step, lock_handle: int) -> int:
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
-        for number in early:
-            forward(number, None)
+        for caught in early:
+            forward(caught, None)
         return process.wait()
 
 
