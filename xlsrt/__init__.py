@@ -1,6 +1,6 @@
 """xlsrt: streaming speech recognition from self-supervised multilingual encoders.
 
-The public names load on first use, so that importing the package costs nothing and light tools never load torch.
+The public names load on first use: importing the package costs nothing, and light tools never load torch.
 """
 
 from __future__ import annotations

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class UserError(ValueError):
-    """A wrong option, file or value. The message names it and says the way out; no traceback is shown for it."""
+    """A wrong option, file or value. The message names it and the way out; no traceback is shown for it."""

@@ -12,15 +12,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.recognizer.make import make_exp, noise
 from xlsrt.bin.asr_decode import main
 from xlsrt.decoding import runner
 from xlsrt.decoding.outputs import FILES
 from xlsrt.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "recognizer"))
-
-from make import make_exp, noise  # noqa: E402
 
 SECONDS = (0.9, 1.31, 0.02, 0.6, 1.6)
 """Among them an utterance of less than one encoder frame (0.025 s)."""

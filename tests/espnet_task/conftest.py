@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from tones import Corpus, Train, settings, write_corpus
+
+from tests.espnet_task.tones import Corpus, Train, settings, write_corpus
 
 
 @pytest.fixture(scope="session")

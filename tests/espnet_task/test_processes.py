@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tones import PLAIN, Corpus, Train, largest_difference, settings
 
+from tests.espnet_task.tones import PLAIN, Corpus, Train, largest_difference, settings
 from xlsrt.espnet_task.task import XlsrASRTask
 
 REPOSITORY = Path(__file__).resolve().parents[2]

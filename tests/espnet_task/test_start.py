@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from tones import Corpus, Train, settings, weights, write_corpus
 
+from tests.espnet_task.tones import Corpus, Train, settings, weights, write_corpus
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 import yaml
-from tones import PLAIN, Train, largest_difference, weights
 
+from tests.espnet_task.tones import PLAIN, Train, largest_difference, weights
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.update import Updater
 

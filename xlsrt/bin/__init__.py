@@ -9,7 +9,7 @@ from xlsrt.errors import UserError
 
 
 def run_main(main: Callable[[], int | None]) -> None:
-    """Run a command line's ``main`` and leave the process: 0 or its code; 2 with one line for a `UserError`."""
+    """Run a command line's ``main`` and leave the process; 2 with one line for a `UserError`."""
     try:
         sys.exit(main() or 0)
     except UserError as error:

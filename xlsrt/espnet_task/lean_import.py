@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import importlib.machinery
 import inspect
 import io
 import sys
@@ -60,6 +61,8 @@ def _placeholders() -> dict[str, types.ModuleType | None]:
     for name in DEFERRED:
         module = _Deferred(name)
         module.__path__ = []
+        # Whoever asks whether the package is installed (transformers does) looks for this.
+        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
         found[name] = module
         parent, _, leaf = name.rpartition(".")
         if parent:
