@@ -126,7 +126,8 @@ def test_a_second_run_does_nothing_in_seconds(finished: tuple[Path, str]) -> Non
     output = run(workdir)
     assert worked(output) == []
     assert output.count("done already") > 20
-    assert time.monotonic() - started < 60
+    # Seconds on a quiet machine.
+    assert time.monotonic() - started < 120
 
 
 def test_a_changed_option_redoes_what_depends_on_it(finished: tuple[Path, str]) -> None:
@@ -135,6 +136,7 @@ def test_a_changed_option_redoes_what_depends_on_it(finished: tuple[Path, str]) 
     assert worked(run(workdir, *words)) == [
         "stage 10: test with decode_offline, training stage 1",
         "stage 11: test with decode_offline, training stage 1",
+        "stage 11: RESULTS.md",
     ]
     assert worked(run(workdir, "--stop_stage", "4", "--token_type", "char")) == [
         "stage 3: char tokens",
