@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from xlsrt.context import AttentionContext
+
 ROOT = Path(__file__).resolve().parents[2]
 TAG = "exp/debug/asr_tiny_bpe40_stage"
 DEFAULT = ("1", "2b", "3b", "4", "5b")
@@ -103,7 +105,7 @@ def test_an_experiment_holds_what_its_reader_needs(finished: tuple[Path, str]) -
     assert len(first["runs"]) == 2
     config = yaml.safe_load((exp / "config.yaml").read_text(encoding="utf-8"))
     assert config["init_from"] == f"{TAG}1/valid.ter.best.pth"
-    assert config["encoder_conf"]["eval_context"]["chunk_frames"] == 32
+    assert AttentionContext.from_dict(config["encoder_conf"]["eval_context"]).chunk_frames == 32
 
 
 def test_every_model_is_decoded_in_its_own_contexts(finished: tuple[Path, str]) -> None:
