@@ -55,7 +55,7 @@ _ALL = [
         "b c d f g h j k l m n p r s t v w y z th sh ch st str pl br cr dr fl gr sp sk tr thr wh",
         "a e i o u ee oo ai ay ea ou ow igh o ar er or",
         "b ck d ff g l m n p r ss t x ng nd nt st ld rk lm mp nch tch th sh",
-        weight=7.0,
+        weight=10.0,
     ),
     _make(
         "et",
@@ -76,14 +76,14 @@ _ALL = [
         "b c d f g j l m n ñ p r rr s t v z ch ll br cr tr pl bl gr qu",
         "a e i o u á é í ó ú ia ie io ue",
         "l n r s d z",
-        weight=2.0,
+        weight=3.0,
     ),
     _make(
         "fr fr-be fr-ch",
         "b c d f g j l m n p r s t v ch qu br cr tr pl bl gr gn",
         "a e i o u é è ê ou on an in eau eu oi ai au un",
         "l r s t c f nt lle tte que me ne",
-        weight=2.5,
+        weight=3.5,
     ),
     _make(
         "it",
