@@ -115,6 +115,7 @@ class Pretraining:
         self.optimizer = _optimizer(model, options)
         self.update = 0
         self.audio_seconds = 0.0
+        self.lost_workers = 0
         self.sampler = ContextSampler.from_dict(
             {
                 "chunk_frames": {"min": 16, "max": 128, "multiple": 8},
@@ -162,10 +163,20 @@ class Pretraining:
         self.model.train()
         start, start_update, start_audio = time.monotonic(), self.update, self.audio_seconds
         sums: dict[str, float] = {}
-        for batch in self._batches():
-            if self.update >= options.updates:
-                break
-            stats = self._step(batch)
+        batches = self._batches()
+        while self.update < options.updates:
+            # A speech-making process may die at any moment, also in the middle of a step, which is then lost.
+            try:
+                batch = next(batches)
+                stats = self._step(batch)
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                self.lost_workers += 1
+                self.dataset.first_seed = self._next_seed()
+                print(f"a speech-making process died ({error}); going on with a new one", flush=True)
+                batches = self._batches()
+                continue
             self.audio_seconds += float(batch.wav_lens.sum()) / 16000.0
             self.update += 1
             for name, value in stats.items():
@@ -194,19 +205,12 @@ class Pretraining:
         self.save()
 
     def _batches(self) -> Iterator[PhonemeBatch]:
-        """Batches without end; espeak-ng crashes once in some 30,000 utterances, and its process with it."""
-        while True:
-            try:
-                yield from loader(self.dataset, self.num_workers)
-            except RuntimeError as error:
-                if "DataLoader worker" not in str(error):
-                    raise
-                self.dataset.first_seed = self._next_seed()
-                print(f"a speech-making process died ({error}); going on with a new one", flush=True)
+        return iter(loader(self.dataset, self.num_workers))
 
     def _next_seed(self) -> int:
-        # Roughly one utterance per three seconds of audio was made; a generous stride never repeats one.
-        return self.options.seed * (1 << 32) + int(self.audio_seconds)
+        # Roughly one utterance per three seconds of audio was made; a generous stride never repeats one. Past the
+        # speech that a process died of: espeak-ng would die of it again.
+        return self.options.seed * (1 << 32) + int(self.audio_seconds) + 10_000 * self.lost_workers
 
     def _step(self, batch: PhonemeBatch) -> dict[str, float]:
         options = self.options
