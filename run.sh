@@ -51,7 +51,7 @@ decode_all=false       # decode every model with every configuration, also in co
 inference_asr_model=ave # best (epoch), ave (average of the n best) or a file name
 # Machines
 ngpu=auto              # GPUs of a node; auto: one if there is one, 0: CPU
-num_nodes=1            # nodes; without GPU: so many CPU ranks on this machine
+num_nodes=auto         # nodes; without GPU: so many CPU ranks on this machine; auto: one node, or a rank for each core, at most 4
 gpu_inference=auto     # whether decoding uses a GPU: true, false, or auto as ngpu
 nj=2                   # parallel jobs of data preparation
 inference_nj=1         # parallel jobs of decoding
@@ -108,6 +108,11 @@ asr_exp=${asr_exp:-$expdir/asr_${asr_tag:-${train_name#train_}_$token_tag${speed
 gpus=$({ nvidia-smi --list-gpus 2>/dev/null || true; } | wc -l)
 if [ "$ngpu" = auto ]; then ngpu=$((gpus > 0)); fi
 [[ $ngpu =~ ^[0-9]+$ ]] || die "--ngpu $ngpu: write a number or auto"
+if [ "$num_nodes" = auto ]; then
+  num_nodes=1
+  if [ "$ngpu" = 0 ] && [ "${cmd_backend:-local}" = local ] && ! "$debug"; then num_nodes=$(nproc | awk '{print ($1 < 4) ? $1 : 4}'); fi
+fi
+[[ $num_nodes =~ ^[1-9][0-9]*$ ]] || die "--num_nodes $num_nodes: write a number or auto"
 case $gpu_inference in
   auto) decode_gpus=$((ngpu > 0)) ;;
   true) decode_gpus=1 ;;

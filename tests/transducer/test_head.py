@@ -136,3 +136,16 @@ def test_config_reads_espnet_keys_and_refuses_wrong_ones():
         HeadConfig(6, 5, blank_id=5)
     with pytest.raises(UserError, match="foo"):
         HeadConfig.from_dict({"encoder_size": 6, "vocab_size": 5, "foo": 1})
+
+
+def test_token_noise_changes_what_the_predictor_hears_in_training_alone():
+    torch.manual_seed(0)
+    head = make_head(token_noise=0.5, blank_id=2, vocab_size=50)
+    tokens = torch.randint(3, 50, (40, 25))
+    tokens[:, 20:] = 2
+    heard = head._misheard(tokens)
+    changed = (heard != tokens)[:, :20].float().mean()
+    assert 0.4 < changed < 0.55  # one draw in 49 is the token itself
+    assert (heard[:, :20] != 2).all() and (heard[:, 20:] == 2).all()
+    assert heard.min() == 0 and heard.max() == 49
+    assert head.eval()._misheard(tokens) is tokens

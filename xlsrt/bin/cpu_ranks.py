@@ -6,6 +6,7 @@ Everything after ``--`` is the command; it gets ESPnet's ``--dist_*`` options ad
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import time
@@ -37,8 +38,12 @@ def main(cmd: Sequence[str] | None = None) -> int:
         "--dist_init_method",
         f"file://{args.meeting_point.absolute()}",
     ]
+    # Each rank is one of several that share the cores; with torch's default each would take them all.
+    env = {"OMP_NUM_THREADS": "1", **os.environ}
     ranks = [
-        subprocess.Popen([*args.command, *shared, "--dist_rank", str(rank)], preexec_fn=die_with_parent)
+        subprocess.Popen(
+            [*args.command, *shared, "--dist_rank", str(rank)], preexec_fn=die_with_parent, env=env
+        )
         for rank in range(args.num_ranks)
     ]
 

@@ -208,8 +208,8 @@ class Pretraining:
         return iter(loader(self.dataset, self.num_workers))
 
     def _next_seed(self) -> int:
-        # Roughly one utterance per three seconds of audio was made; a generous stride never repeats one. Past the
-        # speech that a process died of: espeak-ng would die of it again.
+        # Roughly one utterance per three seconds of audio was made; a generous stride never repeats one.
+        # Past the speech that a process died of: espeak-ng would die of it again.
         return self.options.seed * (1 << 32) + int(self.audio_seconds) + 10_000 * self.lost_workers
 
     def _step(self, batch: PhonemeBatch) -> dict[str, float]:

@@ -17,6 +17,7 @@ _DECODER_KEYS = {
     "context_size": "context_size",
     "num_layers": "lstm_layers",
     "dropout": "dropout",
+    "token_noise": "token_noise",
 }
 _JOINT_KEYS = {"joint_size": "joint_size"}
 _MODEL_KEYS = {
@@ -44,6 +45,8 @@ class HeadConfig:
         joint_size: J, width of the tanh layer.
         output_subsampling: encoder frames per joint frame, 1, 2 or 4 (20, 40, 80 ms).
         dropout: on the predictor's embeddings and in front of the joint's output layer.
+        token_noise: share of the transcript's tokens that the predictor is told wrong in training: with few
+            transcripts it learns them by heart, and then stops the joint from listening to the encoder.
         ctc_weight: weight of the auxiliary CTC loss, which is added; 0 builds no CTC layer.
         loss: "full" or "pruned".
         fastemit_lambda: FastEmit (arXiv 2010.11148), label gradients times 1 + lambda, after the warm-up.
@@ -63,6 +66,7 @@ class HeadConfig:
     joint_size: int = 256
     output_subsampling: int = 1
     dropout: float = 0.0
+    token_noise: float = 0.0
     ctc_weight: float = 0.3
     loss: str = "full"
     fastemit_lambda: float = 0.0
@@ -89,8 +93,9 @@ class HeadConfig:
             raise UserError(f"blank_id is {self.blank_id}; it must be below vocab_size, {self.vocab_size}")
         if self.prune_range < 2:
             raise UserError(f"prune_range is {self.prune_range}; the band needs 2 or more nodes per frame")
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"dropout is {self.dropout}; it must be in [0, 1)")
+        for name in ("dropout", "token_noise"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be in [0, 1)")
         for name in ("ctc_weight", "fastemit_lambda", "delay_penalty", "warmup_updates", "simple_loss_scale"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}; it must not be negative")

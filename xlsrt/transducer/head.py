@@ -81,7 +81,7 @@ class TransducerHead(nn.Module):
         warm = self.training and num_updates >= config.warmup_updates
         fastemit, penalty = (config.fastemit_lambda, config.delay_penalty) if warm else (0.0, 0.0)
         groups, lens = self.grouped(enc, enc_lens)
-        said = self.predictor(tokens)
+        said = self.predictor(self._misheard(tokens))
         frames, pred = self.joint.encoder_projection(groups), self.joint.predictor_projection(said)
         if config.loss == "full":
             logits = self.joint(frames.unsqueeze(2), pred.unsqueeze(1))
@@ -116,6 +116,15 @@ class TransducerHead(nn.Module):
             "loss_transducer": (pruned, 0.1 + 0.9 * done),
             "loss_simple": (simple, 1.0 + done * (config.simple_loss_scale - 1.0)),
         }
+
+    def _misheard(self, tokens: Tensor) -> Tensor:
+        """In training ``token_noise`` of the tokens (B, U) give way to random ones, never the blank."""
+        if not self.training or self.config.token_noise == 0:
+            return tokens
+        others = torch.randint_like(tokens, self.config.vocab_size - 1)
+        others = others + (others >= self.config.blank_id)
+        wrong = torch.rand(tokens.shape, device=tokens.device) < self.config.token_noise
+        return torch.where(wrong & (tokens != self.config.blank_id), others, tokens)
 
     def _ctc_loss(self, enc: Tensor, enc_lens: Tensor, tokens: Tensor, token_lens: Tensor) -> Tensor:
         """A transcript that does not fit into its frames adds nothing: the transducer can still learn it."""
