@@ -149,3 +149,16 @@ def test_token_noise_changes_what_the_predictor_hears_in_training_alone():
     assert (heard[:, :20] != 2).all() and (heard[:, 20:] == 2).all()
     assert heard.min() == 0 and heard.max() == 49
     assert head.eval()._misheard(tokens) is tokens
+
+
+def test_joint_dropout_is_drawn_once_for_each_frame():
+    torch.manual_seed(0)
+    joint = make_head(dropout=0.5, joint_size=400).joint
+    joint.output = torch.nn.Identity()
+    enc, pred = torch.ones(2, 3, 1, 400), torch.ones(2, 1, 4, 400)
+    hidden = joint(enc, pred)
+    kept = hidden != 0
+    assert torch.equal(kept, kept[:, :, :1].expand_as(kept))  # the same for every predictor output
+    assert not torch.equal(kept[:, 0], kept[:, 1]) and 0.4 < kept.float().mean() < 0.6
+    torch.testing.assert_close(hidden[kept], torch.tanh(torch.tensor(2.0)).mul(2).expand(int(kept.sum())))
+    assert torch.equal(joint.eval()(enc, pred), torch.tanh(enc + pred))

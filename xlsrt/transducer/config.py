@@ -44,7 +44,8 @@ class HeadConfig:
         predictor_size: P. context_size: tokens, stateless only. lstm_layers: LSTM only.
         joint_size: J, width of the tanh layer.
         output_subsampling: encoder frames per joint frame, 1, 2 or 4 (20, 40, 80 ms).
-        dropout: on the predictor's embeddings and in front of the joint's output layer.
+        dropout: on the predictor's embeddings and in front of the joint's output layer, there
+            drawn once for each joint frame.
         token_noise: share of the transcript's tokens that the predictor is told wrong in training: with few
             transcripts it learns them by heart, and then stops the joint from listening to the encoder.
         ctc_weight: weight of the auxiliary CTC loss, which is added; 0 builds no CTC layer.

@@ -38,9 +38,14 @@ class Joint(nn.Module):
         )
         self.predictor_projection = nn.Linear(config.predictor_size, config.joint_size, bias=False)
         self.output = nn.Linear(config.joint_size, config.vocab_size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = config.dropout
 
     def forward(self, enc: Tensor, pred: Tensor) -> Tensor:
         """Projected frames and projected predictor outputs that broadcast, (..., J) -> logits (..., V)."""
-        logits: Tensor = self.output(self.dropout(torch.tanh(enc + pred)))
+        hidden = torch.tanh(enc + pred)
+        if self.training and self.dropout:
+            # One draw for all nodes of a frame: drawing for the whole lattice took a tenth of a small
+            # model's training step.
+            hidden = hidden * nn.functional.dropout(torch.ones_like(enc), self.dropout)
+        logits: Tensor = self.output(hidden)
         return logits
