@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 from torch import Tensor
 
+from xlsrt.errors import UserError
 from xlsrt.search.hypothesis import Hypothesis
 from xlsrt.transducer import TransducerHead
 
@@ -35,3 +37,22 @@ class Search(Protocol):
 
     def restart(self, state: Any, rows: list[int]) -> Any:
         """Begin a new hypothesis in some streams; their clocks go on."""
+
+
+def check_penalty(value: float) -> float:
+    """``blank_penalty`` if it is a finite number, else a `UserError`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UserError(f"search: blank_penalty is {value!r}; it must be a number such as 1.0")
+    return float(value)
+
+
+def joint_logits(head: TransducerHead, frames: Tensor, projected: Tensor, blank_penalty: float) -> Tensor:
+    """Projected frames and predictor outputs (..., J) that broadcast -> logits (..., V) in float32.
+
+    The blank's are lowered by ``blank_penalty``, as in icefall: a model that has heard little speech
+    spreads a token over many frames, in each of which the blank wins.
+    """
+    logits: Tensor = head.joint(frames, projected).float()
+    if blank_penalty:
+        logits[..., head.config.blank_id] -= blank_penalty
+    return logits

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
+from xlsrt.search.base import check_penalty, joint_logits
 from xlsrt.search.beam_parts import Hypotheses, Log, mixed_key
 from xlsrt.search.beam_state import BeamState, Node, initial_state
 from xlsrt.search.carry import Carry, flush, push
@@ -32,6 +33,8 @@ class BeamSearch:
         margin: nothing grows that falls so far (natural logarithm) behind the best of its frame.
         length_norm: rank the hypotheses by score per token (and one) instead of score.
         window: joint frames looked at together; speed only, never the result.
+        blank_penalty: taken from the blank's logits (natural logarithm); more means fewer deletions and more
+            insertions.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class BeamSearch:
         margin: float = 5.0,
         length_norm: bool = False,
         window: int = 4,
+        blank_penalty: float = 0.0,
     ) -> None:
         if min(beam_size, max_symbols, window) < 1 or not margin > 0:
             raise UserError(
@@ -54,6 +58,7 @@ class BeamSearch:
         self.margin = margin
         self.length_norm = length_norm
         self.window = window
+        self.blank_penalty = check_penalty(blank_penalty)
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> BeamState:
@@ -197,7 +202,8 @@ class BeamSearch:
         return both.pick(both.scores.topk(self.beam_size, dim=1).indices)
 
     def _log_probs(self, frames: Tensor, projected: Tensor) -> Tensor:
-        return torch.log_softmax(self.head.joint(frames, projected).float(), dim=-1)
+        logits = joint_logits(self.head, frames, projected, self.blank_penalty)
+        return torch.log_softmax(logits, dim=-1)
 
     def _tokens(self, log_probs: Tensor) -> Tensor:
         """Log-probabilities with the blank ruled out."""

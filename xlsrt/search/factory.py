@@ -12,13 +12,14 @@ from xlsrt.search.greedy import GreedySearch
 from xlsrt.transducer import TransducerHead
 
 _KEYS = {
-    "greedy": {"max_symbols": "max_symbols", "window": "window"},
+    "greedy": {"max_symbols": "max_symbols", "window": "window", "blank_penalty": "blank_penalty"},
     "beam": {
         "beam_size": "beam_size",
         "max_symbols": "max_symbols",
         "margin": "margin",
         "length_norm": "length_norm",
         "window": "window",
+        "blank_penalty": "blank_penalty",
     },
 }
 

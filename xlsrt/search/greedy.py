@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
+from xlsrt.search.base import check_penalty, joint_logits
 from xlsrt.search.carry import Carry, flush, join_carries, push
 from xlsrt.search.hypothesis import Hypothesis
 from xlsrt.transducer import TransducerHead
@@ -82,14 +83,19 @@ class GreedySearch:
         head: the transducer's head, in eval mode.
         max_symbols: after so many tokens at one frame the search moves on to the next frame without a blank.
         window: joint frames looked at together; speed only, never the result.
+        blank_penalty: taken from the blank's logits (natural logarithm); more means fewer deletions and more
+            insertions.
     """
 
-    def __init__(self, head: TransducerHead, max_symbols: int = 10, window: int = 8) -> None:
+    def __init__(
+        self, head: TransducerHead, max_symbols: int = 10, window: int = 8, blank_penalty: float = 0.0
+    ) -> None:
         if max_symbols < 1 or window < 1:
             raise UserError(f"greedy: max_symbols ({max_symbols}) and window ({window}) must be 1 or more")
         self.head = head
         self.max_symbols = max_symbols
         self.window = window
+        self.blank_penalty = check_penalty(blank_penalty)
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> GreedyState:
@@ -169,7 +175,8 @@ class GreedySearch:
             if rows.numel() == 0:
                 break
             at = time[rows].unsqueeze(1) + offsets
-            logits = joint(frames[rows.unsqueeze(1), at], projected[rows].unsqueeze(1)).float()
+            nodes = frames[rows.unsqueeze(1), at], projected[rows].unsqueeze(1)
+            logits = joint_logits(self.head, *nodes, self.blank_penalty)
             tokens = logits.argmax(-1)
             valid = at < counts[rows].unsqueeze(1)
             stops = (tokens != blank) & valid
