@@ -1,0 +1,67 @@
+"""Transcripts by the rules of a language."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from xlsrt.data.text_rules import LETTERS, NAMES, TextRules
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        ("et", "O\u0303o\u0308, „Šveits“ – žanr!", "õö šveits žanr"),
+        ("et", "O\u0303ues on Bush'i auto", "õues on bushi auto"),
+        ("ca", "L’home, col.legi; COL·LEGI i para\u0140lel…", "l'home col·legi col·legi i paral·lel"),
+        ("ca", "· vés-te'n ·", "vés te'n"),
+        ("be", "З’езд у Мiнску: и\u0306од, у\u0306 лес, ма\u0301ма", "з'езд у мінску йод ў лес мама"),
+        ("es", "¿Qué? ¡Él, D’Artagnan y Curuçá!", "qué él dartagnan y curucá"),
+        ("fr", "«\u00a0Aujourd’hui\u00a0», c'est-à-dire l'œuvre", "aujourd'hui c'est à dire l'œuvre"),
+        ("it", "Dell'età è 'cosi\u0300'", "dell'età è così"),
+        ("en", "\"Don't,\" he said—Zoë's naïve", "don't he said zoe's naive"),
+        ("de", "Straße, weiß", "straße weiß"),
+        ("es-419", "NIÑO", "niño"),
+    ],
+)
+def test_full_rules(language: str, text: str, expected: str) -> None:
+    assert TextRules(language)(text) == (expected, None)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "why"),
+    [
+        ("et", "aastal 1999", "spoken form unknown: '1'"),
+        ("es", "el 5 % de", "spoken form unknown: '5'"),
+        ("fr", "dix €", "spoken form unknown: '€'"),
+        ("it", "слово", "letter that is not Italian: 'с' (U+0441)"),
+        ("be", "щука", "letter that is not Belarusian: 'щ' (U+0449)"),
+        ("ca", "…—!", "empty transcript: nothing but punctuation"),
+    ],
+)
+def test_what_nobody_can_read_is_refused_with_the_reason(language: str, text: str, why: str) -> None:
+    assert TextRules(language)(text)[1] == why
+
+
+def test_light_rules_suit_any_language() -> None:
+    assert TextRules("tr")('İYİ, Işık\'ın 3 "evi"') == ("iyi ışık'ın 3 evi", None)
+    assert TextRules("hi_in")("नमस्ते, दुनिया।") == ("नमस्ते दुनिया", None)
+    assert TextRules("fa")("می\u200cشود") == ("می\u200cشود", None)
+    assert TextRules("et", "light")("Aastal 1999: 'jah'") == ("aastal 1999 jah", None)
+
+
+def test_no_rules_mend_unicode_alone() -> None:
+    assert TextRules("et", "none")(" O\u0303u\u00ade,\u00a0\ufeffA! ") == ("Õue, A!", None)
+
+
+@pytest.mark.parametrize("language", sorted(LETTERS))
+def test_letters_are_composed_lower_case_and_come_through(language: str) -> None:
+    letters = LETTERS[language]
+    assert language in NAMES and len(set(letters)) == len(letters)
+    assert unicodedata.normalize("NFC", letters) == letters == letters.lower()
+    word = "".join(c for c in letters if c.isalpha())
+    assert TextRules(language)(unicodedata.normalize("NFD", word.upper() if "ß" not in word else word)) == (
+        word,
+        None,
+    )

@@ -1,0 +1,105 @@
+"""What readers of corpora in several languages share: finding the languages, filling sets together."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from xlsrt.data.kaldi import Utterance
+from xlsrt.data.set_writer import SetWriter, safe_id
+from xlsrt.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def add_language_arguments(parser: argparse.ArgumentParser, source: str, codes: str) -> None:
+    """``--source`` and ``--languages``."""
+    parser.add_argument("--source", required=True, help=source)
+    parser.add_argument(
+        "--languages", nargs="+", default=[], help=f"codes such as {codes} (default: all of the source)"
+    )
+
+
+def find_languages(source: Path, table: str, wanted: Sequence[str], where: str) -> dict[str, Path]:
+    """Language code to its folder: ``source`` itself, or those below it, that hold ``table``.
+
+    Raises:
+        UserError: nothing there, or a wanted language is not; ``where`` says how to get it.
+    """
+    if not source.is_dir():
+        raise UserError(f"--source {source}: no such folder: {where}")
+    if (source / table).is_file():
+        found = {source.resolve().name: source}
+    else:
+        found = {}
+        for pattern in (f"*/{table}", f"*/*/{table}"):
+            found = found or {path.parent.name: path.parent for path in sorted(source.glob(pattern))}
+    if not found:
+        raise UserError(f"--source {source}: neither {table} nor <language>/{table} is in it: {where}")
+    missing = [language for language in wanted if language not in found]
+    if missing:
+        raise UserError(
+            f"--languages {missing[0]}: not in {source}, which has {', '.join(found)}: fetch or omit it"
+        )
+    return {language: found[language] for language in wanted or found}
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Where the rows of a language go: one set, or that of all languages and one of its own."""
+
+    language: str
+    sets: tuple[SetWriter, ...]
+
+    def add(self, utt: str, speaker: str, text: str, wav: Path) -> None:
+        """Names get the language in front."""
+        row = Utterance(
+            safe_id(f"{self.language}-{utt}"),
+            safe_id(f"{self.language}-{speaker}"),
+            text,
+            str(wav.absolute()),
+            extras={"utt2lang": self.language},
+        )
+        for one in self.sets:
+            one.add(row)
+
+    def drop(self, key: str, reason: str) -> None:
+        for one in self.sets:
+            one.drop(f"{self.language}-{key}", reason)
+
+
+ReadTable = Callable[[Path, str, Sink], None]
+
+
+def fill_sets(
+    output: Path,
+    folders: dict[str, Path],
+    read: ReadTable,
+    where: str,
+    parts: Sequence[str] = ("test", "dev", "train"),
+) -> None:
+    """Make ``<output>/<part>`` of all languages, and ``test_<language>`` where there are several.
+
+    ``read(folder, part, sink)`` is called for each part and language, parts outermost.
+    """
+    with ExitStack() as stack:
+        for part in parts:
+            whole = stack.enter_context(SetWriter(output / part, where))
+            for language, folder in folders.items():
+                sets = [whole]
+                if part == "test" and len(folders) > 1:
+                    name = f"test_{safe_id(language)}"
+                    sets.append(stack.enter_context(SetWriter(output / name, where)))
+                log.info("%s: %s", folder, part)
+                read(folder, part, Sink(language, tuple(sets)))
+
+
+def need_table(path: Path, where: str) -> Path:
+    """The path of a table. Raises `UserError` where it is missing."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, the corpus is incomplete: {where}")
+    return path

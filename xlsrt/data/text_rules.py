@@ -1,0 +1,154 @@
+"""Transcripts as they are spoken: one writing of each character, no punctuation, the letters of the language.
+
+Three strengths: ``full`` knows the language's letters and refuses what nobody can tell how to read (digits,
+signs, other alphabets); ``light`` is for any language: lower case without punctuation; ``none`` mends Unicode
+alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import unicodedata
+from dataclasses import dataclass
+
+STRENGTHS = ("full", "light", "none")
+
+_LATIN = "abcdefghijklmnopqrstuvwxyz"
+# Letters of a language; an apostrophe among them stays within words, elsewhere it goes without a trace.
+LETTERS = {
+    "be": "абвгдеёжзійклмнопрстуўфхцчшыьэюя'",
+    "ca": _LATIN + "àçèéíïòóúü·'",
+    "de": _LATIN + "äöüß",
+    "en": _LATIN + "'",
+    "es": _LATIN + "áéíñóúü",
+    "et": _LATIN + "äõöüšž",
+    "fr": _LATIN + "àâæçèéêëîïôœùûüÿ'",
+    "it": _LATIN + "àèéìíîòóùú'",
+    "nl": _LATIN + "áäèéëíïóöúü'",
+    "pl": _LATIN + "ąćęłńóśźż",
+    "pt": _LATIN + "áàâãçéêíóôõúü",
+}
+NAMES = {
+    "be": "Belarusian",
+    "ca": "Catalan",
+    "de": "German",
+    "en": "English",
+    "es": "Spanish",
+    "et": "Estonian",
+    "fr": "French",
+    "it": "Italian",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "pt": "Portuguese",
+}
+
+_APOSTROPHES = re.compile("[\u2018\u2019\u201b\u02bc\u02b9\u02bb\u00b4\u0060\u2032\uff07\u055a]")
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_LIGATURES = str.maketrans(
+    {"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "đ": "d", "ł": "l", "ð": "d", "þ": "th"}
+)
+# Latin letters that look like Cyrillic ones and are typed in their place.
+_LOOKALIKES = str.maketrans("aceiopxy", "асеіорху")
+_CYRILLIC = re.compile("[\u0400-\u04ff]")
+_GEMINATED_L = re.compile("l[\u00b7\u2022\u2027\u2219\u22c5.]l|\u0140l")
+_DOTLESS = ("az", "crh", "tr", "tt")
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """How transcripts of a language are written.
+
+    Attributes:
+        language: ISO 639 code; of a locale such as ``et-EE`` or ``es_419`` the part before the first sign.
+        strength: ``full`` (needs a language of `LETTERS`; others get ``light``), ``light`` or ``none``.
+    """
+
+    language: str
+    strength: str = "full"
+
+    def __post_init__(self) -> None:
+        assert self.strength in STRENGTHS
+
+    @property
+    def base(self) -> str:
+        return re.split("[-_]", self.language.lower())[0]
+
+    def __call__(self, text: str) -> tuple[str, str | None]:
+        """The transcript, and why it cannot be used (None: it can)."""
+        text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+        if self.strength == "none":
+            return " ".join(text.split()), None
+        text = unicodedata.normalize("NFC", _lower(_APOSTROPHES.sub("'", text), self.base))
+        if self.strength == "light" or self.base not in LETTERS:
+            return _light(text), None
+        return _full(text, self.base)
+
+
+def _lower(text: str, language: str) -> str:
+    if language in _DOTLESS:
+        text = text.replace("İ", "i").replace("I", "ı")
+    return text.lower()
+
+
+def _light(text: str) -> str:
+    """Letters, marks and digits of every alphabet, and apostrophes within words."""
+    kept = [c if unicodedata.category(c)[0] in "LMN" or c in "'\u200c\u200d" else " " for c in text]
+    return " ".join(word.strip("'") for word in "".join(kept).split() if word.strip("'"))
+
+
+def _full(text: str, language: str) -> tuple[str, str | None]:
+    letters = LETTERS[language]
+    if language == "ca":
+        text = _GEMINATED_L.sub("l·l", text)
+    if language == "be":
+        words = (w.translate(_LOOKALIKES) if _CYRILLIC.search(w) else w for w in text.split())
+        text = " ".join(words)
+    written: list[str] = []
+    for position, char in enumerate(text):
+        if char in "'·":
+            inside = _is_letter(text, position - 1) and _is_letter(text, position + 1)
+            if char in letters and inside:
+                written.append(char)
+            elif not (char == "'" and inside):
+                written.append(" ")
+            continue
+        if char in letters:
+            written.append(char)
+            continue
+        kind = unicodedata.category(char)
+        if kind[0] in "PZC":
+            written.append(" ")
+        elif kind[0] == "M":
+            continue  # a stress mark: the letter that it stands on is there
+        elif kind[0] in "NS":
+            return text, f"spoken form unknown: '{char}'"
+        else:
+            plain = _plain(char)
+            if not plain or any(c not in letters for c in plain):
+                return text, f"letter that is not {NAMES[language]}: '{char}' (U+{ord(char):04X})"
+            written.append(plain)
+    result = " ".join("".join(written).split())
+    return result, None if result else "empty transcript: nothing but punctuation"
+
+
+def _is_letter(text: str, position: int) -> bool:
+    return 0 <= position < len(text) and text[position].isalpha()
+
+
+def _plain(char: str) -> str:
+    """A letter without its accents; ligatures as two letters."""
+    parts = unicodedata.normalize("NFD", char).translate(_LIGATURES)
+    return "".join(c for c in parts if unicodedata.category(c)[0] != "M")
+
+
+def add_text_argument(parser: argparse.ArgumentParser, default: str) -> None:
+    """``--text_rules``."""
+    parser.add_argument(
+        "--text_rules",
+        choices=STRENGTHS,
+        default=default,
+        help="full: the letters of the language alone, utterances with digits, signs or foreign letters are "
+        f"left out (for {', '.join(sorted(LETTERS))}; others as light); light: lower case, no punctuation; "
+        "none: as published, Unicode mended (default: %(default)s)",
+    )

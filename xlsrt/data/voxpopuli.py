@@ -1,0 +1,54 @@
+"""Reader of VoxPopuli's transcribed part: ``transcribed_data/<language>/asr_{train,dev,test}.tsv`` and audio.
+
+As its own ``get_asr_data`` leaves it: columns ``id``, ``raw_text``, ``normalized_text``, ``speaker_id``,
+``split``, ``gender``, and the recording of an id at ``<year>/<id>.ogg``, the year being the id's first four
+digits. Sets: ``train``, ``dev``, ``test``, and ``test_<language>`` where there are several languages.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from xlsrt.data.multilingual import Sink, add_language_arguments, fill_sets, find_languages, need_table
+from xlsrt.data.text_rules import TextRules, add_text_argument
+from xlsrt.data.tsv import read_tsv
+
+NAME = "voxpopuli"
+HELP = "VoxPopuli, transcribed: --source is transcribed_data (its language folders), or one of them"
+WHERE = (
+    "run `python -m voxpopuli.download_audios --subset asr` and `python -m voxpopuli.get_asr_data` of "
+    "github.com/facebookresearch/voxpopuli and give the folder transcribed_data"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_language_arguments(parser, "transcribed_data, or the folder of one language", "et es")
+    add_text_argument(parser, "light")
+
+
+def prepare(args: argparse.Namespace) -> None:
+    folders = find_languages(Path(args.source), "asr_train.tsv", args.languages, WHERE)
+
+    def read(folder: Path, part: str, sink: Sink) -> None:
+        _read(folder, part, sink, TextRules(sink.language, args.text_rules))
+
+    fill_sets(Path(args.output_dir), folders, read, WHERE)
+
+
+def _read(folder: Path, part: str, sink: Sink, rules: TextRules) -> None:
+    table = need_table(folder / f"asr_{part}.tsv", WHERE)
+    for where, row in read_tsv(table, sink.drop, need=("id", "raw_text", "normalized_text", "speaker_id")):
+        name = row["id"]
+        if not name:
+            sink.drop(where, "no id")
+            continue
+        # Some speakers are unknown ("None"): they must not become one person.
+        known = row["speaker_id"] not in ("", "None", "nan")
+        speaker = row["speaker_id"] if known else f"unknown_{name}"
+        utt = f"{speaker}-{name}"
+        text, problem = rules(row["normalized_text"] or row["raw_text"])
+        if problem:
+            sink.drop(utt, problem)
+            continue
+        sink.add(utt, speaker, text, folder / name[:4] / f"{name}.ogg")
