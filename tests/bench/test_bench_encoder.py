@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from xlsrt.bench import reference
 from xlsrt.bin import bench
 from xlsrt.errors import UserError
 
@@ -25,7 +26,7 @@ def test_the_reference_model_has_the_same_parameters() -> None:
     ours = (
         sum(p.numel() for p in XlsrEncoder(config).parameters()) - config.hidden_size
     )  # without the mask embedding
-    for theirs in (bench.torchaudio_model(config), bench.hugging_face_model(config)):
+    for theirs in (reference.torchaudio_model(config), reference.hugging_face_model(config)):
         named = dict(theirs.named_parameters())
         named.pop("masked_spec_embed", None)
         assert sum(p.numel() for p in named.values()) == ours

@@ -1,0 +1,121 @@
+"""What the encoder costs beside torchaudio's and Hugging Face's, offline, streaming and in training.
+
+Random weights: speed does not depend on what they are. Ratios are to torchaudio's offline forward of 10 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import resource
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from xlsrt.bench import common
+from xlsrt.bench.common import Case
+from xlsrt.bench.reference import hugging_face_model, torchaudio_model
+from xlsrt.context import AttentionContext
+from xlsrt.encoder import XlsrConfig, XlsrEncoder
+
+HELP = "the encoder, offline and streaming"
+CASES = ("offline", "stream", "batch", "windows", "bf16", "train", "memory")
+OFFLINE_SECONDS, TRAIN_SECONDS, SAMPLE_RATE = 10, 15, 16000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``bench encoder``."""
+    parser.add_argument("--preset", default="xls_r_300m", help="encoder size (default: %(default)s)")
+    parser.add_argument("--num_layers", type=int, help="fewer layers than the preset's, for a quick look")
+    parser.add_argument("--left_frames", type=int, default=32, help="left context (default: %(default)s)")
+    parser.add_argument("--sink_frames", type=int, default=16, help="attention sinks (default: %(default)s)")
+    common.add_arguments(parser, CASES, CASES)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure the cases asked for and print one line for each."""
+    cases = common.begin(args, CASES)
+    encoder = build(args)
+    print(f"{args.preset}, {encoder.config.num_layers} layers, {common.conditions(args)}")
+    common.print_table(common.measure(collect(encoder, cases, args), args.rounds, args.device))
+    if "memory" in cases:
+        print(f"memory after 1 h of one stream minus after 1 min: {hour_of_memory() / 1e6:.2f} MB (tiny)")
+
+
+def build(args: argparse.Namespace) -> XlsrEncoder:
+    """The encoder that the options describe: no dropout, no masks."""
+    overrides = {} if args.num_layers is None else {"num_layers": args.num_layers}
+    dropouts = dict.fromkeys(("hidden_dropout", "attention_dropout", "feat_proj_dropout", "layer_drop"), 0.0)
+    config = XlsrConfig.preset(args.preset, mask_time_prob=0.0, **dropouts, **overrides)
+    return XlsrEncoder(config).eval().to(args.device)
+
+
+def collect(encoder: XlsrEncoder, cases: Sequence[str], args: argparse.Namespace) -> dict[str, Case]:
+    """The cases asked for, by name; the first one is the baseline."""
+
+    def context(chunk: int) -> AttentionContext:
+        return AttentionContext(chunk, args.left_frames, args.sink_frames)
+
+    wav = torch.randn(1, OFFLINE_SECONDS * SAMPLE_RATE, device=args.device) * 0.05
+    theirs = torchaudio_model(encoder.config).to(args.device)
+    todo = {"torchaudio, offline, 10 s": Case(lambda: theirs.extract_features(wav), OFFLINE_SECONDS)}
+    if "offline" in cases:
+        todo["offline, full attention"] = Case(lambda: encoder(wav), OFFLINE_SECONDS)
+        todo[f"offline, {context(32)}"] = Case(lambda: encoder(wav, None, context(32)), OFFLINE_SECONDS)
+    if "stream" in cases:
+        for chunk in (32, 16, 64):
+            todo[f"stream, {context(chunk)}"] = stream_case(encoder, context(chunk), 1)
+    if "batch" in cases:
+        todo[f"8 streams, {context(32)}"] = stream_case(encoder, context(32), 8)
+    if "windows" in cases:
+        model = hugging_face_model(encoder.config).to(args.device)
+        for left, right in ((640, 0), (1280, 640)):
+            window = wav[:, : (left + 640 + right) * SAMPLE_RATE // 1000]
+            name = f"HF windows, left {left} ms, right {right} ms, stride 640 ms"
+            todo[name] = Case(partial(model, window), 0.64)
+    if "bf16" in cases:
+        half = copy.deepcopy(encoder).to(torch.bfloat16)
+        todo[f"stream, bf16 weights, {context(32)}"] = stream_case(half, context(32), 1)
+    if "train" in cases:
+        long = torch.randn(1, TRAIN_SECONDS * SAMPLE_RATE, device=args.device) * 0.05
+        for name, which in (("full attention", AttentionContext.full()), (str(context(32)), context(32))):
+            todo[f"training step, {name}"] = Case(partial(train_step, encoder, long, which), TRAIN_SECONDS)
+    return todo
+
+
+def stream_case(encoder: XlsrEncoder, context: AttentionContext, streams: int) -> Case:
+    """One step of streams whose caches are full; cost counts per second of audio of one stream."""
+    assert context.chunk_frames is not None
+    hop, device = context.chunk_frames * 320, encoder.masked_spec_embed.device
+    packet = torch.randn(streams, hop, device=device) * 0.05
+    state = encoder.init_state(streams, context)
+    _, _, state = encoder.step(torch.randn(streams, 80, device=device), state)
+    filled = (context.cache_frames or 0) // context.chunk_frames + 2
+    for _ in range(filled):
+        _, lens, state = encoder.step(packet, state)
+    assert (lens == context.chunk_frames).all()
+    return Case(lambda: encoder.step(packet, state), streams * hop / SAMPLE_RATE)
+
+
+def train_step(encoder: XlsrEncoder, wav: Tensor, context: AttentionContext) -> None:
+    """Forward and backward."""
+    encoder.train()
+    with torch.enable_grad():
+        encoder(wav, None, context)[0].square().mean().backward()
+    encoder.zero_grad(set_to_none=True)
+    encoder.eval()
+
+
+def hour_of_memory() -> int:
+    """Peak resident bytes after an hour of one stream minus after its first minute."""
+    encoder = XlsrEncoder(XlsrConfig.preset("tiny")).eval()
+    state = encoder.init_state(1, AttentionContext(32, 32, 16))
+    packet = torch.randn(1, 10240) * 0.05
+    peaks = []
+    for seconds in (60, 3600 - 60):
+        for _ in range(int(seconds / 0.64)):
+            _, _, state = encoder.step(packet, state)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return (peaks[1] - peaks[0]) * 1024
