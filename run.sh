@@ -54,7 +54,7 @@ ngpu=auto              # GPUs of a node; auto: one if there is one, 0: CPU
 num_nodes=auto         # nodes; without GPU: so many CPU ranks on this machine; auto: one node, or a rank for each core, at most 4
 gpu_inference=auto     # whether decoding uses a GPU: true, false, or auto as ngpu
 nj=2                   # parallel jobs of data preparation
-inference_nj=1         # parallel jobs of decoding
+inference_nj=2         # parallel jobs of decoding
 # End of options
 
 option_aliases="inference_config:decode_configs inference_configs:decode_configs decode_config:decode_configs"
