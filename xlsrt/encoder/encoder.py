@@ -180,24 +180,47 @@ class XlsrEncoder(nn.Module):
         if frames == 0:
             y = wav.new_zeros(batch, 0, config.hidden_size)
             return (keep_in_graph(y, self) if train else y), y_lens
-        x = self.features(wav, lens)
+        padded = lens is not None
+        return self.contextualize(self.features(wav, lens), y_lens, padded, context, train), y_lens
+
+    def contextualize(
+        self,
+        x: Tensor,
+        y_lens: Tensor,
+        padded: bool,
+        context: AttentionContext,
+        train: bool = False,
+        mask: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """What follows the projection: frames (B, T, D), T > 0, lens (B,) -> y (B, T, D), 0 at padding.
+
+        ``mask``: boolean (B, T) and what stands at masked frames, (D,) or (B, T, D), in train mode or not;
+        None draws the config's masks in train mode. ``padded``: whether any frame lies beyond its length.
+        """
+        config, frames = self.config, x.shape[1]
         if train:
             x = F.dropout(x, config.feat_proj_dropout, True)
+        if mask is not None:
+            x = torch.where(mask[0][:, :, None], mask[1].to(x.dtype), x)
+        elif train:
             x = mask_features(x, y_lens, self.masked_spec_embed, config)
             if config.mask_time_prob == 0:
                 x = keep_in_graph(x, self.masked_spec_embed)
-        invalid = None if lens is None else ~valid_mask(y_lens, frames)[:, :, None]
+        invalid = None if not padded else ~valid_mask(y_lens, frames)[:, :, None]
         if invalid is not None:
             x = x.masked_fill(invalid, 0.0)
-        plan = make_plan(context, y_lens, frames, lens is not None)
+        plan = make_plan(context, y_lens, frames, padded)
         y = self.encoder(x, plan, context.chunk_frames, train)
-        return (y if invalid is None else y.masked_fill(invalid, 0.0)), y_lens
+        return y if invalid is None else y.masked_fill(invalid, 0.0)
 
     def features(self, wav: Tensor, lens: Tensor | None) -> Tensor:
         """Normalised waveform (B, S), S >= 400 -> projected frames (B, T, D)."""
+        return self.feature_projection(self.convolve(wav, lens))
+
+    def convolve(self, wav: Tensor, lens: Tensor | None) -> Tensor:
+        """Normalised waveform (B, S), S >= 400 -> output of the convolutions (B, T, C)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.feature_extractor_is_frozen):
-            x = self.feature_extractor(wav, lens)
-        return self.feature_projection(x)
+            return self.feature_extractor(wav, lens)
 
     @torch.no_grad()
     def init_state(self, batch_size: int, context: AttentionContext) -> EncoderState:

@@ -13,18 +13,24 @@ from xlsrt.encoder.config import XlsrConfig
 from xlsrt.encoder.normalize import valid_mask
 
 
-def draw_spans(lens: Tensor, size: int, prob: float, length: int, least: int = 0) -> Tensor:
+def draw_spans(
+    lens: Tensor, size: int, prob: float, length: int, least: int = 0, draw: torch.Generator | None = None
+) -> Tensor:
     """(B, size) boolean with spans of ``length`` that, were they disjoint, would cover ``prob`` of each row.
 
     lens (B,): where each row ends; no span passes it, rows shorter than one span stay clear. The number of
     spans is prob * len / length rounded at random, at least ``least``; their starts are distinct and uniform,
-    overlaps happen.
+    overlaps happen. ``draw``: of the CPU, for spans that do not depend on the device.
     """
-    device = lens.device
-    wanted = (prob * lens / length + torch.rand(lens.shape, device=device)).floor().long()
+
+    def uniform(*shape: int) -> Tensor:
+        device = lens.device if draw is None else "cpu"
+        return torch.rand(*shape, generator=draw, device=device).to(lens.device)
+
+    wanted = (prob * lens / length + uniform(*lens.shape)).floor().long()
     starts = (lens - length + 1).clamp(min=0)
     wanted = torch.minimum(wanted.clamp(min=least), torch.minimum(starts, lens // length))
-    score = torch.rand(lens.shape[0], size, device=device).masked_fill(~valid_mask(starts, size), -1.0)
+    score = uniform(lens.shape[0], size).masked_fill(~valid_mask(starts, size), -1.0)
     rank = score.argsort(dim=1, descending=True).argsort(dim=1)
     chosen = (rank < wanted[:, None]).float()
     # A frame is masked if a span started at it or at one of the length - 1 frames before.

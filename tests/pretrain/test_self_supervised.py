@@ -1,0 +1,149 @@
+"""Masked prediction: what is hidden, what the targets are, that it learns, in any context."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from xlsrt.context import AttentionContext, ContextSampler
+from xlsrt.encoder import XlsrConfig, XlsrEncoder
+from xlsrt.errors import UserError
+from xlsrt.pretrain.best_rq import BestRq, BestRqConfig, LogMel, RandomProjectionQuantizer
+from xlsrt.pretrain.masked import MaskConfig, masked_pass, perplexity
+from xlsrt.pretrain.settings import read_settings
+
+PLAIN = dict.fromkeys(("hidden_dropout", "attention_dropout", "feat_proj_dropout", "layer_drop"), 0.0)
+CONTEXTS = [AttentionContext.full(), AttentionContext(8, 8, 0), AttentionContext(8, 8, 4)]
+
+
+@pytest.fixture
+def encoder() -> XlsrEncoder:
+    torch.manual_seed(0)
+    return XlsrEncoder(XlsrConfig.preset("tiny", **PLAIN))
+
+
+def speechlike(rows: int, samples: int = 16000) -> torch.Tensor:
+    """Harmonics whose pitch and loudness wander: neighbouring frames tell of a hidden one."""
+    draw = torch.Generator().manual_seed(1)
+    time = torch.arange(samples) / 16000
+    wavs = []
+    for _ in range(rows):
+        f0, rate, phase = (torch.rand(3, generator=draw) * torch.tensor([150.0, 2.0, 6.0])).tolist()
+        pitch = (120 + f0 * (1 + torch.sin(2 * torch.pi * rate * time + phase))).cumsum(0) / 16000
+        wavs.append(sum(torch.sin(2 * torch.pi * k * pitch) / k for k in range(1, 6)))
+    wav = 0.1 * torch.stack(wavs)  # type: ignore[arg-type]
+    return wav + 0.001 * torch.randn(wav.shape, generator=draw)
+
+
+@pytest.mark.parametrize("context", CONTEXTS, ids=str)
+def test_without_a_mask_it_is_the_encoder(encoder: XlsrEncoder, context: AttentionContext) -> None:
+    wav, lens = speechlike(2), torch.tensor([16000, 9000])
+    encoder.eval()
+    nothing = torch.zeros(2, 49, dtype=torch.bool)
+    passed = masked_pass(encoder, wav, lens, context, MaskConfig(), mask=nothing)
+    y, y_lens = encoder(wav, lens, context)
+    assert torch.equal(passed.lens, y_lens)
+    assert torch.equal(passed.frames, y)
+
+
+@pytest.mark.parametrize("fill", ["embedding", "noise"])
+@pytest.mark.parametrize("context", CONTEXTS, ids=str)
+def test_what_is_masked_is_not_heard(fill: str, context: AttentionContext) -> None:
+    # Normalisation would carry the level of hidden samples on.
+    encoder = XlsrEncoder(XlsrConfig.preset("tiny", **PLAIN, input_norm="none")).eval()
+    mask = torch.zeros(1, 49, dtype=torch.bool)
+    mask[0, 20:30] = True
+    wav = speechlike(1)
+    other = wav.clone()
+    # Frame 19 ends at its 400th sample, frame 30 has not begun: these belong to masked frames alone.
+    hidden = slice(19 * 320 + 400, 30 * 320)
+    other[0, hidden] = torch.randn(other[0, hidden].shape)
+
+    def frames(samples: torch.Tensor, hide: torch.Tensor) -> torch.Tensor:
+        draw = torch.Generator().manual_seed(0)
+        return masked_pass(encoder, samples, None, context, MaskConfig(fill=fill), draw, hide).frames
+
+    assert torch.equal(frames(wav, mask), frames(other, mask))
+    assert not torch.equal(frames(wav, ~mask), frames(other, ~mask))
+
+
+def test_masks_follow_the_generator_and_stay_inside() -> None:
+    encoder = XlsrEncoder(XlsrConfig.preset("tiny", **PLAIN))
+    wav, lens = speechlike(3), torch.tensor([16000, 12000, 3000])
+    masks = [
+        masked_pass(
+            encoder, wav, lens, CONTEXTS[0], MaskConfig(prob=0.6), torch.Generator().manual_seed(seed)
+        ).mask
+        for seed in (3, 3, 4)
+    ]
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])
+    frames = encoder.config.num_frames(lens)
+    assert not masks[0][torch.arange(49)[None, :] >= frames[:, None]].any()
+    share = masks[0][0].float().mean()
+    assert 0.3 < share < 0.75
+    assert not masks[0][2].any(), "8 frames are shorter than a span"
+
+
+def test_spectra_lie_at_the_frames() -> None:
+    spectrum = LogMel(40)
+    wav = torch.zeros(1, 16000)
+    centre = 30 * 320 + 200
+    wav[0, centre - 8 : centre + 8] = 0.5
+    lens = torch.tensor([49])
+    energy = spectrum(wav, lens, 49)[0].sum(-1)
+    assert int(energy.argmax()) == 30
+    alone = spectrum(speechlike(1)[:, :9000], torch.tensor([27]), 27)
+    padded = torch.nn.functional.pad(speechlike(1)[:, :9000], (0, 7000))
+    assert torch.allclose(spectrum(padded, torch.tensor([27]), 49)[:, :27], alone, atol=1e-5)
+    assert torch.isfinite(spectrum(torch.zeros(1, 800), torch.tensor([2]), 2)).all()
+
+
+def test_codes_keep_their_seed() -> None:
+    x = torch.randn(200, 32)
+    same = [RandomProjectionQuantizer(32, BestRqConfig(seed=seed))(x) for seed in (5, 5, 6)]
+    assert torch.equal(same[0], same[1]) and not torch.equal(same[0], same[2])
+    assert same[0].shape == (200, 2)
+    # The nearest code by distance, which is how the paper puts it.
+    quantizer = RandomProjectionQuantizer(32, BestRqConfig())
+    projected = torch.nn.functional.normalize(x @ quantizer.projection[0], dim=-1)
+    assert torch.equal(torch.cdist(projected, quantizer.codes[0]).argmin(-1), quantizer(x)[:, 0])
+    assert {name for name, _ in quantizer.named_buffers()} == {"projection", "codes"}
+    assert not list(quantizer.parameters())
+
+
+def test_perplexity_counts_codes() -> None:
+    assert perplexity(torch.tensor([5, 5, 5, 5, 0])).item() == pytest.approx(4)
+    assert perplexity(torch.tensor([9.0, 0, 0])).item() == pytest.approx(1)
+
+
+def test_it_learns_in_sampled_contexts(encoder: XlsrEncoder) -> None:
+    sampler = ContextSampler((8, 16), ("1x", None), (0, 4), full_prob=0.3)
+    objective = BestRq(encoder, BestRqConfig(codebooks=1, codebook_size=32, num_mels=20))
+    wav, lens = speechlike(4), torch.full((4,), 16000)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=2e-3)
+    losses, before = [], [p.clone() for p in encoder.parameters()]
+    for step in range(40):
+        passed = masked_pass(
+            encoder, wav, lens, sampler.sample(step), MaskConfig(), torch.Generator().manual_seed(step)
+        )
+        loss, figures = objective(passed)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    assert figures["accuracy"] > 1.3 * figures["baseline"]
+    assert all(not torch.equal(p, q) for p, q in zip(encoder.parameters(), before, strict=True)), (
+        "every parameter takes part, the mask embedding included"
+    )
+
+
+def test_settings_are_checked() -> None:
+    assert read_settings(MaskConfig, {"prob": 1, "length": 4}, "mask_conf").prob == 1.0
+    with pytest.raises(UserError, match="mask_conf: unknown keys lenght; known: fill, length"):
+        read_settings(MaskConfig, {"lenght": 4}, "mask_conf")
+    with pytest.raises(UserError, match=r"mask_conf\.length is '4'"):
+        read_settings(MaskConfig, {"length": "4"}, "mask_conf")
+    with pytest.raises(UserError, match="embedding, noise"):
+        MaskConfig(fill="zeros")
