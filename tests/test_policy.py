@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "decoding": {"context", "encoder", "transducer", "search", "recognizer", "text", "data"},
     "bench": {"context", "encoder", "transducer", "search", "recognizer", "decoding", "data"},
     "pretrain": {"context", "encoder", "data"},
-    "espnet_task": {"context", "encoder", "transducer", "search", "data", "recipe"},
+    "espnet_task": {"context", "encoder", "transducer", "search", "data", "recipe", "pretrain"},
     "data": {"context", "text"},
     "report": {"context", "text", "decoding", "recognizer", "search"},
     "recipe": {"context", "report"},

@@ -1,18 +1,22 @@
-"""Pretrain a small encoder on synthetic speech in many languages.
+"""Pretrain an encoder: on synthetic speech in many languages, or on unlabelled audio.
 
-Nothing but made-up speech goes in. Kill it at any moment and run it again: it goes on
-from its last checkpoint.
+--objective phonemes (default): a small encoder, nothing but made-up speech goes in; the options below.
+--objective best_rq or contrastive: any encoder, self-supervised, on audio without transcripts, with ESPnet's
+options and a configuration such as conf/adapt.yaml; add --help to see them.
+Kill it at any moment and run it again: it goes on from its last checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from xlsrt.bin import run_main
 
+OBJECTIVES = ("phonemes", "best_rq", "contrastive")
 OPTION_HELP = {
     "updates": "optimisation steps",
     "batch_seconds": "padded audio in a batch",
@@ -27,12 +31,15 @@ OPTION_HELP = {
 }
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """The text above as it is written, and every default."""
+
+
 def get_parser() -> argparse.ArgumentParser:
     from xlsrt.pretrain.loop import PretrainOptions
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_HelpFormatter)
+    parser.add_argument("--objective", choices=OBJECTIVES, default="phonemes", help="what is learnt")
     parser.add_argument(
         "--output_dir", type=Path, required=True, help="checkpoint, log and final export (HF layout)"
     )
@@ -65,8 +72,21 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _objective(words: Sequence[str]) -> str:
+    """``--objective`` decides whose options the others are."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--objective", choices=OBJECTIVES, default="phonemes")
+    return first.parse_known_args(words)[0].objective
+
+
 def main(cmd: Sequence[str] | None = None) -> None:
-    args = get_parser().parse_args(cmd)
+    words = list(sys.argv[1:] if cmd is None else cmd)
+    if _objective(words) != "phonemes":
+        from xlsrt.espnet_task.ssl_task import XlsrSslTask
+
+        XlsrSslTask.main(cmd=words)
+        return
+    args = get_parser().parse_args(words)
 
     import torch
 

@@ -244,7 +244,7 @@ def convert(
             pass_through
             and audio.format in ("FLAC", "WAV", "WAVEX")
             and audio.subtype == "PCM_16"
-            and (rate, channels, speed, start, end) == (sample_rate, 1, 1.0, None, None)
+            and (rate, channels, speed, start or 0.0, end) == (sample_rate, 1, 1.0, 0.0, None)
             and not is_pipe(source)
             and os.path.isfile(source)
         )

@@ -15,6 +15,9 @@ from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig, WaveAugment
 
+ENCODER_CONF = ("config", "pretrained", "train_context", "eval_context", "augment")
+"""Keys of ``encoder_conf``."""
+
 
 class XlsrEspnetEncoder(AbsEncoder):
     """Waveform in, frames out; samples the training context in train mode, keeps the fixed one in eval mode.
@@ -78,16 +81,22 @@ class XlsrEspnetEncoder(AbsEncoder):
             return self.train_context.sample(self.batches_seen)
         return self.train_context
 
+    def heard(self, wav: Tensor, lens: Tensor) -> tuple[Tensor, Tensor, AttentionContext]:
+        """Waveform (B, S), lengths (B,) -> both as the encoder hears them, augmented in train mode, and the
+        context of this batch.
+        """
+        context = self.current_context()
+        if self.training:
+            with torch.no_grad():
+                wav, lens = self.augment(wav, lens, step=self.batches_seen, rank=self.rank)
+            self.batches_seen += 1
+        return wav, lens, context
+
     def forward(
         self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Waveform (B, S) at 16 kHz, lengths (B,) -> frames (B, T, D), (B,), None."""
-        context = self.current_context()
-        if self.training:
-            with torch.no_grad():
-                xs_pad, ilens = self.augment(xs_pad, ilens, step=self.batches_seen, rank=self.rank)
-            self.batches_seen += 1
-        frames, lens = self.xlsr(xs_pad, ilens, context)
+        frames, lens = self.xlsr(*self.heard(xs_pad, ilens))
         return frames, lens, None
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xlsrt.errors import UserError
 
 _LOSSES = ("loss", "loss_ctc", "loss_transducer")
-FIGURES = {"train": _LOSSES, "valid": (*_LOSSES, "ter", "cer_ctc")}
-"""Phases and their figures."""
+FIGURES: Mapping[str, Sequence[str]] = {"train": _LOSSES, "valid": (*_LOSSES, "ter", "cer_ctc")}
+"""Phases and their figures, of recognition."""
 
 
 def read_token_list(source: str | Sequence[str] | None) -> list[str]:
@@ -38,21 +38,21 @@ def read_token_list(source: str | Sequence[str] | None) -> list[str]:
     return tokens
 
 
-def check_criteria(args: argparse.Namespace) -> None:
+def check_criteria(args: argparse.Namespace, figures: Mapping[str, Sequence[str]]) -> None:
     """The figures by which models are chosen exist: a wrong one would choose none, without a word."""
     chosen = [*args.best_model_criterion, args.early_stopping_criterion]
     for criterion in chosen:
-        if len(criterion) != 3 or criterion[0] not in FIGURES or criterion[2] not in ("min", "max"):
+        if len(criterion) != 3 or criterion[0] not in figures or criterion[2] not in ("min", "max"):
             raise UserError(f"criterion {list(criterion)}: give [train|valid, figure, min|max]")
         phase, figure, _ = criterion
-        if figure not in FIGURES[phase]:
+        if figure not in figures[phase]:
             raise UserError(
-                f"criterion {list(criterion)}: {phase} has no {figure}; it has {', '.join(FIGURES[phase])}"
+                f"criterion {list(criterion)}: {phase} has no {figure}; it has {', '.join(figures[phase])}"
             )
 
 
-def check_data_options(args: argparse.Namespace) -> None:
-    """Every named file exists and holds utterances, and every utterance to train on has audio and text.
+def check_data_options(args: argparse.Namespace, data_names: Sequence[str]) -> None:
+    """Every named file exists and holds utterances, and every utterance to train on has all of its data.
 
     Raises:
         UserError: naming the file and the option.
@@ -61,11 +61,11 @@ def check_data_options(args: argparse.Namespace) -> None:
         data = getattr(args, f"{phase}_data_path_and_name_and_type")
         shapes = getattr(args, f"{phase}_shape_file")
         names = [name for _, name, _ in data]
-        for wanted in ("speech", "text"):
+        for wanted in data_names:
             if wanted not in names:
                 raise UserError(
                     f"--{phase}_data_path_and_name_and_type PATH,{wanted},TYPE is missing: training needs "
-                    "speech and text"
+                    f"{' and '.join(data_names)}"
                 )
         if not shapes:
             raise UserError(f"--{phase}_shape_file is missing: write shape files first (stage 4 of run.sh)")

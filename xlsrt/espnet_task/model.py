@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from xlsrt.encoder.layer import keep_in_graph
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.encoder import XlsrEspnetEncoder
+from xlsrt.espnet_task.trained_model import TrainedModel
 from xlsrt.search import GreedySearch
 from xlsrt.transducer import TransducerHead
 
@@ -50,7 +51,7 @@ class ModelConfig:
         return cls(**{key: value for key, value in model_conf.items() if key in cls.known()})
 
 
-class XlsrTransducerModel(ESPnetASRModel):
+class XlsrTransducerModel(TrainedModel, ESPnetASRModel):
     """Encoder and transducer head with ESPnet's training interface.
 
     ESPnet's task wants an `ESPnetASRModel`. That class's constructor builds losses we do not use (one needs
@@ -79,11 +80,6 @@ class XlsrTransducerModel(ESPnetASRModel):
             )
         self.num_updates = 0
 
-    def set_num_updates(self, num_updates: int) -> None:
-        """Tell everyone who keeps a schedule how many optimiser updates there have been."""
-        self.num_updates = num_updates
-        self.encoder.xlsr.set_num_updates(num_updates)
-
     @property
     def trains_ctc_alone(self) -> bool:
         """Whether the next update is one of the first ``ctc_only_updates``."""
@@ -91,19 +87,9 @@ class XlsrTransducerModel(ESPnetASRModel):
 
     def frozen_parameters(self) -> Iterator[nn.Parameter]:
         """What must stay as it is in the next update, although it has a (zero) gradient."""
-        if self.num_updates < self.encoder.xlsr.config.freeze_encoder_updates:
-            yield from self.encoder.parameters()
+        yield from super().frozen_parameters()
         if self.trains_ctc_alone:
             yield from (p for name, p in self.head.named_parameters() if not name.startswith("ctc."))
-
-    def training_state(self) -> dict[str, int]:
-        """What a checkpoint keeps beside the weights."""
-        return {"num_updates": self.num_updates, "batches_seen": self.encoder.batches_seen}
-
-    def load_training_state(self, state: Mapping[str, int]) -> None:
-        """Undo `training_state`."""
-        self.encoder.batches_seen = int(state["batches_seen"])
-        self.set_num_updates(int(state["num_updates"]))
 
     def encode(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Waveform (B, S), lengths (B,) -> frames (B, T, D), (B,)."""

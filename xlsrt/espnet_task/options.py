@@ -44,14 +44,8 @@ def add_trainer_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_task_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the task."""
+    """Options of every task."""
     group = parser.add_argument_group("xlsrt")
-    group.add_argument(
-        "--init_from",
-        type=str_or_none,
-        default=None,
-        help="Model file of an earlier stage to start from; it must cover the model completely",
-    )
     group.add_argument(
         "--encoder_lr_factor",
         type=float,
@@ -69,4 +63,14 @@ def add_task_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         help="The first n epochs run from the shortest batch to the longest",
+    )
+
+
+def add_init_from(parser: argparse.ArgumentParser) -> None:
+    """``--init_from``."""
+    parser.add_argument(
+        "--init_from",
+        type=str_or_none,
+        default=None,
+        help="Model file of an earlier stage to start from; it must cover the model completely",
     )

@@ -12,8 +12,8 @@ from espnet2.utils.build_dataclass import build_dataclass
 
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.iterator import ResumableIterFactory
-from xlsrt.espnet_task.model import XlsrTransducerModel
 from xlsrt.espnet_task.options import XlsrTrainerOptions, add_trainer_arguments
+from xlsrt.espnet_task.trained_model import TrainedModel
 from xlsrt.espnet_task.training_run import TrainingRun
 
 
@@ -43,7 +43,7 @@ class XlsrTrainer(Trainer):
         distributed_option: Any,
     ) -> None:
         """Train to the end, or until a signal asks to stop."""
-        assert isinstance(model, XlsrTransducerModel), type(model)
+        assert isinstance(model, TrainedModel), type(model)
         for factory in (train_iter_factory, valid_iter_factory):
             if not isinstance(factory, ResumableIterFactory):
                 raise UserError(

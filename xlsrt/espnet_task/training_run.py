@@ -35,10 +35,10 @@ from xlsrt.espnet_task.checkpoint import (
 from xlsrt.espnet_task.distributed import Ranks, rates
 from xlsrt.espnet_task.iterator import ResumableIterFactory
 from xlsrt.espnet_task.midepoch import EpochPosition, open_sub_reporter, position_of, read_position
-from xlsrt.espnet_task.model import XlsrTransducerModel
 from xlsrt.espnet_task.options import XlsrTrainerOptions
 from xlsrt.espnet_task.progress import Progress
 from xlsrt.espnet_task.signals import StopRequest
+from xlsrt.espnet_task.trained_model import TrainedModel
 from xlsrt.espnet_task.update import Updater
 
 FORMAT = 1
@@ -49,7 +49,7 @@ class TrainingRun:
 
     def __init__(
         self,
-        model: XlsrTransducerModel,
+        model: TrainedModel,
         optimizer: torch.optim.Optimizer,
         scheduler: Any,
         train: ResumableIterFactory,

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.distributed import Ranks
 from xlsrt.espnet_task.lean_import import step_without_compiler
-from xlsrt.espnet_task.model import XlsrTransducerModel
 from xlsrt.espnet_task.options import XlsrTrainerOptions
+from xlsrt.espnet_task.trained_model import TrainedModel
 
 
 class Updater:
@@ -29,7 +29,7 @@ class Updater:
 
     def __init__(
         self,
-        model: XlsrTransducerModel,
+        model: TrainedModel,
         module: nn.Module,
         optimizer: torch.optim.Optimizer,
         options: XlsrTrainerOptions,
@@ -78,7 +78,9 @@ class Updater:
             # DDP divides by the number of ranks.
             scaled = loss * (weight.to(loss) / everyone) * self.ranks.size / self.options.accum_grad
             (scaled if self.scaler is None else self.scaler.scale(scaled)).backward()
-        sub.register(self.ranks.merge(stats, weight), everyone)
+        merged = self.ranks.merge(stats, weight)
+        self.model.watch(merged)
+        sub.register(merged, everyone)
 
     def step(self, sub: SubReporter) -> bool:
         """Clip and update; a gradient that is not finite is dropped. Returns whether the parameters were

@@ -49,6 +49,9 @@ class BestRqConfig:
 class LogMel(nn.Module):
     """Normalised log-mel spectra, aligned with the encoder's frames."""
 
+    filters: Tensor
+    window: Tensor
+
     def __init__(self, num_mels: int) -> None:
         super().__init__()
         from torchaudio.functional import melscale_fbanks
@@ -80,6 +83,9 @@ class LogMel(nn.Module):
 
 class RandomProjectionQuantizer(nn.Module):
     """Random projection, then the nearest of random codes on the sphere; never trained."""
+
+    projection: Tensor
+    codes: Tensor
 
     def __init__(self, size_in: int, config: BestRqConfig) -> None:
         super().__init__()

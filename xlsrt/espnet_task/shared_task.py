@@ -1,0 +1,114 @@
+"""What our ESPnet tasks share: trainer, options, checks, start and end of a training process."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import multiprocessing
+import sys
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NoReturn
+
+import espnet2.tasks.abs_task as abs_task
+import torch
+from espnet2.iterators.sequence_iter_factory import SequenceIterFactory
+from torch.multiprocessing import ProcessExitedException
+
+from xlsrt.errors import UserError
+from xlsrt.espnet_task.inputs import check_criteria, check_data_options
+from xlsrt.espnet_task.iterator import ResumableIterFactory, read_lengths
+from xlsrt.espnet_task.optim import build_optimizer
+from xlsrt.espnet_task.schedulers import WarmupHoldDecay
+from xlsrt.espnet_task.signals import forwarding_to_children
+from xlsrt.espnet_task.trainer import XlsrTrainer
+
+abs_task.scheduler_classes["warmupholddecay"] = WarmupHoldDecay
+
+
+class SharedTask(abs_task.AbsTask):
+    """Mixed in before one of ESPnet's task classes.
+
+    Attributes:
+        defaults: of options. data_names: what a training must be given.
+        figures: phase -> figures by which a model may be chosen.
+    """
+
+    trainer = XlsrTrainer
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    data_names: ClassVar[Sequence[str]] = ("speech",)
+    figures: ClassVar[Mapping[str, Sequence[str]]] = {}
+
+    @classmethod
+    def get_parser(cls) -> Any:
+        """ESPnet's parser with our defaults; a wrong option is one line, not two hundred."""
+        parser = super().get_parser()
+        parser.set_defaults(**cls.defaults)
+        parser.error = types.MethodType(_refuse, parser)
+        return parser
+
+    @classmethod
+    def check_required_command_args(cls, args: argparse.Namespace) -> None:
+        """Refuse what cannot work before anything is built."""
+        if missing := [name for name in args.required if getattr(args, name) is None]:
+            raise UserError(f"missing options: {', '.join(f'--{name}' for name in missing)}")
+        cls.check_options(args)
+        if args.ngpu == 0 and args.dist_backend == "nccl":
+            args.dist_backend = "gloo"
+        check_criteria(args, cls.figures)
+        if not args.collect_stats and not args.dry_run:
+            check_data_options(args, cls.data_names)
+
+    @classmethod
+    def check_options(cls, args: argparse.Namespace) -> None:
+        """Checks of one task alone."""
+
+    @classmethod
+    def main(cls, args: argparse.Namespace | None = None, cmd: Sequence[str] | None = None) -> None:
+        """ESPnet's entry point; with spawned workers SIGTERM is handed on to them."""
+        try:
+            with forwarding_to_children():
+                super().main(args=args, cmd=cmd)
+        except ProcessExitedException as error:
+            # The worker has said why it left.
+            raise SystemExit(error.exit_code if error.exit_code > 0 else 128 - error.exit_code) from None
+
+    @classmethod
+    def main_worker(cls, args: argparse.Namespace) -> None:
+        """One training process, from its options to its end."""
+        try:
+            super().main_worker(args)
+        except UserError as error:
+            if multiprocessing.parent_process() is None:
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+        finally:
+            # A rank that leaves with its group open can wait for the others for minutes.
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
+
+    @classmethod
+    def build_optimizers(cls, args: argparse.Namespace, model: Any) -> list[Any]:
+        """One optimiser on our parameter groups."""
+        if args.sharded_ddp:
+            raise UserError("sharded_ddp is not supported; plain distributed training is")
+        return [build_optimizer(args, model)]
+
+    @classmethod
+    def build_sequence_iter_factory(cls, args: argparse.Namespace, iter_options: Any, mode: str) -> Any:
+        """ESPnet's batches behind an iterator that can start within an epoch."""
+        base = super().build_sequence_iter_factory(args, iter_options, mode)
+        assert isinstance(base, SequenceIterFactory), type(base)
+        if mode != "train" or not args.curriculum_epochs:
+            return ResumableIterFactory(base)
+        return ResumableIterFactory(base, read_lengths(args.train_shape_file[0]), args.curriculum_epochs)
+
+
+def _refuse(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    """Stand-in for ``parser.error``: name the nearest known option."""
+    known = [option.lstrip("-") for action in parser._actions for option in action.option_strings]
+    words = message.partition("unrecognized arguments:")[2].split()
+    near = difflib.get_close_matches(words[0].lstrip("-").split("=")[0], known, n=3) if words else []
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise UserError(f"{message}{hint}")

@@ -1,0 +1,159 @@
+"""`XlsrSslTask`: self-supervised training of an encoder on unlabelled audio, with ESPnet's task machinery."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from espnet2.tasks.abs_task import AbsTask
+from espnet2.train.collate_fn import CommonCollateFn
+from espnet2.utils.nested_dict_action import NestedDictAction
+
+from xlsrt.encoder.checkpoints import load_pretrained, read_config, save_pretrained
+from xlsrt.encoder.checkpoints.pretraining import load_heads
+from xlsrt.errors import UserError
+from xlsrt.espnet_task.encoder import ENCODER_CONF, XlsrEspnetEncoder
+from xlsrt.espnet_task.options import add_task_arguments
+from xlsrt.espnet_task.shared_task import SharedTask
+from xlsrt.espnet_task.ssl_model import SslModel
+from xlsrt.espnet_task.trainer import XlsrTrainer
+from xlsrt.pretrain.best_rq import BestRq, BestRqConfig
+from xlsrt.pretrain.contrastive import Contrastive, ContrastiveConfig
+from xlsrt.pretrain.masked import MaskConfig
+from xlsrt.pretrain.monitor import WATCHED, MonitorConfig
+from xlsrt.pretrain.settings import read_settings
+
+OBJECTIVES = ("best_rq", "contrastive")
+# Set for this training alone: the exported encoder has those of the encoder that it started from.
+TRAINING_FIELDS = (
+    *("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "layer_drop"),
+    *("mask_time_prob", "mask_time_length", "mask_channel_prob", "mask_channel_length"),
+    *("freeze_feature_extractor", "freeze_encoder_updates", "gradient_checkpointing"),
+)
+_FIGURES = ("loss", "loss_contrastive", "loss_diversity", *WATCHED)
+
+
+class SslTrainer(XlsrTrainer):
+    """The trainer of recognition; at the end the first rank exports the encoder."""
+
+    @classmethod
+    def run(cls, model: Any, optimizers: Any, schedulers: Any, *more: Any, **named: Any) -> None:
+        """Train to the end, or until a signal asks to stop."""
+        super().run(model, optimizers, schedulers, *more, **named)
+        if model.encoder.rank == 0:
+            export(model, named["trainer_options"])
+
+
+def export(model: SslModel, options: Any) -> Path:
+    """Write the averaged encoder as a Hugging Face directory ``<output_dir>/encoder``."""
+    directory = Path(options.output_dir)
+    phase, figure, _ = options.best_model_criterion[0]
+    encoder = load_pretrained(directory / f"{phase}.{figure}.ave.pth")
+    origin = model.encoder.pretrained
+    if origin is not None:
+        before = read_config(origin)
+        encoder.config = encoder.config.replace(**{name: getattr(before, name) for name in TRAINING_FIELDS})
+    about = {
+        "adapted_from": origin or "random weights",
+        "objective": type(model.objective).__name__,
+        "train_context": model.encoder.train_context.to_dict(),
+        "updates": model.num_updates,
+    }
+    found = save_pretrained(encoder, directory / "encoder", extra_metadata=about)
+    logging.info(f"encoder written to {found}")
+    return found
+
+
+class XlsrSslTask(SharedTask, AbsTask):
+    """Options, data and model of self-supervised training; the trainer is the one of recognition."""
+
+    trainer = SslTrainer
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "optim": "adamw",
+        "batch_type": "numel",
+        "resume": True,
+        "num_att_plot": 0,
+        "best_model_criterion": [("valid", "loss", "min")],
+        "early_stopping_criterion": ("valid", "loss", "min"),
+        "keep_nbest_models": [3],
+    }
+    figures: ClassVar[Mapping[str, Sequence[str]]] = {"train": _FIGURES, "valid": _FIGURES}
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Our options."""
+        add_task_arguments(parser)
+        group = parser.add_argument_group("self-supervised training")
+        group.add_argument(
+            "--objective",
+            choices=OBJECTIVES,
+            default="best_rq",
+            help="best_rq: for any encoder. contrastive: for a checkpoint that still has its quantiser",
+        )
+        for name, text in (
+            ("encoder_conf", f"Of the encoder: {', '.join(ENCODER_CONF)}, as in recognition"),
+            ("objective_conf", "Of the objective: see xlsrt/pretrain/best_rq.py and contrastive.py"),
+            ("mask_conf", "What is hidden: prob, length (frames), fill (embedding, noise), noise_std"),
+            (
+                "monitor_conf",
+                "What counts as collapse: after_updates, min_feature_std, min_code_use, min_accuracy_ratio",
+            ),
+        ):
+            group.add_argument(f"--{name}", action=NestedDictAction, default={}, help=text)
+
+    @classmethod
+    def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Any:
+        """Zeros behind the shorter waveforms."""
+        return CommonCollateFn(float_pad_value=0.0, int_pad_value=-1)
+
+    @classmethod
+    def build_preprocess_fn(
+        cls, args: argparse.Namespace, train: bool
+    ) -> Callable[[str, dict[str, np.ndarray]], dict[str, np.ndarray]] | None:
+        """Nothing is done to the waveform on the way."""
+        return None
+
+    @classmethod
+    def required_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
+        """The waveform alone."""
+        return ("speech",)
+
+    @classmethod
+    def optional_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace) -> SslModel:
+        """Build the model and resolve ``args``, so that config.yaml says what the encoder is."""
+        conf = dict(args.encoder_conf or {})
+        if unknown := sorted(set(conf) - set(ENCODER_CONF)):
+            raise UserError(
+                f"encoder_conf: unknown keys {', '.join(unknown)}; known: {', '.join(ENCODER_CONF)}"
+            )
+        resumes = args.resume and (Path(args.output_dir) / "checkpoint.pth").exists()
+        encoder = XlsrEspnetEncoder(input_size=1, load_weights=not resumes, seed=args.seed, **conf)
+        args.encoder_conf = encoder.conf()
+        objective: BestRq | Contrastive
+        if args.objective == "best_rq":
+            settings = read_settings(BestRqConfig, args.objective_conf, "objective_conf")
+            objective = BestRq(encoder.xlsr, settings)
+        else:
+            weights = read_settings(ContrastiveConfig, args.objective_conf, "objective_conf")
+            if encoder.pretrained is None:
+                raise UserError(
+                    "objective contrastive goes on with a checkpoint: name it in encoder_conf.pretrained, or "
+                    "train with objective: best_rq"
+                )
+            heads = load_heads(encoder.pretrained)
+            objective = Contrastive(encoder.xlsr, heads, weights, encoder.pretrained)
+        mask = read_settings(MaskConfig, args.mask_conf, "mask_conf")
+        monitor = read_settings(MonitorConfig, args.monitor_conf, "monitor_conf")
+        model = SslModel(encoder, objective, mask, monitor, args.seed)
+        count = sum(parameter.numel() for parameter in encoder.parameters())
+        logging.info(f"encoder of {count / 1e6:.2f} M parameters, {args.objective}, {encoder.train_context}")
+        return model
