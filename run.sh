@@ -32,6 +32,7 @@ valid_set=dev          # validation set
 test_sets="test test_long"  # sets to decode
 speed_perturb_factors= # train on copies at these speeds too, for instance "0.9 1.0 1.1"
 allow_pipes=false      # whether commands may stand in wav.scp: they are run
+audio_format=auto      # of the formatted audio: flac, wav, flac.ark (archives), or auto: flac.ark from 100,000 utterances on
 dumpdir=dump           # formatted audio
 expdir=exp             # experiments
 token_type=bpe         # bpe or char
@@ -159,7 +160,7 @@ stage_2() { # audio formatting and validation
     tables=("$datadir/$set"/{wav.sc[p],tex[t],utt2sp[k],segment[s]})
     step "stage 2: audio of $set" format "$out/.formatted" "${tables[@]}" --outputs "$out"/{wav.scp,text,utt2num_samples} -- \
       "$python" -m xlsrt.bin.format_data --data_dir "$datadir/$set" --output_dir "$out" --speed_perturb "$speeds" \
-      --allow_pipes "$allow_pipes" --nj "$nj"
+      --allow_pipes "$allow_pipes" --audio_format "$audio_format" --nj "$nj"
   done
 }
 

@@ -164,3 +164,32 @@ def test_kaldi_archives(tmp_path: Path) -> None:
     source = (tmp_path / "a.scp").read_text().splitlines()[1].split()[1]
     _, got = check(source, tmp_path)
     np.testing.assert_array_equal(got, samples)
+
+
+def test_what_libsndfile_cannot_read_goes_through_ffmpeg_or_says_so(tmp_path: Path, monkeypatch) -> None:
+    """A stand-in ffmpeg answers with a WAV file, as the real one does for -f wav."""
+    talk = tmp_path / "talk: 1.m4a"
+    talk.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(64))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert "install ffmpeg, which reads M4A" in problem(str(talk), tmp_path)
+    answer = write(tmp_path / "answer.wav", tone(8000), subtype="PCM_16")
+    program = tmp_path / "bin" / "ffmpeg"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/words\nexec /bin/cat {answer}\n')
+    program.chmod(0o755)
+    # Right as the answer is, the source is not: a copy is made.
+    facts = convert(str(talk), tmp_path / "out" / "a.flac")
+    assert (facts.num_samples, facts.passed_through) == (8000, False)
+    assert f"file:{talk}" in (tmp_path / "words").read_text().splitlines()
+    program.write_text("#!/bin/sh\necho 'moov atom not found' >&2\nexit 1\n")
+    assert "not by ffmpeg either (moov atom not found)" in problem(str(talk), tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "ogg", "opus", "sph", "flac", "aiff"])
+def test_formats_are_read_segments_included(tmp_path: Path, suffix: str) -> None:
+    from tests.data.reading import sound
+
+    rate = 48000 if suffix == "opus" else 44100
+    source = str(sound(tmp_path / f"a.{suffix}", 1.0, rate))
+    assert abs(convert(source, tmp_path / "a.flac").num_samples - 16000) <= 16000 * 0.06
+    assert convert(source, tmp_path / "b.flac", start=0.25, end=0.75).num_samples in range(7999, 8002)

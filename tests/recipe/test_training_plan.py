@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,14 @@ def finish(tmp_path: Path, variant: str, **encoder: object) -> Path:
 def plan(tmp_path: Path, config: str, corpus: Corpus, variant: str = "1", **more: object) -> Plan:
     table = load_stages(str(ROOT / "conf/stages.yaml"))
     return make_plan(table, variant, tmp_path / "exp/asr_x", [config], corpus, **more)  # type: ignore[arg-type]
+
+
+def test_audio_in_archives_is_read_as_such(tmp_path: Path, config: str, corpus: Corpus) -> None:
+    (tmp_path / "dump").mkdir()
+    (tmp_path / "dump" / "audio_format").write_text("flac.ark\n")
+    found = plan(tmp_path, config, replace(corpus, train_dump=tmp_path / "dump"))
+    assert found.settings["train_data_path_and_name_and_type"][0][2] == "kaldi_ark"
+    assert found.settings["valid_data_path_and_name_and_type"][0][2] == "sound"
 
 
 def test_the_row_is_laid_over_the_configuration(tmp_path: Path, config: str, corpus: Corpus) -> None:

@@ -22,7 +22,10 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--nj", type=int, default=1, help="parallel processes (default: %(default)s)")
     parser.add_argument("--sample_rate", type=int, default=16000, help="Hz (default: %(default)s)")
     parser.add_argument(
-        "--audio_format", default="flac", help="flac or wav, of the files written (default: flac)"
+        "--audio_format",
+        default="flac",
+        help="flac or wav: a file for each utterance; flac.ark: archives of a gigabyte; auto: flac.ark from "
+        "100,000 utterances on, else flac (default: flac)",
     )
     parser.add_argument(
         "--speed_perturb",

@@ -1,16 +1,12 @@
 """Audio of one utterance: read in blocks, checked, mixed down, resampled and written as 16-bit mono.
 
-Reading is by libsndfile (WAV, FLAC, SPHERE, MP3, Ogg/Opus ...), resampling by soxr; memory does not grow
-with the recording's length. Samples are float32 in [-1, 1); counts are samples, times seconds.
+Opening is `xlsrt.data.audio_source`'s, resampling by soxr; memory does not grow with the recording's length,
+but for commands, archives and ffmpeg. Samples are float32 in [-1, 1); counts are samples, times seconds.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
-import struct
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,23 +15,16 @@ import numpy as np
 import soundfile
 import soxr
 
-from xlsrt.data.kaldi import is_pipe
-from xlsrt.errors import UserError
+from xlsrt.data.audio_source import AudioProblem, open_audio
 
 SAMPLE_RATE = 16000
 MIN_SAMPLES = 400  # one window of wav2vec 2.0's feature extractor: fewer give no frame
 _BLOCK = 1 << 18
 # A segment may end this much after its recording (rounded times in annotations); it is cut there.
 _SEGMENT_SLACK_SECONDS = 0.1
-# Writers to a pipe cannot know the length and leave such numbers in the header.
-_UNKNOWN_RIFF_SIZE = 0x7FFFF000
 # Formats whose header tells the exact number of frames.
 _EXACT = ("WAV", "WAVEX", "FLAC", "NIST", "AIFF", "AU", "W64", "RF64", "CAF")
 _UNKNOWN_FRAMES = 1 << 40
-
-
-class AudioProblem(UserError):
-    """One utterance's audio cannot be used; the message says why, the caller names the utterance."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +37,7 @@ class AudioFacts:
         num_samples: of the result.
         clipped: samples beyond full scale.
         passed_through: the source is right as it is; nothing was written.
+        place: ``<archive>:<offset>`` below the dump's audio folder, where the samples went into an archive.
     """
 
     rate: int
@@ -55,113 +45,7 @@ class AudioFacts:
     num_samples: int
     clipped: int = 0
     passed_through: bool = False
-
-
-def truncation(path: str) -> str | None:
-    """Why a WAV or SPHERE file is shorter than its header announces, or None. libsndfile would not tell."""
-    size = os.path.getsize(path)
-    with open(path, "rb") as stream:
-        head = stream.read(12)
-        if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-            while len(chunk := stream.read(8)) == 8:
-                name, length = struct.unpack("<4sI", chunk)
-                if name == b"data":
-                    missing = stream.tell() + length - size
-                    if length < _UNKNOWN_RIFF_SIZE and missing > 0:
-                        there = length - missing
-                        return f"truncated: its header announces {length} bytes of audio, {there} are there"
-                    return None
-                stream.seek(length + length % 2, os.SEEK_CUR)
-            return "truncated: it ends before the audio"
-        if head[:7] == b"NIST_1A":
-            return _sphere_truncation(stream, size)
-    return None
-
-
-def _sphere_truncation(stream: io.BufferedReader, size: int) -> str | None:
-    stream.seek(8)
-    header_size = int(stream.read(8))
-    stream.seek(0)
-    fields = {
-        parts[0]: parts[2]
-        for line in stream.read(header_size).split(b"\n")
-        if len(parts := line.split(None, 2)) == 3
-    }
-    if fields.get(b"sample_coding", b"pcm").strip() != b"pcm":
-        return None
-    try:
-        width = int(fields[b"sample_n_bytes"]) * int(fields.get(b"channel_count", b"1"))
-        announced = int(fields[b"sample_count"])
-    except (KeyError, ValueError):
-        return None
-    there = (size - header_size) // width
-    return (
-        f"truncated: its header announces {announced} samples, {there} are there"
-        if there < announced
-        else None
-    )
-
-
-@contextlib.contextmanager
-def open_audio(source: str, allow_pipes: bool = False) -> Iterator[soundfile.SoundFile]:
-    """Open a file, the output of a command ending in ``|``, or ``archive.ark:offset``.
-
-    Raises:
-        AudioProblem: missing, empty, truncated or in no format that libsndfile knows.
-    """
-    handle: str | io.BytesIO
-    if is_pipe(source):
-        handle = io.BytesIO(_run_pipe(source, allow_pipes))
-    elif os.path.isfile(source):
-        if os.path.getsize(source) == 0:
-            raise AudioProblem("the audio file is empty (0 bytes)")
-        problem = truncation(source)
-        if problem:
-            raise AudioProblem(problem)
-        handle = source
-    elif (archive := source.rpartition(":"))[0].endswith(".ark") and archive[2].isdigit():
-        handle = _from_archive(archive[0], int(archive[2]))
-    else:
-        raise AudioProblem("no such audio file")
-    try:
-        audio = soundfile.SoundFile(handle)
-    except (soundfile.LibsndfileError, TypeError) as error:
-        detail = getattr(error, "error_string", str(error)).strip()
-        raise AudioProblem(f"not readable as audio ({detail}): convert it to WAV or FLAC") from None
-    with audio:
-        yield audio
-
-
-def _run_pipe(command: str, allow_pipes: bool) -> bytes:
-    if not allow_pipes:
-        raise AudioProblem(
-            f"'{command}' is a command: commands from data are run only with --allow_pipes true"
-        )
-    script = command.rstrip()[:-1]
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", script], capture_output=True, check=False)
-    if done.returncode != 0:
-        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        raise AudioProblem(
-            f"the command '{script.strip()}' failed with code {done.returncode}: {''.join(last)}"
-        )
-    if not done.stdout:
-        raise AudioProblem(f"the command '{script.strip()}' wrote no audio")
-    return done.stdout
-
-
-def _from_archive(path: str, offset: int) -> io.BytesIO:
-    import kaldiio
-
-    try:
-        rate, samples = kaldiio.load_mat(f"{path}:{offset}")
-    except (OSError, ValueError, TypeError) as error:
-        raise AudioProblem(f"{path}:{offset} holds no audio ({error})") from None
-    buffer = io.BytesIO()
-    soundfile.write(
-        buffer, samples, rate, format="WAV", subtype="PCM_16" if samples.dtype == np.int16 else "FLOAT"
-    )
-    buffer.seek(0)
-    return buffer
+    place: str = ""
 
 
 def mono_blocks(audio: soundfile.SoundFile, start: float | None, end: float | None) -> Iterator[np.ndarray]:
@@ -245,8 +129,7 @@ def convert(
             and audio.format in ("FLAC", "WAV", "WAVEX")
             and audio.subtype == "PCM_16"
             and (rate, channels, speed, start or 0.0, end) == (sample_rate, 1, 1.0, 0.0, None)
-            and not is_pipe(source)
-            and os.path.isfile(source)
+            and audio.name == source  # not what a command or ffmpeg has made of it
         )
         blocks = resampled(mono_blocks(audio, start, end), rate * speed, sample_rate)
         if ready:

@@ -6,12 +6,12 @@ size, time) and the options are the same. The tables appear last, so a dump with
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import heapq
 import logging
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,7 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+from xlsrt.data import arks
 from xlsrt.data.audio import SAMPLE_RATE, AudioFacts, AudioProblem, convert
+from xlsrt.data.format_notes import Notes
 from xlsrt.data.journal import JOURNAL, fingerprint, journal_line, read_journal
 from xlsrt.data.kaldi import DataDir, Utterance, write_spk2utt
 from xlsrt.data.parallel import ordered_map
@@ -29,6 +31,10 @@ from xlsrt.errors import UserError
 
 log = logging.getLogger(__name__)
 
+AUDIO_FORMATS = ("auto", "flac", "wav", arks.FORMAT)
+# So many small files make file systems slow.
+ARK_FROM = 100_000
+
 
 @dataclass(frozen=True)
 class FormatOptions:
@@ -36,7 +42,8 @@ class FormatOptions:
 
     Attributes:
         sample_rate: Hz of the dump.
-        audio_format: suffix of the files written, flac or wav.
+        audio_format: flac or wav files, flac.ark: FLAC in archives, or auto: flac.ark from `ARK_FROM`
+            utterances on, else flac.
         speeds: factors; each utterance comes once per factor, other than 1.0 under the id
             ``sp<factor>-<id>``.
         allow_pipes: run commands that stand in wav.scp.
@@ -54,8 +61,8 @@ class FormatOptions:
     pass_through: bool = True
 
     def __post_init__(self) -> None:
-        if self.audio_format not in ("flac", "wav"):
-            raise UserError(f"--audio_format {self.audio_format}: choose flac or wav")
+        if self.audio_format not in AUDIO_FORMATS:
+            raise UserError(f"--audio_format {self.audio_format}: choose one of {', '.join(AUDIO_FORMATS)}")
         if not self.speeds or any(not 0.5 <= speed <= 2.0 for speed in self.speeds):
             raise UserError(f"--speed_perturb {self.speeds}: factors lie between 0.5 and 2.0")
         if len(set(self.speeds)) != len(self.speeds):
@@ -101,15 +108,22 @@ def format_set(
         allow_pipes=options.allow_pipes,
     )
     total = summary.num_utterances * len(options.speeds)
+    if options.audio_format == "auto":
+        options = replace(options, audio_format=arks.FORMAT if total >= ARK_FROM else "flac")
+    packs = options.audio_format == arks.FORMAT
+    if packs:  # what lies elsewhere would be of another type for whoever reads the set
+        options = replace(options, pass_through=False)
     out.mkdir(parents=True, exist_ok=True)
     known = read_journal(out / JOURNAL)
-    jobs = _jobs(data, out, options, known)
+    archive = arks.ArkWriter(out / "audio")
+    jobs = _jobs(data, out, options, known, archive)
     problems: list[str] = []
-    notes = _Notes()
+    notes = Notes()
     count = 0
     with (
         _Tables(out, data) as tables,
         open(out / JOURNAL, "a", encoding="utf-8") as journal,
+        contextlib.closing(archive),
     ):
         journal.write("\n")  # ends a line that a kill has cut short
         for done in ordered_map(partial(_work, options=options), jobs, nj, is_light=_is_known):
@@ -118,11 +132,14 @@ def format_set(
                 problems.append(f"utterance '{row.utt}': {done.job.source}: {done.problem}")
                 continue
             count += 1
-            notes.add(row.utt, done.facts)
-            wav = done.job.source if done.facts.passed_through else done.job.target
-            tables.add(row, wav, done.facts.num_samples)
+            facts = done.facts
+            notes.add(row.utt, facts)
+            if packs and done.job.known is None:
+                facts = replace(facts, place=archive.add(row.utt, Path(done.job.target)))
+            wav = done.job.source if facts.passed_through else done.job.target
+            tables.add(row, archive.use(facts.place) if packs else wav, facts.num_samples)
             if done.job.known is None:
-                journal.write(journal_line(done.job.fingerprint, done.facts))
+                journal.write(journal_line(done.job.fingerprint, facts))
             if count % 5000 == 0:
                 journal.flush()
                 log.info("%s: %d of %d utterances", out, count, total)
@@ -137,6 +154,8 @@ def format_set(
             raise UserError(
                 f"{data.path}: no utterance is left: all {len(problems)} have unusable audio: {problems[0]}"
             )
+    archive.tidy()
+    arks.write_format(out, options.audio_format)
     _write_dropped(out / "dropped", problems)
     write_spk2utt(out)
     notes.report(out, len(problems), options.sample_rate)
@@ -173,57 +192,9 @@ class _Tables:
         self._stack.__exit__(*error)
 
 
-class _Notes:
-    """What is told once per set, not once per utterance."""
-
-    def __init__(self) -> None:
-        self.rates: Counter[int] = Counter()
-        self.channels: Counter[int] = Counter()
-        self.examples: dict[tuple[str, int], str] = {}
-        self.clipped = 0
-        self.samples = 0
-
-    def add(self, utt: str, facts: AudioFacts) -> None:
-        self.rates[facts.rate] += 1
-        self.channels[facts.channels] += 1
-        self.examples.setdefault(("rate", facts.rate), utt)
-        self.examples.setdefault(("channels", facts.channels), utt)
-        self.clipped += facts.clipped > 0
-        self.samples += facts.num_samples
-
-    def report(self, out: Path, dropped: int, sample_rate: int) -> None:
-        for rate, count in sorted(self.rates.items()):
-            if rate != sample_rate:
-                such = self.examples["rate", rate]
-                log.warning(
-                    "%s: resampled %d utterances from %d to %d Hz (such as %s)",
-                    out,
-                    count,
-                    rate,
-                    sample_rate,
-                    such,
-                )
-        for channels, count in sorted(self.channels.items()):
-            if channels != 1:
-                such = self.examples["channels", channels]
-                log.warning(
-                    "%s: mixed %d channels down to one in %d utterances (such as %s)",
-                    out,
-                    channels,
-                    count,
-                    such,
-                )
-        if self.clipped:
-            log.warning("%s: %d utterances exceed full scale and were clipped", out, self.clipped)
-        if dropped:
-            log.warning(
-                "%s: dropped %d utterances with unusable audio, listed in %s/dropped", out, dropped, out
-            )
-        hours = self.samples / sample_rate / 3600
-        log.info("%s: %d utterances, %.2f hours", out, sum(self.rates.values()), hours)
-
-
-def _jobs(data: DataDir, out: Path, options: FormatOptions, known: dict[str, AudioFacts]) -> Iterator[_Job]:
+def _jobs(
+    data: DataDir, out: Path, options: FormatOptions, known: dict[str, AudioFacts], archive: arks.ArkWriter
+) -> Iterator[_Job]:
     """One job per utterance and factor, sorted by the ids they will have."""
 
     def stream(speed: float) -> Iterator[tuple[str, _Job]]:
@@ -231,13 +202,14 @@ def _jobs(data: DataDir, out: Path, options: FormatOptions, known: dict[str, Aud
         for row in data.utterances(need_text=options.need_text):
             named = replace(row, utt=prefix + row.utt, speaker=prefix + row.speaker)
             source = data.resolve(row.wav)
-            target = _target(out, named.utt, options.audio_format)
+            target = _target(out, named.utt, options.audio_format.split(".")[0])
             mark = fingerprint(
                 named, source, speed, options.sample_rate, options.audio_format, options.pass_through
             )
             facts = known.get(mark)
-            if facts is not None and not facts.passed_through and not os.path.exists(target):
-                facts = None
+            if facts is not None and not facts.passed_through:
+                there = archive.holds(facts.place) if facts.place else os.path.exists(target)
+                facts = facts if there else None
             yield named.utt, _Job(named, source, speed, target, mark, facts)
 
     for _, job in heapq.merge(*(stream(speed) for speed in options.speeds), key=lambda pair: pair[0]):

@@ -27,7 +27,7 @@ def fingerprint(row: Utterance, source: str, *options: object) -> str:
 def journal_line(mark: str, facts: AudioFacts) -> str:
     """One line: the fingerprint, what was found, and a last mark that a cut line lacks."""
     numbers = (facts.rate, facts.channels, facts.num_samples, facts.clipped, int(facts.passed_through))
-    return f"{mark} {' '.join(map(str, numbers))} .\n"
+    return f"{mark} {' '.join(map(str, numbers))} {facts.place + ' ' if facts.place else ''}.\n"
 
 
 def read_journal(path: Path) -> dict[str, AudioFacts]:
@@ -38,8 +38,9 @@ def read_journal(path: Path) -> dict[str, AudioFacts]:
     with open(path, encoding="utf-8", errors="replace") as stream:
         for line in stream:
             fields = line.split()
-            if len(fields) == 7 and fields[6] == ".":
+            if len(fields) in (7, 8) and fields[-1] == ".":
                 with suppress(ValueError):
                     rate, channels, samples, clipped, passed = map(int, fields[1:6])
-                    known[fields[0]] = AudioFacts(rate, channels, samples, clipped, bool(passed))
+                    place = fields[6] if len(fields) == 8 else ""
+                    known[fields[0]] = AudioFacts(rate, channels, samples, clipped, bool(passed), place)
     return known

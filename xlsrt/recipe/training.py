@@ -67,8 +67,10 @@ class Corpus:
         if self.bpemodel:
             found["bpemodel"] = str(self.bpemodel)
         for part, dump in (("train", self.train_dump), ("valid", self.valid_dump)):
+            # Stage 2 leaves this file where it has put the audio into archives.
+            kind = "kaldi_ark" if (dump / "audio_format").is_file() else "sound"
             found[f"{part}_data_path_and_name_and_type"] = [
-                [str(dump / "wav.scp"), "speech", "sound"],
+                [str(dump / "wav.scp"), "speech", kind],
                 [str(dump / "text"), "text", "text"],
             ]
             found[f"{part}_shape_file"] = [str(path) for path in self.shape_files(part)]

@@ -1,0 +1,259 @@
+"""A user's own recordings: lists of every kind, directories, lhotse's cuts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.data.reading import dropped, prepare, sound, table
+from xlsrt.data.format import FormatOptions, format_set
+from xlsrt.data.kaldi import DataDir
+from xlsrt.data.own_data import Entry, draw_sets
+from xlsrt.errors import UserError
+
+WHOLE = ("--dev_share", 0, "--test_share", 0)
+
+
+@pytest.fixture
+def audio(tmp_path: Path) -> Path:
+    """``own/`` with three recordings; lists are put there too."""
+    root = tmp_path / "own"
+    sound(root / "a.wav", 2.0)
+    sound(root / "deep" / "b.flac", 0.5)
+    sound(root / "deep" / "with blank.mp3", 0.5)
+    return root
+
+
+def test_csv_as_spreadsheets_write_it(audio: Path, tmp_path: Path) -> None:
+    (audio / "list.csv").write_bytes(
+        "\ufeffPath,Text,Speaker,Start,End,Language\r\n"
+        'a.wav,"Yes, he said ""no"".",ann,0.25,1.0,en\r\n'
+        "a.wav,Second; part,ann,1.0,,en\r\n"
+        'deep/b.flac,"Ülle, öö",,,,et\r\n'
+        "deep/with blank.mp3,third,bob c,,,\r\n"
+        "a.wav,late,ann,1.5,2.5,en\r\n"
+        "a.wav,odd,ann,one,2,en\r\n"
+        "a.wav,minus,ann,-1,2,en\r\n"
+        "none.wav,lost,ann,,,en\r\n"
+        "a.wav,,ann,0.1,0.2,en\r\n"
+        ",no path,ann,,,en\r\n"
+        "a.wav,short\r\n".encode()
+    )
+    data = prepare("manifest", audio / "list.csv", tmp_path / "data", *WHOLE) / "train"
+    rows = {row.utt: (row.text, row.speaker, row.start, row.end) for row in DataDir(data).utterances()}
+    assert rows == {
+        "ann-a-0000025-0000100": ("yes he said no", "ann", 0.25, 1.0),
+        "ann-a-0000100-end": ("second part", "ann", 1.0, None),
+        "deep-b": ("ülle öö", "deep-b", 0.0, None),
+        "bob_c-deep-with_blank": ("third", "bob_c", 0.0, None),
+    }
+    assert table(data / "utt2lang") == {
+        "ann-a-0000025-0000100": "en",
+        "ann-a-0000100-end": "en",
+        "deep-b": "et",
+    }
+    assert dropped(data) == {
+        "ann-a-0000150-0000250": "ends after its recording: 2.50 s of 2.00 s",
+        "list.csv:7": "start is no number: one",
+        "list.csv:8": "starts before its recording: -1 s",
+        "ann-none": f"no such audio file: {audio}/none.wav",
+        "ann-a-0000010-0000020": "empty transcript",
+        "list.csv:11": "no path",
+        "list.csv:12": "wrong number of cells: 2 instead of 6",
+    }
+    assert format_set(data, tmp_path / "dump", FormatOptions()) == 4
+
+
+def test_a_quote_that_is_never_closed_is_found(audio: Path, tmp_path: Path) -> None:
+    (audio / "list.csv").write_text('path,text\na.wav,"never closed\ndeep/b.flac,other\n')
+    with pytest.raises(UserError, match=r"list.csv: line 3: unexpected end of data: mend its quotes"):
+        prepare("manifest", audio / "list.csv", tmp_path / "data", *WHOLE)
+    (audio / "list.csv").write_text(
+        'path,text\na.wav,"opened\ndeep/b.flac,and closed" x\n'.replace('" x', '"')
+    )
+    with pytest.raises(UserError, match=r"a quote that ends in line 3 was opened lines before"):
+        prepare("manifest", audio / "list.csv", tmp_path / "data", *WHOLE)
+    (audio / "list.tsv").write_text('path\ttext\na.wav\t"never closed\ndeep/b.flac\t other \n')
+    data = prepare("manifest", audio / "list.tsv", tmp_path / "data", *WHOLE)
+    assert table(data / "train" / "text") == {"a": "never closed", "deep-b": "other"}
+
+
+def test_semicolons_json_lines_and_older_lines(audio: Path, tmp_path: Path) -> None:
+    (audio / "list.csv").write_text("path;text\na.wav;one, two\n")
+    (audio / "old.txt").write_text(
+        "deep/b.flac|the 'old' way|carl\ndeep/with blank.mp3|no speaker\nx|y|z|w\n"
+    )
+    nemo = {
+        "audio_filepath": str(audio / "a.wav"),
+        "text": "NeMo's",
+        "offset": 0.5,
+        "duration": 1.0,
+        "id": "n1",
+    }
+    with gzip.open(audio / "list.jsonl.gz", "wt") as stream:
+        stream.write(json.dumps(nemo) + "\n[1]\n{broken\n")
+    sources = [audio / name for name in ("list.csv", "old.txt", "list.jsonl.gz")]
+    data = prepare("manifest", sources, tmp_path / "data", *WHOLE, "--text_rules", "none", "--language", "en")
+    rows = {row.utt: (row.text, row.start, row.end) for row in DataDir(data / "train").utterances()}
+    assert rows == {
+        "a": ("one, two", 0.0, None),
+        "carl-deep-b": ("the 'old' way", 0.0, None),
+        "deep-with_blank": ("no speaker", 0.0, None),
+        "n1": ("NeMo's", 0.5, 1.5),
+    }
+    assert set(table(data / "train" / "utt2lang").values()) == {"en"}
+    assert set(dropped(data / "train")) == {"old.txt:3", "list.jsonl.gz:2", "list.jsonl.gz:3"}
+
+
+def test_sets_from_lists_columns_or_drawn(audio: Path, tmp_path: Path) -> None:
+    for name in ("train", "dev"):
+        (audio / f"{name}.tsv").write_text(f"path\ttext\na.wav\t{name}\n")
+    data = prepare(
+        "manifest", audio / "train.tsv", tmp_path / "1", "--dev", audio / "dev.tsv", "--test_share", 0
+    )
+    assert [table(data / name / "text") for name in ("train", "dev")] == [{"a": "train"}, {"a": "dev"}]
+    (audio / "all.tsv").write_text("path\ttext\tset\na.wav\tx\ttrain\ndeep/b.flac\ty\ttest clean\n")
+    data = prepare("manifest", audio / "all.tsv", tmp_path / "2")
+    assert table(data / "test_clean" / "text") == {"deep-b": "y"} and not (data / "dev").exists()
+    (audio / "many.jsonl").write_text(
+        "".join(
+            json.dumps({"path": "a.wav", "text": f"n {n}", "speaker": f"s{n % 10}", "id": f"s{n % 10}-{n}"})
+            + "\n"
+            for n in range(200)
+        )
+    )
+    data = prepare("manifest", audio / "many.jsonl", tmp_path / "3", "--dev_share", 0.1, "--test_share", 0.2)
+    speakers = {name: set(table(data / name / "spk2utt")) for name in ("train", "dev", "test")}
+    assert {name: len(found) for name, found in speakers.items()} == {"train": 7, "dev": 1, "test": 2}
+    assert len(set.union(*speakers.values())) == 10
+    again = prepare("manifest", audio / "many.jsonl", tmp_path / "4", "--dev_share", 0.1, "--test_share", 0.2)
+    assert (again / "dev" / "text").read_bytes() == (data / "dev" / "text").read_bytes()
+
+
+def test_drawing_with_few_or_uneven_speakers() -> None:
+    def entries(*counts: int) -> list[tuple[Path, Entry]]:
+        return [
+            (Path("/x"), Entry("w", Path(f"/x/{s}-{i}.wav"), "t", f"s{s}"))
+            for s, count in enumerate(counts)
+            for i in range(count)
+        ]
+
+    shares = {"dev": 0.1, "test": 0.1}
+    drawn = draw_sets(iter(entries(100, 3, 4, 5)), shares, 0)
+    assert drawn.by_speaker and "s0" not in drawn.parts and set(drawn.parts.values()) == {"dev", "test"}
+    drawn = draw_sets(iter(entries(50)), shares, 0)
+    assert not drawn.by_speaker and sorted(drawn.parts.values()).count("dev") == 5 and len(drawn.parts) == 10
+    with pytest.raises(UserError, match="2 recordings are too few"):
+        draw_sets(iter(entries(2)), shares, 0)
+
+
+def test_a_directory_with_transcripts_beside(tmp_path: Path) -> None:
+    root = tmp_path / "talks"
+    for name, text in {
+        "ann/1.wav": "One!\n",
+        "ann/day 2/2.flac": "two\r\nlines",
+        "bob/3.opus": "three",
+    }.items():
+        sound(root / name).with_suffix(".txt").write_bytes(text.encode())
+    sound(root / "bob" / "4.wav")
+    sound(root / "5.wav").with_suffix(".txt").write_bytes(b"caf\xe9")
+    (root / "notes.txt").write_text("no audio")
+    data = prepare("folder", root, tmp_path / "data", *WHOLE)
+    assert table(data / "train" / "text") == {"ann-1": "one", "ann-day_2-2": "two lines", "bob-3": "three"}
+    assert table(data / "train" / "utt2spk") == {"ann-1": "ann", "ann-day_2-2": "ann", "bob-3": "bob"}
+    assert dropped(data / "train") == {
+        "bob/4.wav": "no transcript: 4.txt",
+        "5.wav": f"not UTF-8: {root}/5.txt",
+    }
+    for part in ("train", "valid", "test"):
+        sound(root / "split" / part / "eve" / f"{part}.wav").with_suffix(".lab").write_text(part)
+    data = prepare("folder", root / "split", tmp_path / "sets", "--transcript_suffix", ".lab")
+    assert {path.name for path in data.iterdir()} == {"train", "dev", "test"}
+    assert table(data / "dev" / "utt2spk") == {"eve-valid-eve-valid": "eve"}
+    with pytest.raises(UserError, match=r"no audio files in it"):
+        prepare("folder", tmp_path / "sets", tmp_path / "data")
+    with pytest.raises(UserError, match=r"is no directory: for a list use `prepare_data manifest`"):
+        prepare("folder", root / "notes.txt", tmp_path / "data")
+    with pytest.raises(UserError, match=r"is a folder: give a list, or use `prepare_data folder`"):
+        prepare("manifest", root, tmp_path / "data")
+
+
+def cut(
+    name: str, wav: str, spans: list[tuple[float, float, str]], start: float = 0.0, **more: object
+) -> dict:
+    source = {"type": "file", "channels": [0], "source": wav}
+    recording = {
+        "id": name,
+        "sources": [source],
+        "sampling_rate": 16000,
+        "num_samples": 32000,
+        "duration": 2.0,
+    }
+    supervisions = [
+        {
+            "id": f"{name}-{i}",
+            "recording_id": name,
+            "start": begin,
+            "duration": length,
+            "channel": 0,
+            "text": text,
+            "speaker": "ann",
+            "language": "English",
+        }
+        for i, (begin, length, text) in enumerate(spans)
+    ]
+    base = {"id": name, "start": start, "duration": 2.0, "channel": 0, "type": "MonoCut"}
+    return {**base, "supervisions": supervisions, "recording": recording, **more}
+
+
+def test_lhotse_cuts(audio: Path, tmp_path: Path) -> None:
+    whole = cut("c1", "a.wav", [(0.0, 2.0, "Whole")])
+    parts = cut("c2", str(audio / "a.wav"), [(-0.25, 0.5, "first"), (0.75, 0.5, "second")], start=0.5)
+    stereo = cut("c3", "a.wav", [(0.0, 1.0, "x")])
+    stereo["recording"]["sources"][0]["channels"] = [0, 1]
+    command = cut("c4", "a.wav", [(0.0, 1.0, "x")])
+    command["recording"]["sources"][0]["type"] = "command"
+    mixed = {"id": "c5", "type": "MixedCut", "tracks": []}
+    features = {**cut("c6", "a.wav", [(0.0, 1.0, "x")]), "recording": None}
+    cuts = [whole, parts, stereo, command, mixed, features, cut("c7", "a.wav", [])]
+    with gzip.open(audio / "cuts.jsonl.gz", "wt") as stream:
+        stream.writelines(json.dumps(one) + "\n" for one in cuts)
+    data = prepare("lhotse", audio / "cuts.jsonl.gz", tmp_path / "data", *WHOLE) / "train"
+    rows = {row.utt: (row.text, row.speaker, row.start, row.end) for row in DataDir(data).utterances()}
+    assert rows == {
+        "c1-0": ("whole", "ann", 0.0, None),
+        "c2-0": ("first", "ann", 0.25, 0.75),
+        "c2-1": ("second", "ann", 1.25, 1.75),
+    }
+    assert {key: reason.partition(":")[0] for key, reason in dropped(data).items()} == {
+        "c3-0": "one channel of several",
+        "c4-0": "its audio is no file",
+        "c5": "is mixed or padding",
+        "c6-0": "no recording",
+        "c7": "no supervision",
+    }
+    (audio / "recordings.jsonl").write_text(json.dumps(whole["recording"]) + "\n")
+    with pytest.raises(UserError, match=r"recordings.jsonl:1: is no cut"):
+        prepare("lhotse", audio / "recordings.jsonl", tmp_path / "data")
+
+
+def test_wrong_options_are_named_before_any_work(audio: Path, tmp_path: Path) -> None:
+    (audio / "list.csv").write_text("file_name,words\na.wav,x\n")
+    with pytest.raises(UserError, match=r"there is no column 'path' in list.csv:2, only file_name, words"):
+        prepare("manifest", audio / "list.csv", tmp_path / "data", *WHOLE)
+    with pytest.raises(UserError, match=r"--source .*none.csv: no such file or folder"):
+        prepare("manifest", audio / "none.csv", tmp_path / "data")
+    with pytest.raises(UserError, match=r"between 0 and 0.5"):
+        prepare("manifest", audio / "list.csv", tmp_path / "data", "--dev_share", 0.9)
+    (audio / "list.txt").write_text("just words\n")
+    with pytest.raises(UserError, match=r"is no line path\|text\|speaker"):
+        prepare("manifest", audio / "list.txt", tmp_path / "data", *WHOLE)
+    (audio / "empty.jsonl").write_text("")
+    with pytest.raises(UserError, match=r"there are no utterances in it"):
+        prepare("manifest", audio / "empty.jsonl", tmp_path / "data", *WHOLE)
+    (audio / "list.jsonl").write_text('{"path": "a.wav", "text": "x", "set": "../up"}\n')
+    with pytest.raises(UserError, match=r"'../up' is no name of a set"):
+        prepare("manifest", audio / "list.jsonl", tmp_path / "data", *WHOLE)

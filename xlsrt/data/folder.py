@@ -1,0 +1,70 @@
+"""Reader of a directory of recordings with transcripts beside them: ``a/b.wav`` and ``a/b.txt``.
+
+The first folder below the source names the speaker; first folders called train, dev (or valid) and test are
+sets, and then the next one is the speaker. A recording that lies in no such folder is its own speaker.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from xlsrt.data.own_data import Entry, add_own_arguments, make_sets
+from xlsrt.errors import UserError
+
+NAME = "folder"
+HELP = "a directory of your recordings with a text file beside each: talk.wav and talk.txt"
+
+AUDIO = (
+    ".wav",
+    ".flac",
+    ".mp3",
+    ".ogg",
+    ".opus",
+    ".oga",
+    ".sph",
+    ".aiff",
+    ".aif",
+    ".au",
+    ".m4a",
+    ".mp4",
+    ".webm",
+)
+_SETS = {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "test": "test"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_own_arguments(parser, "one or more directories, searched to any depth")
+    parser.add_argument(
+        "--transcript_suffix", default=".txt", help="of the text files (default: %(default)s)"
+    )
+
+
+def prepare(args: argparse.Namespace) -> None:
+    make_sets(args, partial(read, suffix=args.transcript_suffix))
+
+
+def read(source: Path, suffix: str = ".txt") -> Iterator[Entry]:
+    """The recordings below a directory, sorted. Raises `UserError` where there is none."""
+    if not source.is_dir():
+        raise UserError(f"--source {source}: is no directory: for a list use `prepare_data manifest`")
+    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO and path.is_file())
+    if not files:
+        raise UserError(f"--source {source}: no audio files in it ({', '.join(AUDIO)})")
+    for path in files:
+        folders = list(path.relative_to(source).parts[:-1])
+        part = _SETS.get(folders[0].lower()) if folders else None
+        speaker = next(iter(folders[1:] if part else folders), None)
+        where = str(path.relative_to(source))
+        transcript = path.with_suffix(suffix)
+        if not transcript.is_file():
+            yield Entry(where, path, part=part, problem=f"no transcript: {transcript.name}")
+            continue
+        try:
+            text = transcript.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            yield Entry(where, path, part=part, problem=f"not UTF-8: {transcript}")
+            continue
+        yield Entry(where, path, text, speaker, part=part)

@@ -1,0 +1,245 @@
+"""Sets from a user's own recordings, whatever lists them: ids, speakers, languages and a fair split.
+
+A reader yields entries; here they become ``train``, ``dev`` and ``test``. Dev and test come from lists of
+their own, from the entries' own ``set``, or are drawn from the whole so that no speaker is in two sets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import soundfile
+
+from xlsrt.data.kaldi import Utterance
+from xlsrt.data.set_writer import SetWriter, safe_id
+from xlsrt.data.text_rules import TextRules, add_text_argument
+from xlsrt.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_SLACK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One utterance as its list tells it.
+
+    Attributes:
+        where: ``file:line`` or a file's name.
+        path: the audio file.
+        text: transcript.
+        speaker: None: not told; the recording stands for one.
+        start, end: seconds into the file; None: its beginning, its end.
+        language: code; None: the option's.
+        utt: id; None: made from speaker, path and times.
+        part: the set it belongs to; None: not told.
+        problem: why it cannot be used.
+    """
+
+    where: str
+    path: Path = Path()
+    text: str = ""
+    speaker: str | None = None
+    start: float | None = None
+    end: float | None = None
+    language: str | None = None
+    utt: str | None = None
+    part: str | None = None
+    problem: str | None = None
+
+
+ReadEntries = Callable[[Path], Iterator[Entry]]
+
+
+def add_own_arguments(parser: argparse.ArgumentParser, source: str) -> None:
+    """The options that all readers of own data share."""
+    parser.add_argument("--source", required=True, nargs="+", help=source)
+    parser.add_argument("--dev", nargs="+", default=[], help="the same kind of source, for dev")
+    parser.add_argument("--test", nargs="+", default=[], help="the same kind of source, for test")
+    for name in ("dev", "test"):
+        parser.add_argument(
+            f"--{name}_share",
+            type=float,
+            default=0.05,
+            help=f"without --{name} and where the source names no sets: so much of the utterances is {name}, "
+            "of speakers who are in no other set; 0: none (default: %(default)s)",
+        )
+    parser.add_argument("--language", help="code of entries that name none, such as et")
+    add_text_argument(parser, "light")
+
+
+def make_sets(args: argparse.Namespace, read: ReadEntries) -> None:
+    """Write the sets.
+
+    Raises:
+        UserError: a source is missing, a share is no share, a set is empty.
+    """
+    given = {"train": args.source, "dev": args.dev, "test": args.test}
+    sources = {part: [Path(name) for name in names] for part, names in given.items() if names}
+    for part, paths in sources.items():
+        for path in paths:
+            if not path.exists():
+                raise UserError(f"--{'source' if part == 'train' else part} {path}: no such file or folder")
+    shares = {part: getattr(args, f"{part}_share") for part in ("dev", "test") if part not in sources}
+    if any(not 0 <= share < 0.5 for share in shares.values()):
+        raise UserError(f"--dev_share, --test_share {shares}: between 0 and 0.5")
+    drawn = Drawn()
+    if any(shares.values()):
+        drawn = draw_sets(_entries(sources["train"], read), shares, args.seed)
+    writer = _Writer(Path(args.output_dir), args.language, args.text_rules, args.source[0])
+    with writer:
+        for part, paths in sources.items():
+            for base, entry in _entries(paths, read):
+                default = drawn.part(base, entry) if part == "train" else part
+                writer.add(base, entry, entry.part or default)
+
+
+def _entries(paths: list[Path], read: ReadEntries) -> Iterator[tuple[Path, Entry]]:
+    """Entries with the folder that their names count from."""
+    for path in paths:
+        base = path if path.is_dir() else path.parent
+        for entry in read(path):
+            yield base.absolute(), entry
+
+
+def _recording(base: Path, path: Path) -> str:
+    """A name of a file that no other has: its place below the list's folder, else its name and a hash."""
+    path = Path(os.path.abspath(path))
+    if path.is_relative_to(base):
+        return safe_id("-".join(path.relative_to(base).with_suffix("").parts))
+    return safe_id(f"{path.stem}-{hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()}")
+
+
+def _speaker(base: Path, entry: Entry) -> str:
+    return safe_id(entry.speaker) if entry.speaker else _recording(base, entry.path)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Who is not in train: speakers (or recordings) and their set."""
+
+    parts: Mapping[str, str] = field(default_factory=dict)
+    by_speaker: bool = True
+
+    def part(self, base: Path, entry: Entry) -> str:
+        key = _speaker(base, entry) if self.by_speaker else _recording(base, entry.path)
+        return self.parts.get(key, "train")
+
+
+def draw_sets(entries: Iterator[tuple[Path, Entry]], shares: Mapping[str, float], seed: int) -> Drawn:
+    """Draw dev and test; nobody where the entries name their sets.
+
+    Speakers come in an order that the seed decides, and whole: a set takes those that fit into its share.
+    With fewer speakers than sets, recordings are drawn instead.
+
+    Raises:
+        UserError: there are fewer recordings than sets.
+    """
+    speakers: Counter[str] = Counter()
+    recordings: Counter[str] = Counter()
+    for base, entry in entries:
+        if entry.part:
+            return Drawn()
+        if not entry.problem:
+            speakers[_speaker(base, entry)] += 1
+            recordings[_recording(base, entry.path)] += 1
+    wanted = {part: share for part, share in shares.items() if share > 0}
+    by_speaker = len(speakers) > len(wanted)
+    counts = speakers if by_speaker else recordings
+    if not by_speaker:
+        log.warning("%d speakers: their recordings are divided among the sets", len(speakers))
+    if counts and len(counts) <= len(wanted):
+        raise UserError(
+            f"{len(counts)} recordings are too few to draw {' and '.join(wanted)} from: give --dev, --test "
+            "or --dev_share 0 --test_share 0"
+        )
+    order = sorted(counts, key=lambda name: hashlib.blake2b(f"{seed} {name}".encode()).digest())
+    parts: dict[str, str] = {}
+    for part, share in wanted.items():
+        free = [name for name in order if name not in parts]
+        room = max(1, round(share * sum(counts.values())))
+        for name in free:
+            if counts[name] <= room:
+                parts[name] = part
+                room -= counts[name]
+        if free and part not in parts.values():
+            parts[min(free, key=lambda name: counts[name])] = part
+    return Drawn(parts, by_speaker)
+
+
+class _Writer:
+    """The sets, opened when their first utterance comes."""
+
+    def __init__(self, output: Path, language: str | None, strength: str, source: str) -> None:
+        self.output, self.language, self.strength, self.source = output, language, strength, source
+        self.sets: dict[str, SetWriter] = {}
+        self.rules: dict[str, TextRules] = {}
+        self.lengths: dict[Path, float | None] = {}
+
+    def __enter__(self) -> _Writer:
+        self._stack = ExitStack()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None and not self.sets:
+            self._stack.close()
+            raise UserError(f"--source {self.source}: there are no utterances in it")
+        self._stack.__exit__(*error)  # type: ignore[arg-type]
+
+    def add(self, base: Path, entry: Entry, part: str) -> None:
+        part = safe_id(part)
+        if not re.fullmatch(r"\w[\w.-]*", part):
+            raise UserError(f"{entry.where}: '{part}' is no name of a set: letters, digits, _ and -")
+        out = self.sets.get(part)
+        if out is None:
+            out = self.sets[part] = self._stack.enter_context(
+                SetWriter(self.output / part, "check the paths")
+            )
+        if entry.problem:
+            out.drop(entry.utt or entry.where, entry.problem)
+            return
+        language = entry.language or self.language or "und"
+        rules = self.rules.setdefault(language, TextRules(language, self.strength))
+        recording, speaker = _recording(base, entry.path), _speaker(base, entry)
+        segment = entry.start is not None or entry.end is not None
+        utt = entry.utt or _name(speaker, recording, entry)
+        text, problem = rules(entry.text)
+        problem = problem or (self._outside(entry) if segment else None)
+        if problem:
+            out.drop(utt, problem)
+            return
+        extras = {} if language == "und" else {"utt2lang": language}
+        wav = os.path.abspath(entry.path)
+        row = Utterance(safe_id(utt), speaker, text, wav, entry.start, entry.end, extras)
+        out.add(row, recording if segment else None)
+
+    def _outside(self, entry: Entry) -> str | None:
+        """Why a segment cannot be in its recording."""
+        if entry.path not in self.lengths:
+            try:
+                self.lengths[entry.path] = soundfile.info(str(entry.path)).duration
+            except (soundfile.LibsndfileError, OSError):
+                self.lengths[entry.path] = None  # told by others: missing, empty, or read in another way
+        length = self.lengths[entry.path]
+        last = entry.start if entry.end is None else entry.end - _SLACK_SECONDS
+        if length is not None and last is not None and last >= length:
+            return f"ends after its recording: {last + _SLACK_SECONDS:.2f} s of {length:.2f} s"
+        return None
+
+
+def _name(speaker: str, recording: str, entry: Entry) -> str:
+    """Sorted as the speakers are."""
+    name = recording if recording.startswith(speaker) else f"{speaker}-{recording}"
+    if entry.start is None and entry.end is None:
+        return name
+    end = "end" if entry.end is None else f"{round(100 * entry.end):07d}"
+    return f"{name}-{round(100 * (entry.start or 0.0)):07d}-{end}"
