@@ -25,7 +25,7 @@ from xlsrt.data.format_notes import Notes
 from xlsrt.data.journal import JOURNAL, fingerprint, journal_line, read_journal
 from xlsrt.data.kaldi import DataDir, Utterance, write_spk2utt
 from xlsrt.data.parallel import ordered_map
-from xlsrt.data.tables import atomic_open
+from xlsrt.data.tables import atomic_open, sorted_table, write_table
 from xlsrt.data.validate import problems_error, validate
 from xlsrt.errors import UserError
 
@@ -159,6 +159,23 @@ def format_set(
     _write_dropped(out / "dropped", problems)
     write_spk2utt(out)
     notes.report(out, len(problems), options.sample_rate)
+    return count
+
+
+def perturb_speed(
+    source: str | os.PathLike[str], target: str | os.PathLike[str], factor: float, nj: int = 1
+) -> int:
+    """A set at another speed with its audio, and ``utt2uniq`` as in Kaldi; returns its number of utterances.
+
+    Raises:
+        UserError: as `format_set`; the factor is 1.
+    """
+    if factor == 1.0:
+        raise UserError(f"{source}: a factor of 1 changes nothing: take 0.9 or 1.1")
+    count = format_set(source, target, FormatOptions(speeds=(factor,), need_text=False), nj)
+    names = (utt for utt, _ in sorted_table(Path(target) / "utt2spk"))
+    prefix = f"sp{factor:g}-"
+    write_table(Path(target) / "utt2uniq", ((utt, utt.removeprefix(prefix)) for utt in names))
     return count
 
 

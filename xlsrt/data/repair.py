@@ -63,11 +63,17 @@ def _lenient(path: Path, dropped: dict[str, str]) -> dict[str, str]:
     return table
 
 
-def fix(path: str | os.PathLike[str], allow_pipes: bool = False) -> dict[str, str]:
+def fix(
+    path: str | os.PathLike[str],
+    allow_pipes: bool = False,
+    utt_extra_files: Sequence[str] = (),
+    spk_extra_files: Sequence[str] = (),
+) -> dict[str, str]:
     """Sort the tables, drop what cannot be used and keep the old tables in ``.backup``.
 
     Dropped: utterances missing in a table, without words, with bytes that are not UTF-8, without usable
         audio.
+    Further files by utterance or by speaker lose the rows of those who went.
     Returns them with their reasons, also written to ``dropped``.
 
     Raises:
@@ -76,7 +82,9 @@ def fix(path: str | os.PathLike[str], allow_pipes: bool = False) -> dict[str, st
     data = DataDir(path)
     data.require("wav.scp", "utt2spk")
     dropped: dict[str, str] = {}
-    tables = {name: _lenient(data.path / name, dropped) for name in _tables(data)}
+    extras = [name for name in utt_extra_files if data.has(name)]
+    tables = {name: _lenient(data.path / name, dropped) for name in dict.fromkeys([*_tables(data), *extras])}
+    by_speaker = {name: load_table(data.path / name) for name in spk_extra_files if data.has(name)}
     wavs = tables["wav.scp"]
     needed = [name for name in ("utt2spk", "text", "segments") if name in tables]
     keep: list[str] = []
@@ -93,13 +101,23 @@ def fix(path: str | os.PathLike[str], allow_pipes: bool = False) -> dict[str, st
         )
     backup = data.path / ".backup"
     backup.mkdir(exist_ok=True)
-    for name in [*tables, *(["spk2utt"] if data.has("spk2utt") else [])]:
+    for name in [*tables, *by_speaker, *(["spk2utt"] if data.has("spk2utt") else [])]:
         shutil.copy2(data.path / name, backup / name)
     _write_kept(data.path, tables, keep)
-    with atomic_open(data.path / "dropped") as stream:
-        stream.writelines(f"{utt} {dropped[utt]}\n" for utt in sorted(dropped))
+    speakers = {tables["utt2spk"][utt] for utt in keep}
+    for name, table in by_speaker.items():
+        write_table(data.path / name, ((key, table[key]) for key in sorted(speakers & table.keys())))
+    _add_to_dropped(data.path / "dropped", dropped, set(keep))
     log.info("%s: kept %d utterances, dropped %d (%s/dropped)", data.path, len(keep), len(dropped), data.path)
     return dropped
+
+
+def _add_to_dropped(path: Path, dropped: dict[str, str], kept: Collection[str]) -> None:
+    """Write the list, with what was on it before: the reader of the corpus may have left some out already."""
+    earlier = load_table(path) if path.is_file() else {}
+    whole = {key: reason for key, reason in earlier.items() if key not in kept} | dropped
+    with atomic_open(path) as stream:
+        stream.writelines(f"{key} {whole[key]}\n" for key in sorted(whole))
 
 
 def _reason(
@@ -193,8 +211,14 @@ def choose(
     raise UserError(f"'{how}' is no way to choose utterances")
 
 
-def combine(target: str | os.PathLike[str], sources: Iterable[str | os.PathLike[str]]) -> int:
+def combine(
+    target: str | os.PathLike[str],
+    sources: Iterable[str | os.PathLike[str]],
+    extra_files: Sequence[str] = (),
+) -> int:
     """Join sets into one; returns its number of utterances. Only tables that all sets have are kept.
+
+    ``extra_files`` are further tables by utterance.
 
     Raises:
         UserError: two sets share an id with different values, or one has segments and another has not.
@@ -204,12 +228,13 @@ def combine(target: str | os.PathLike[str], sources: Iterable[str | os.PathLike[
         raise UserError("combine: no source directories given")
     for data in datas:
         data.require("wav.scp", "utt2spk")
-    names = set(_tables(datas[0])).intersection(*(_tables(data) for data in datas))
+    tables = [[*_tables(data), *filter(data.has, extra_files)] for data in datas]
+    names = set(tables[0]).intersection(*tables)
     if len({data.has("segments") for data in datas}) > 1:
         raise UserError(
             f"{target}: some of the sets have segments and some have not: format them first (stage 2)"
         )
-    lost = set().union(*(_tables(data) for data in datas)) - names
+    lost = set().union(*tables) - names
     if lost:
         log.warning("%s: not in every set, left out: %s", target, ", ".join(sorted(lost)))
     merged: dict[str, dict[str, str]] = {name: {} for name in names}
