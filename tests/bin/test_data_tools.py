@@ -128,6 +128,8 @@ def test_shell_tools(make_set: MakeSet, tmp_path: Path) -> None:  # noqa: F811
     assert said == (tmp_path / "c" / "spk2utt").read_text()
     back = shell("utils/spk2utt_to_utt2spk.sh", tmp_path / "c" / "spk2utt").stdout
     assert back == (tmp_path / "c" / "utt2spk").read_text()
+    assert shell("utils/perturb_data_dir_speed.sh", "0.9", source, tmp_path / "slow").returncode == 0
+    assert (tmp_path / "slow" / "text").read_text() == "sp0.9-spk1-a y\nsp0.9-spk2-c x\n"
     wrong = shell("utils/subset_data_dir.sh", source, "many", tmp_path / "e")
     assert wrong.returncode == 2 and "'many' is no number" in wrong.stderr
 
@@ -137,6 +139,46 @@ def test_local_data_takes_its_source_from_variable_or_option_and_says_what_to_fe
     assert done.returncode == 2 and "nowhere: no such folder: unpack an4_sphere.tar.gz" in done.stderr
     done = shell("egs/fsdd/local/data.sh", "--source", "elsewhere", cwd=tmp_path, FSDD="nowhere")
     assert done.returncode == 2 and "elsewhere: no such folder: clone github.com" in done.stderr
+
+
+RECIPES = {
+    "ami": ("AMI", "no such folder: get ami_public_manual"),
+    "common_voice": ("COMMON_VOICE", "no such folder: get a release from commonvoice"),
+    "fleurs": ("FLEURS", "no such folder: get data/<language>"),
+    "librispeech": ("LIBRISPEECH", "none of train-clean-100"),
+    "mls": ("MLS", "no such folder: get mls_<language>"),
+    "own": ("OWN", "no such file or folder"),
+    "voxpopuli": ("VOXPOPULI", "no such folder: run `python -m voxpopuli"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_says_what_to_fetch_and_documents_itself(name: str, tmp_path: Path) -> None:
+    variable, message = RECIPES[name]
+    done = shell(f"egs/{name}/local/data.sh", "--output_dir", "data", cwd=tmp_path, **{variable: "nowhere"})
+    assert done.returncode == 2 and "nowhere" in done.stderr and message in done.stderr, done.stderr
+    assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "data").exists()
+    readme = (ROOT / "egs" / name / "README.md").read_text(encoding="utf-8")
+    assert variable in readme and (
+        name == "own" or ("Licence" in readme and "Computed, not measured" in readme)
+    )
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_starts_with_options_that_run_sh_takes(name: str, tmp_path: Path) -> None:
+    """run.sh stops at the first stage's missing source: names and options were right until there."""
+    work = tmp_path / "work"
+    done = shell(
+        f"egs/{name}/run.sh",
+        "--workdir",
+        work,
+        "--stop_stage",
+        "1",
+        cwd=tmp_path,
+        **{RECIPES[name][0]: "nowhere"},
+    )
+    assert done.returncode != 0 and "nowhere" in done.stdout + done.stderr, done.stderr
+    assert RECIPES[name][1] in done.stdout + done.stderr
 
 
 def test_data_dir_without_counts(make_set: MakeSet, tmp_path: Path) -> None:  # noqa: F811

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def _shown(char: str) -> str:
     return f"`{char}`"
 
 
-def _draw(sets: list[SetFacts], stream: object) -> None:
+def _draw(sets: list[SetFacts], stream: IO[bytes]) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.2), layout="constrained")

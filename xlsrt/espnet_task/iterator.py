@@ -9,6 +9,7 @@ from typing import Any
 from espnet2.iterators.sequence_iter_factory import SequenceIterFactory, worker_init_fn
 from torch.utils.data import DataLoader
 
+from xlsrt.espnet_task.balance import LanguageBalance
 from xlsrt.espnet_task.signals import ignore_in_worker
 
 
@@ -18,20 +19,28 @@ class ResumableIterFactory(SequenceIterFactory):
     Args:
         base: the factory that ESPnet built. lengths: samples of each utterance, for the curriculum.
         curriculum_epochs: the first so many epochs go from the shortest batch to the longest, unshuffled.
+        balance: changes the shares of languages.
     """
 
     def __init__(
-        self, base: SequenceIterFactory, lengths: Mapping[str, int] | None = None, curriculum_epochs: int = 0
+        self,
+        base: SequenceIterFactory,
+        lengths: Mapping[str, int] | None = None,
+        curriculum_epochs: int = 0,
+        balance: LanguageBalance | None = None,
     ) -> None:
         self.__dict__.update(base.__dict__)
         self.lengths = lengths or {}
         self.curriculum_epochs = curriculum_epochs
+        self.balance = balance
 
     def batches(self, epoch: int) -> list[list[str]]:
         """The batches of an epoch in order: a function of the seed and the epoch alone."""
         sorted_epoch = self.shuffle and epoch <= self.curriculum_epochs
         loader = super().build_iter(epoch, shuffle=False if sorted_epoch else None)
         batches = [list(batch) for batch in loader.batch_sampler]
+        if self.balance is not None:
+            batches = self.balance.apply(batches, epoch, self.seed)
         if sorted_epoch:
             batches.sort(key=lambda batch: max(self.lengths[key] for key in batch))
         return batches

@@ -64,6 +64,13 @@ def add_task_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="The first n epochs run from the shortest batch to the longest",
     )
+    group.add_argument(
+        "--language_balance",
+        type=float,
+        default=1.0,
+        help="A language of n seconds among N gets a share of training as (n/N) to this power: 1 as they "
+        "are, 0 equal; needs utt2lang in the dump",
+    )
 
 
 def add_init_from(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import logging
 import multiprocessing
 import sys
 import types
@@ -16,6 +17,7 @@ from espnet2.iterators.sequence_iter_factory import SequenceIterFactory
 from torch.multiprocessing import ProcessExitedException
 
 from xlsrt.errors import UserError
+from xlsrt.espnet_task.balance import LanguageBalance, read_languages
 from xlsrt.espnet_task.inputs import check_criteria, check_data_options
 from xlsrt.espnet_task.iterator import ResumableIterFactory, read_lengths
 from xlsrt.espnet_task.optim import build_optimizer
@@ -100,9 +102,19 @@ class SharedTask(abs_task.AbsTask):
         """ESPnet's batches behind an iterator that can start within an epoch."""
         base = super().build_sequence_iter_factory(args, iter_options, mode)
         assert isinstance(base, SequenceIterFactory), type(base)
-        if mode != "train" or not args.curriculum_epochs:
+        balanced = args.language_balance < 1.0
+        if mode != "train" or not (args.curriculum_epochs or balanced):
             return ResumableIterFactory(base)
-        return ResumableIterFactory(base, read_lengths(args.train_shape_file[0]), args.curriculum_epochs)
+        lengths = read_lengths(args.train_shape_file[0])
+        if not balanced:
+            return ResumableIterFactory(base, lengths, args.curriculum_epochs)
+        languages = read_languages(args.train_data_path_and_name_and_type[0][0])
+        balance = LanguageBalance(base.sampler.batches, lengths, languages, args.language_balance)
+        shares = ", ".join(
+            f"{name} {balance.shares[name]:.1%} -> {x:.1%}" for name, x in balance.wanted.items()
+        )
+        logging.info(f"shares of languages: {shares}")
+        return ResumableIterFactory(base, lengths, args.curriculum_epochs, balance)
 
 
 def _refuse(parser: argparse.ArgumentParser, message: str) -> NoReturn:
