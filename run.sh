@@ -30,6 +30,7 @@ local_data_opts=       # options for local/data.sh, see its --help
 train_set=train        # training set, a Kaldi directory data/<set>
 valid_set=dev          # validation set
 test_sets="test test_long"  # sets to decode
+train_hours=all        # train on so many hours of the training set, spread over its speakers: 0.17 (ten minutes), 1, ...; all
 speed_perturb_factors= # train on copies at these speeds too, for instance "0.9 1.0 1.1"
 allow_pipes=false      # whether commands may stand in wav.scp: they are run
 audio_format=auto      # of the formatted audio: flac, wav, flac.ark (archives), or auto: flac.ark from 100,000 utterances on
@@ -43,6 +44,9 @@ variants=default       # rows to train and decode: default, all, or names such a
 train_config=conf/train_small.yaml  # training configuration
 pretrained=            # encoder to start from: torchaudio bundle, HF directory or hub id, fairseq file, our export;
                        #   none: random weights; empty: the one that train_config names
+adapt=false            # before training stage 1, adapt that encoder to streaming on audio without transcripts
+adapt_sets=            # this audio: sets in data/ or folders of audio files; empty: the whole training set
+adapt_config=conf/adapt.yaml # how: self-supervised objective, contexts, epochs
 asr_tag=               # name of the experiment; empty: from train_config and tokens
 asr_exp=               # path of the experiments without _stage<variant>; empty: <expdir>/asr_<asr_tag>
 seed=0                 # of training
@@ -92,20 +96,25 @@ if "$debug"; then
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # a busy machine makes two threads on small products many times slower
 fi
 train_yaml=$(config "$train_config")
+adapt_yaml=$(config "$adapt_config")
 stages_yaml=("$(config "$stages_config")")
 if [ "$stages_config" = conf/stages.yaml ] && [ -f "$corpus_dir/conf/stages.yaml" ]; then
   stages_yaml=("$root/conf/stages.yaml" "$corpus_dir/conf/stages.yaml")
 fi
+[[ $train_hours =~ ^(all|[0-9.]+)$ ]] || die "--train_hours $train_hours: write a number such as 0.17 or 1, or all"
+if [ "$train_hours" = all ]; then hours=; else hours=_${train_hours}h; fi
 case $token_type in
-  bpe) token_tag=bpe$nbpe token_dir=$datadir/token_list/bpe_unigram$nbpe; bpemodel=(--bpemodel "$token_dir/bpe.model") ;;
-  char) token_tag=char token_dir=$datadir/token_list/char; bpemodel=() ;;
+  bpe) token_tag=bpe$nbpe token_dir=$datadir/token_list/bpe_unigram$nbpe$hours; bpemodel=(--bpemodel "$token_dir/bpe.model") ;;
+  char) token_tag=char token_dir=$datadir/token_list/char$hours; bpemodel=() ;;
   *) die "--token_type $token_type: write bpe or char" ;;
 esac
-train_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp}
+whole_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp} train_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp}$hours
 valid_dump=$dumpdir/raw/$valid_set
-stats_dir=$expdir/asr_stats_$token_tag${speed_perturb_factors:+_sp}
+stats_dir=$expdir/asr_stats_$token_tag${speed_perturb_factors:+_sp}$hours
 train_name=$(basename "$train_config" .yaml)
-asr_exp=${asr_exp:-$expdir/asr_${asr_tag:-${train_name#train_}_$token_tag${speed_perturb_factors:+_sp}}}
+adapt_exp=$expdir/adapt_${train_name#train_} adapt_from=$pretrained adapted=
+if "$adapt"; then adapted=_adapted pretrained=$adapt_exp/encoder; fi
+asr_exp=${asr_exp:-$expdir/asr_${asr_tag:-${train_name#train_}_$token_tag${speed_perturb_factors:+_sp}$hours$adapted}}
 gpus=$({ nvidia-smi --list-gpus 2>/dev/null || true; } | wc -l)
 if [ "$ngpu" = auto ]; then ngpu=$((gpus > 0)); fi
 [[ $ngpu =~ ^[0-9]+$ ]] || die "--ngpu $ngpu: write a number or auto"
@@ -156,12 +165,17 @@ stage_2() { # audio formatting and validation
         "$root/utils/subset_data_dir.sh" "$source_dir/$set" 60 "$datadir/$set"
     fi
     out=$dumpdir/raw/$set speeds=1.0
-    if [ "$set" = "$train_set" ]; then out=$train_dump speeds=${speed_perturb_factors:-1.0}; fi
+    if [ "$set" = "$train_set" ]; then out=$whole_dump speeds=${speed_perturb_factors:-1.0}; fi
     tables=("$datadir/$set"/{wav.sc[p],tex[t],utt2sp[k],segment[s]})
     step "stage 2: audio of $set" format "$out/.formatted" "${tables[@]}" --outputs "$out"/{wav.scp,text,utt2num_samples} -- \
       "$python" -m xlsrt.bin.format_data --data_dir "$datadir/$set" --output_dir "$out" --speed_perturb "$speeds" \
       --allow_pipes "$allow_pipes" --audio_format "$audio_format" --nj "$nj"
   done
+  if [ -n "$hours" ]; then
+    step "stage 2: $train_hours hours of $train_set" data "$train_dump/.taken" "$whole_dump"/{wav.scp,text,utt2num_samples} \
+      --outputs "$train_dump"/{wav.scp,text,utt2num_samples} -- \
+      "$root/utils/subset_data_dir.sh" --hours "$train_hours" "$whole_dump" "$train_dump"
+  fi
 }
 
 stage_3() { # token training
@@ -179,6 +193,11 @@ stage_4() { # shape statistics
   done
 }
 
+adapt_encoder() { # self-supervised, before training stage 1
+  tool adapt --sets "${adapt_sets:-$train_set}" --data_dirs "$datadir" "$source_dir" --dumpdir "$dumpdir" --adapt_exp "$adapt_exp" \
+    --adapt_config "$adapt_yaml" --train_config "$train_yaml" --last_config "${last_config[@]}" --pretrained "$adapt_from" \
+    --allow_pipes "$allow_pipes" --nj "$nj" --ngpu "$ngpu" --num_nodes "$num_nodes" --cmd "$cuda_cmd" --seed "$seed"
+}
 train() { # the variants of one stage of run.sh
   local variant
   for variant in $(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" --run_stage "$1"); do
@@ -188,7 +207,7 @@ train() { # the variants of one stage of run.sh
       "${bpemodel[@]}" --ngpu "$ngpu" --num_nodes "$num_nodes" --cmd "$cuda_cmd" --seed "$seed"
   done
 }
-stage_5() { train 5; } # training stage 1: full attention
+stage_5() { if "$adapt"; then adapt_encoder; fi; train 5; } # training stage 1: full attention
 stage_6() { train 6; } # training stage 2: chunked masking
 stage_7() { train 7; } # training stage 3: left context
 stage_8() { train 8; } # training stage 4: multi-chunk

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "search": {"transducer"},
     "recognizer": {"context", "encoder", "transducer", "search", "text"},
     "decoding": {"context", "encoder", "transducer", "search", "recognizer", "text", "data"},
-    "bench": {"context", "encoder", "transducer", "search", "recognizer", "decoding", "data"},
+    "bench": {"context", "encoder", "transducer", "search", "recognizer", "decoding", "data", "pretrain"},
     "pretrain": {"context", "encoder", "data"},
     "espnet_task": {"context", "encoder", "transducer", "search", "data", "recipe", "pretrain"},
     "data": {"context", "text"},

@@ -117,6 +117,8 @@ def test_run_sh_is_short() -> None:
         (["--train_config", "nowhere.yaml"], "configuration nowhere.yaml is neither here"),
         (["--gpu_inference", "maybe"], "write true, false or auto"),
         (["--ngpu", "many"], "--ngpu many"),
+        (["--train_hours", "most"], "--train_hours most: write a number"),
+        (["--adapt_config", "nowhere.yaml"], "configuration nowhere.yaml is neither here"),
         (["--corpus", "none", "--stop_stage", "1"], "data/train/wav.scp is missing"),
     ],
 )

@@ -182,3 +182,28 @@ def test_any_kaldi_directory_will_do(finished: tuple[Path, str]) -> None:
     assert len(shapes.splitlines()) == 2 * len(taken)
     output = run(workdir, *words, "--test_sets", "my_test gone", "--stop_stage", "1", code=2)
     assert "data/gone/wav.scp is missing" in output
+
+
+def test_little_transcribed_much_adapted(finished: tuple[Path, str]) -> None:
+    """--train_hours and --adapt redo just what depends on them; training starts from the adapted encoder."""
+    workdir, _ = finished
+    words = ["--train_hours", "0.03", "--adapt", "true", "--stop_stage", "5"]
+    steps = worked(run(workdir, *words))
+    assert steps == [
+        "stage 2: 0.03 hours of train",
+        "stage 3: bpe tokens",
+        "stage 4: shapes of train",
+        "stage 4: shapes of valid",
+        "stage 5: unlabelled audio looked through",
+        "stage 5: unlabelled audio formatted",
+        "stage 5: adaptation of the encoder on unlabelled audio",
+        "stage 5: training stage 1 (full attention)",
+    ]
+    exp = workdir / "exp/debug/asr_tiny_bpe40_0.03h_adapted_stage1"
+    config = yaml.safe_load((exp / "train.yaml").read_text(encoding="utf-8"))
+    assert config["encoder_conf"]["pretrained"] == "exp/debug/adapt_tiny/encoder"
+    assert "train_0.03h" in config["train_data_path_and_name_and_type"][0][0]
+    assert worked(run(workdir, *words)) == []
+    # Other hours: the adaptation has heard all of the audio and stays.
+    steps = worked(run(workdir, *words, "--train_hours", "0.02"))
+    assert "stage 2: 0.02 hours of train" in steps and not [step for step in steps if "adaptation" in step]

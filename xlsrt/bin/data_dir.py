@@ -12,6 +12,7 @@ from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
 from xlsrt.data.data_report_page import write_report
 from xlsrt.data.format import perturb_speed
+from xlsrt.data.hours import choose_hours
 from xlsrt.data.kaldi import write_spk2utt
 from xlsrt.data.repair import choose, combine, fix, subset
 from xlsrt.data.tables import read_table
@@ -66,6 +67,7 @@ def get_parser() -> argparse.ArgumentParser:
         )
     how.add_argument("--utt-list", type=Path, help="file whose first words are the utterances")
     how.add_argument("--spk-list", type=Path, help="file whose first words are the speakers")
+    how.add_argument("--hours", type=float, help="so much of a dump, spread evenly over the speakers")
     one.add_argument("arguments", nargs="+", metavar="SOURCE [COUNT] TARGET")
     one = tools.add_parser("combine", help="join sets")
     one.add_argument("--extra-files", default="", metavar='"A B"', help="further tables by utterance")
@@ -123,15 +125,19 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 def _subset(args: argparse.Namespace) -> None:
-    listed = args.utt_list or args.spk_list
+    listed = args.utt_list or args.spk_list or args.hours is not None
     if len(args.arguments) != (2 if listed else 3):
-        raise UserError("give SOURCE TARGET with --utt-list or --spk-list, otherwise SOURCE COUNT TARGET")
+        raise UserError(
+            "give SOURCE TARGET with --utt-list, --spk-list or --hours, otherwise SOURCE COUNT TARGET"
+        )
     source, target = args.arguments[0], args.arguments[-1]
     if args.utt_list:
         keep = {key for key, _ in read_table(args.utt_list)}
     elif args.spk_list:
         speakers = {key for key, _ in read_table(args.spk_list)}
         keep = {utt for utt, speaker in read_table(Path(source) / "utt2spk") if speaker in speakers}
+    elif args.hours is not None:
+        keep = set(choose_hours(source, args.hours))
     else:
         try:
             count = int(args.arguments[1])

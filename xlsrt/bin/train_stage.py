@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xlsrt.bin import run_main
+from xlsrt.recipe.adapt import Adaptation
 from xlsrt.recipe.launch import launch_command
 from xlsrt.recipe.record import add_record
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.step import Step, die_with_parent, run_step, say
-from xlsrt.recipe.training import IDENTITY, MARKER, Corpus, Plan, best_checkpoint, identity, make_plan
+from xlsrt.recipe.training import IDENTITY, MARKER, Corpus, Plan, identity, make_plan
 from xlsrt.recipe.tree import write_tree
 
 # Of ESPnet's log: where the training is, the figures of an epoch, and what went wrong.
@@ -71,27 +72,27 @@ def main(cmd: Sequence[str] | None = None) -> int:
         args.last_config,
         args.seed,
     )
-    return train(plan, corpus, args.cmd, args.ngpu, args.num_nodes)
+    return train(plan, corpus.inputs(), args.cmd, args.ngpu, args.num_nodes)
 
 
-def train(plan: Plan, corpus: Corpus, backend: str, ngpu: int, num_nodes: int) -> int:
-    """Run the variant's training as a step of the recipe."""
+def train(plan: Plan | Adaptation, data: Sequence[Path], backend: str, ngpu: int, num_nodes: int) -> int:
+    """Run a training as a step of the recipe; ``data`` are the files that it reads."""
     exp_dir = plan.exp_dir
     python = sys.executable
-    training = [python, "-m", "xlsrt.bin.asr_train", "--config", str(plan.config_file)]
+    training = [python, "-m", *plan.program, "--config", str(plan.config_file)]
     training += ["--output_dir", str(exp_dir), "--resume", "true"]
     log = exp_dir / "train.log"
     step = Step(
-        title=str(plan.variant),
+        title=plan.title,
         kind="train",
         marker=exp_dir / MARKER,
         command=launch_command(training, backend, log, ngpu, num_nodes, python, exp_dir),
         inputs=[
-            *map(str, corpus.inputs()),
+            *map(str, data),
             *plan.pretrained_files,
             *([str(plan.start / MARKER)] if plan.start else []),
         ],
-        outputs=[str(best_checkpoint(exp_dir, plan.settings)), str(exp_dir / "config.yaml")],
+        outputs=plan.outputs,
         log=exp_dir / "launch.log",
         follow=log,
         echo=ECHO,
@@ -109,9 +110,9 @@ def train(plan: Plan, corpus: Corpus, backend: str, ngpu: int, num_nodes: int) -
         write_tree(
             plan.config_file,
             plan.settings,
-            f"{plan.variant}; made by run.sh. config.yaml has the defaults too",
+            f"{plan.title}; made by run.sh. config.yaml has the defaults too",
         )
-        add_record(exp_dir, str(plan.variant), training)
+        add_record(exp_dir, plan.title, training)
 
     step.before = prepare
     return run_step(step)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from xlsrt.errors import UserError
 from xlsrt.recipe.stages import StageTable, Variant
@@ -105,6 +106,12 @@ class Plan:
     settings: Tree = field(repr=False)
     init_from: Path | None = None
 
+    program = ("xlsrt.bin.asr_train",)
+
+    @property
+    def title(self) -> str:
+        return str(self.variant)
+
     @property
     def config_file(self) -> Path:
         return self.exp_dir / "train.yaml"
@@ -112,12 +119,20 @@ class Plan:
     @property
     def pretrained_files(self) -> list[str]:
         """The files of the encoder that the first stage starts from, where they lie on this disk."""
-        source = (self.settings.get("encoder_conf") or {}).get("pretrained")
-        if self.start is not None or not source:
-            return []
-        path = Path(source)
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        return [str(file) for file in files if file.is_file()]
+        return pretrained_files(self.settings) if self.start is None else []
+
+    @property
+    def outputs(self) -> list[str]:
+        """What must be there when it is done."""
+        return [str(best_checkpoint(self.exp_dir, self.settings)), str(self.exp_dir / "config.yaml")]
+
+
+def pretrained_files(settings: Mapping[str, Any]) -> list[str]:
+    """The files of ``encoder_conf.pretrained``, where they lie on this disk."""
+    source = (settings.get("encoder_conf") or {}).get("pretrained")
+    path = Path(source or "")
+    files = (sorted(path.iterdir()) if path.is_dir() else [path]) if source else []
+    return [str(file) for file in files if file.is_file()]
 
 
 def experiment(prefix: str | Path, variant: str) -> Path:
@@ -152,8 +167,8 @@ def make_plan(
     """
     variant = table[name]
     base = overlay({}, *map(read_tree, train_configs))
-    _refuse_owned(base, ", ".join(train_configs))
-    _refuse_owned(variant.options, f"{table.source}: options of {variant.name}")
+    refuse_owned(base, ", ".join(train_configs))
+    refuse_owned(variant.options, f"{table.source}: options of {variant.name}")
     row: Tree = overlay({}, variant.options)
     if variant.epochs is not None:
         row["max_epoch"] = variant.epochs
@@ -172,7 +187,7 @@ def make_plan(
         if pretrained:
             encoder["pretrained"] = None if pretrained == NO_PRETRAINED else pretrained
         if encoder.get("pretrained"):
-            encoder["pretrained"] = _located(encoder["pretrained"])
+            encoder["pretrained"] = located(encoder["pretrained"])
             # The checkpoint decides the sizes.
             encoder["config"] = {k: v for k, v in (encoder.get("config") or {}).items() if k != "preset"}
     else:
@@ -206,7 +221,7 @@ def _finished_checkpoint(table: StageTable, variant: Variant, start: Path, setti
     )
 
 
-def _located(source: str) -> str:
+def located(source: str) -> str:
     """A path of the recipe's own folder is found from wherever run.sh works; anything else stays as it is."""
     inside = RECIPE_ROOT / source
     return str(inside) if not Path(source).exists() and inside.exists() else source
@@ -223,7 +238,7 @@ def _encoder_of(start: Path, overrides: Mapping[str, object]) -> Tree:
     return overlay(config, {key: value for key, value in overrides.items() if key != "preset"})
 
 
-def _refuse_owned(tree: Mapping[str, object], where: str) -> None:
+def refuse_owned(tree: Mapping[str, object], where: str) -> None:
     owned = sorted(set(tree) & set(OWNED))
     if owned:
         raise UserError(f"{where}: {', '.join(owned)} is set by run.sh from its own options; remove it")

@@ -1,0 +1,61 @@
+"""The low-resource subset: so many hours, spread over the speakers, always the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from xlsrt.bin.data_dir import main
+from xlsrt.data.hours import choose_hours
+from xlsrt.data.tables import load_table
+from xlsrt.errors import UserError
+
+
+def write_dump(path: Path, speakers: dict[str, int], speeds: tuple[str, ...] = ("",)) -> Path:
+    """Utterances of 36 s: a hundred to the hour."""
+    path.mkdir(parents=True)
+    rows = sorted(
+        (s + f"{k}-{n:03d}", s + k) for k, count in speakers.items() for n in range(count) for s in speeds
+    )
+    for name, value in (("wav.scp", "x.wav"), ("text", "word"), ("utt2num_samples", str(36 * 16000))):
+        (path / name).write_text("".join(f"{utt} {value}\n" for utt, _ in rows))
+    (path / "utt2spk").write_text("".join(f"{utt} {speaker}\n" for utt, speaker in rows))
+    return path
+
+
+def test_speakers_share_the_hours(tmp_path: Path) -> None:
+    dump = write_dump(tmp_path / "train", {"a": 500, "b": 40, "c": 10})
+    chosen = choose_hours(dump, 1.0)
+    assert len(chosen) == 100
+    heard = Counter(utt.split("-")[0] for utt in chosen)
+    assert heard == {"a": 50, "b": 40, "c": 10}
+    assert chosen == choose_hours(dump, 1.0)
+    assert set(choose_hours(dump, 0.3)) < set(chosen), "a smaller choice is part of a larger one"
+    assert {utt for utt in chosen if utt.startswith("a")} != {f"a-{n:03d}" for n in range(50)}
+
+
+def test_copies_at_other_speeds_come_along(tmp_path: Path) -> None:
+    dump = write_dump(tmp_path / "train", {"a": 50, "b": 50}, ("", "sp0.9-", "sp1.1-"))
+    chosen = choose_hours(dump, 0.5)
+    assert len(chosen) == 150
+    originals = {utt for utt in chosen if not utt.startswith("sp")}
+    assert {utt.removeprefix("sp0.9-").removeprefix("sp1.1-") for utt in chosen} == originals
+    plain = choose_hours(write_dump(tmp_path / "plain", {"a": 50, "b": 50}), 0.5)
+    assert originals == set(plain)
+
+
+def test_the_command_writes_a_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    dump = write_dump(tmp_path / "train", {"a": 20, "b": 20})
+    main(["subset", "--hours", "0.17", str(dump), str(tmp_path / "part")])
+    assert len(load_table(tmp_path / "part/utt2num_samples")) == 17
+    assert set(load_table(tmp_path / "part/spk2utt")) == {"a", "b"}
+    main(["subset", "--hours", "9", str(dump), str(tmp_path / "all")])
+    assert len(load_table(tmp_path / "all/text")) == 40
+    assert "has only 0.40 hours" in caplog.text
+    for hours, message in (("0", "more than 0"), ("0.001", "less than the first utterance")):
+        with pytest.raises(UserError, match=message):
+            main(["subset", "--hours", hours, str(dump), str(tmp_path / "none")])
+    with pytest.raises(UserError, match="--hours, otherwise"):
+        main(["subset", "--hours", "1", str(dump), "3", str(tmp_path / "none")])

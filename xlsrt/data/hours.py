@@ -1,0 +1,68 @@
+"""So many hours of a set, spread evenly over its speakers: the low-resource setting."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import logging
+import os
+import re
+from collections import defaultdict
+
+from xlsrt.data.audio import SAMPLE_RATE
+from xlsrt.data.kaldi import DataDir
+from xlsrt.data.tables import load_table
+from xlsrt.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_SPEED = re.compile(r"^sp\d+(?:\.\d+)?-")
+
+
+def choose_hours(source: str | os.PathLike[str], hours: float) -> list[str]:
+    """Utterances of a dump that make ``hours`` together, at most one utterance less.
+
+    The speaker with the least chosen so far gives the next utterance, in an order that depends on its name
+    alone: the same set always gives the same choice, and a smaller one is part of a larger one. Copies at
+    other speeds (``sp0.9-...``) come along with their original and do not count.
+
+    Raises:
+        UserError: ``hours`` is not above 0, less than the first utterance, or lengths are not known.
+    """
+    if not hours > 0:
+        raise UserError(f"--hours {hours:g}: give more than 0")
+    data = DataDir(source)
+    data.require("utt2spk", "utt2num_samples")
+    lengths = {utt: int(value) for utt, value in load_table(data.path / "utt2num_samples").items()}
+    copies: dict[str, list[str]] = defaultdict(list)
+    queues: dict[str, list[str]] = defaultdict(list)
+    for utt, speaker in load_table(data.path / "utt2spk").items():
+        original = _SPEED.sub("", utt)
+        if original not in copies:
+            queues[_SPEED.sub("", speaker)].append(original)
+        copies[original].append(utt)
+    for queue in queues.values():
+        queue.sort(key=lambda utt: hashlib.sha256(utt.encode()).digest(), reverse=True)
+    wanted = round(hours * 3600 * SAMPLE_RATE)
+    heap = [(0, speaker) for speaker in sorted(queues)]
+    chosen: list[str] = []
+    heard: set[str] = set()
+    total = 0
+    while heap:
+        spoken, speaker = heapq.heappop(heap)
+        utt = queues[speaker].pop()
+        samples = lengths[utt] if utt in lengths else max(lengths[copy] for copy in copies[utt])
+        if total + samples > wanted:
+            break
+        total += samples
+        chosen += copies[utt]
+        heard.add(speaker)
+        if queues[speaker]:
+            heapq.heappush(heap, (spoken + samples, speaker))
+    else:
+        log.warning("%s: has only %.2f hours: all of it is taken", data.path, total / SAMPLE_RATE / 3600)
+    if not chosen:
+        raise UserError(f"--hours {hours:g}: less than the first utterance of {data.path}; give more")
+    hours_found = total / SAMPLE_RATE / 3600
+    log.info("%s: %d utterances of %d speakers, %.3f hours", data.path, len(chosen), len(heard), hours_found)
+    return chosen

@@ -1,0 +1,198 @@
+"""Adaptation of the encoder before training stage 1: audio without transcripts, and how it is trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xlsrt.errors import UserError
+from xlsrt.recipe.step import Step
+from xlsrt.recipe.training import NO_PRETRAINED, located, pretrained_files, refuse_owned
+from xlsrt.recipe.tree import Tree, overlay, read_tree
+
+# What the training configuration says of these holds here too: the encoder must hear what it will hear later.
+_SHARED = ("input_norm", "input_norm_eps", "causal_prior_samples", "causal_prior_variance")
+# One in so many pieces is kept for validation, and no more than a few minutes of them.
+_VALID_SHARE, _VALID_MOST = 50, 200
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """A self-supervised training.
+
+    Attributes:
+        exp_dir: directory of the experiment; the encoder is exported to ``exp_dir/encoder``.
+        settings: everything for ``--config``.
+    """
+
+    exp_dir: Path
+    settings: Tree = field(repr=False)
+    start = None
+    title = "run.sh stage 5: adaptation of the encoder on unlabelled audio"
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        return ("xlsrt.bin.pretrain", "--objective", self.settings["objective"])
+
+    @property
+    def config_file(self) -> Path:
+        return self.exp_dir / "train.yaml"
+
+    @property
+    def pretrained_files(self) -> list[str]:
+        return pretrained_files(self.settings)
+
+    @property
+    def outputs(self) -> list[str]:
+        return [str(self.exp_dir / "encoder" / name) for name in ("config.json", "model.safetensors")]
+
+
+@dataclass(frozen=True)
+class UnlabelledData:
+    """Where the audio comes from and goes to.
+
+    Attributes:
+        sources: Kaldi directories or folders of audio files.
+        tables: data directory made of them.
+        dump: its formatted audio.
+    """
+
+    sources: tuple[Path, ...]
+    tables: Path
+    dump: Path
+
+    @property
+    def splits(self) -> dict[str, Path]:
+        """Shape files of the two parts."""
+        return {part: self.dump / "split" / part for part in ("train", "valid")}
+
+    def inputs(self) -> list[Path]:
+        """The files that the training depends on."""
+        return [self.dump / "wav.scp", *self.splits.values()]
+
+
+def find_sources(sets: str, data_dirs: Sequence[Path]) -> tuple[Path, ...]:
+    """``--adapt_sets``: names of sets in the data folders, or paths of folders."""
+    found = []
+    for name in sets.replace(",", " ").split():
+        places = [folder / name for folder in data_dirs] + [Path(name)]
+        place = next((p for p in places if (p / "wav.scp").is_file()), None)
+        place = place or next((p for p in places[::-1] if p.is_dir()), None)
+        if place is None:
+            raise UserError(
+                f"--adapt_sets: {name} is neither a set ({', '.join(map(str, places[:-1]))}) nor a folder of "
+                "audio files"
+            )
+        found.append(place)
+    if not found:
+        raise UserError("--adapt_sets is empty: name sets in data/ or folders of audio files")
+    return tuple(found)
+
+
+def unlabelled_data(sources: tuple[Path, ...], dumpdir: Path) -> UnlabelledData:
+    """Places named after the sources."""
+    name = "_".join(source.name for source in sources)
+    return UnlabelledData(sources, dumpdir / "unlabelled" / name, dumpdir / "raw" / f"unlabelled_{name}")
+
+
+def data_steps(data: UnlabelledData, nj: int, allow_pipes: bool) -> list[Step]:
+    """Look the audio through and cut it; format it."""
+    python, pipes = sys.executable, ["--allow_pipes", str(allow_pipes).lower()]
+    look = [python, "-m", "xlsrt.bin.prepare_data", "unlabelled", "--source", *map(str, data.sources)]
+    look += ["--output_dir", str(data.tables.parent), "--set_name", data.tables.name, *pipes]
+    form = [python, "-m", "xlsrt.bin.format_data", "--data_dir", str(data.tables)]
+    form += ["--output_dir", str(data.dump), "--need_text", "false", *pipes]
+    tables = [path for one in data.sources for path in _tables(one)]
+    made = [data.tables / name for name in ("wav.scp", "segments", "utt2spk")]
+    dumped = [data.dump / name for name in ("wav.scp", "utt2num_samples")]
+    return [
+        Step(
+            title="run.sh stage 5: unlabelled audio looked through",
+            kind="data",
+            marker=data.tables / ".prepared",
+            command=[*look, "--nj", str(nj)],
+            inputs=[str(path) for path in tables],
+            outputs=[str(path) for path in made],
+            identity=[*look, *(_listing(one) for one in data.sources if not _tables(one))],
+        ),
+        Step(
+            title="run.sh stage 5: unlabelled audio formatted",
+            kind="format",
+            marker=data.dump / ".formatted",
+            command=[*form, "--nj", str(nj)],
+            inputs=[str(path) for path in made],
+            outputs=[str(path) for path in dumped],
+        ),
+    ]
+
+
+def _tables(source: Path) -> list[Path]:
+    names = ("wav.scp", "segments", "utt2spk") if (source / "wav.scp").is_file() else ()
+    return [source / name for name in names if (source / name).is_file()]
+
+
+def _listing(source: Path) -> str:
+    """Digest of names, sizes and times of the files in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            status = path.stat()
+            digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def split(data: UnlabelledData) -> None:
+    """Write the shape files: a few pieces, chosen by their names, are for validation."""
+    lines = (data.dump / "utt2num_samples").read_text(encoding="utf-8").splitlines(keepends=True)
+    if len(lines) < 2:
+        raise UserError(f"{data.dump}: adaptation needs at least 2 pieces of audio, there is {len(lines)}")
+    ranked = sorted(lines, key=lambda line: hashlib.sha256(line.split()[0].encode()).digest())
+    count = max(1, min(_VALID_MOST, len(lines) // _VALID_SHARE))
+    parts = {"train": sorted(ranked[count:]), "valid": sorted(ranked[:count])}
+    for part, path in data.splits.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{part}.new")
+        fresh.write_text("".join(parts[part]), encoding="utf-8")
+        fresh.replace(path)
+
+
+def make_adaptation(
+    exp_dir: Path,
+    adapt_configs: Sequence[str],
+    train_configs: Sequence[str],
+    data: UnlabelledData,
+    pretrained: str | None = None,
+    last_layers: Sequence[str] = (),
+    seed: int | None = None,
+) -> Adaptation:
+    """Resolve the settings: later layers win.
+
+    Args:
+        train_configs: of the stages that follow; say which encoder to start from where ``pretrained`` does
+            not, and the size of a random one.
+    """
+    base = overlay({}, *map(read_tree, adapt_configs))
+    refuse_owned(base, ", ".join(adapt_configs))
+    settings = overlay(base, *map(read_tree, last_layers))
+    encoder = dict(settings.get("encoder_conf") or {})
+    later = dict(overlay({}, *map(read_tree, train_configs)).get("encoder_conf") or {})
+    given, later_config = encoder.get("config") or {}, later.get("config") or {}
+    source = pretrained or encoder.get("pretrained") or later.get("pretrained")
+    if source and source != NO_PRETRAINED:
+        encoder["pretrained"] = located(source)
+        shared = {name: later_config[name] for name in _SHARED if name in later_config}
+        encoder["config"] = {**shared, **{name: v for name, v in given.items() if name != "preset"}}
+    else:
+        encoder["pretrained"] = None
+        encoder["config"] = overlay(later_config, given)
+    settings["encoder_conf"] = encoder
+    settings.setdefault("objective", "best_rq")
+    for part, shapes in data.splits.items():
+        settings[f"{part}_data_path_and_name_and_type"] = [[str(data.dump / "wav.scp"), "speech", "sound"]]
+        settings[f"{part}_shape_file"] = [str(shapes)]
+    if seed is not None:
+        settings["seed"] = seed
+    return Adaptation(exp_dir, settings)
