@@ -15,7 +15,7 @@ from xlsrt.data.format import perturb_speed
 from xlsrt.data.hours import choose_hours
 from xlsrt.data.kaldi import write_spk2utt
 from xlsrt.data.repair import choose, combine, fix, subset
-from xlsrt.data.tables import read_table
+from xlsrt.data.tables import inverted, read_table
 from xlsrt.data.validate import validate
 from xlsrt.errors import UserError
 
@@ -121,7 +121,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     elif args.tool == "spk2utt" and args.path.is_dir():
         write_spk2utt(args.path)
     else:
-        _invert(args.path)
+        for key, words in inverted(args.path):
+            print(key, " ".join(words))
 
 
 def _subset(args: argparse.Namespace) -> None:
@@ -147,16 +148,6 @@ def _subset(args: argparse.Namespace) -> None:
             ) from None
         keep = set(choose(source, count=count, how=args.how))
     print(f"{target}: {subset(source, target, keep)} utterances")
-
-
-def _invert(path: Path) -> None:
-    """Print the inverse of a table whose values are lists: utt2spk gives spk2utt and the other way round."""
-    table: dict[str, list[str]] = {}
-    for key, value in read_table(path):
-        for word in value.split():
-            table.setdefault(word, []).append(key)
-    for key in sorted(table):
-        print(key, " ".join(sorted(table[key])))
 
 
 if __name__ == "__main__":

@@ -127,6 +127,15 @@ def load_table(path: str | os.PathLike[str]) -> dict[str, str]:
     return table
 
 
+def inverted(path: str | os.PathLike[str]) -> list[tuple[str, list[str]]]:
+    """A table whose values are lists, the other way round: utt2spk gives spk2utt. All of it sorted."""
+    table: dict[str, list[str]] = {}
+    for key, value in read_table(path):
+        for word in value.split():
+            table.setdefault(word, []).append(key)
+    return [(key, sorted(table[key])) for key in sorted(table)]
+
+
 def write_table(path: str | os.PathLike[str], rows: Iterable[Row]) -> int:
     """Write rows in the given order, atomically; returns their number."""
     count = 0
