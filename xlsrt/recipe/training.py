@@ -19,6 +19,9 @@ RECIPE_ROOT = Path(__file__).resolve().parents[2]
 # Hash of the settings and data that the checkpoints in an experiment directory were trained with.
 IDENTITY = ".identity"
 
+# The files of an encoder's directory that decide what it is.
+ENCODER_SUFFIXES = (".json", ".safetensors", ".bin", ".pt", ".pth")
+
 # Settings that change how fast training goes or what it prints, not what it finds: it continues under them.
 OPERATIONAL = (
     "num_workers",
