@@ -137,8 +137,13 @@ def test_distant_microphones_and_overlap(corpus: Path, tmp_path: Path) -> None:
     assert list(table(data / "dev" / "wav.scp")) == ["AMI_ES2011a_SDM"]
     reasons = list(dropped(data / "dev").values())
     assert reasons.count("others speak in too much of its time: 100 %") == 3
-    with pytest.raises(UserError, match=r"--mic mdm: no \*_MDM\*.wav in"):
+    # Without beamformed recordings the arrays are summed: one has two channels, the others not.
+    sound(corpus / "amicorpus" / "ES2002a" / "audio" / "ES2002a.Array1-02.wav", 10.0)
+    with pytest.raises(UserError, match=r"no utterance is left .* no such audio file"):
         prepare("ami", corpus, tmp_path / "mdm", "--mic", "mdm")
+    assert [path.name for path in (tmp_path / "mdm" / "local" / "ami_mdm").iterdir()] == ["ES2002a_MDM.flac"]
+    with pytest.raises(UserError, match=r"--mic mdm: neither"):
+        prepare("ami", corpus / "ami_public_manual_1.6.2", tmp_path / "mdm", "--mic", "mdm")
     for meeting in ("ES2002a", "ES2011a", "EN2002a"):
         sound(corpus / "beamformed" / meeting / f"{meeting}_MDM8.wav", 8.0)
     data = prepare("ami", corpus, tmp_path / "mdm", "--mic", "mdm")

@@ -27,7 +27,10 @@ from xlsrt.data.ami_nxt import (
     read_segments,
     read_words,
 )
+from xlsrt.data.audio_source import AudioProblem
+from xlsrt.data.beamform import beamform
 from xlsrt.data.kaldi import Utterance
+from xlsrt.data.parallel import ordered_map
 from xlsrt.data.set_writer import SetWriter
 from xlsrt.errors import UserError
 
@@ -57,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("ihm", "sdm", "mdm"),
         default="ihm",
         help="ihm: <meeting>.Headset-<n>.wav of each speaker; sdm: <meeting>.Array1-01.wav; mdm: "
-        "<meeting>_MDM<n>.wav, made from the arrays with BeamformIt as Kaldi does (default: %(default)s)",
+        "<meeting>_MDM<n>.wav, made with BeamformIt as Kaldi does; without it <meeting>.Array1-0*.wav, "
+        "summed here (default: %(default)s)",
     )
     parser.add_argument(
         "--max_overlap",
@@ -85,6 +89,8 @@ def prepare(args: argparse.Namespace) -> None:
     annotations = _annotations(source, args.annotations)
     meetings = read_meetings(annotations / "corpusResources" / "meetings.xml")
     audio = _Audio(source, args.mic)
+    if args.mic == "mdm" and not audio.files:
+        audio.files = _sum_arrays(source, output / "local" / "ami_mdm", args.nj)
     with ExitStack() as stack:
         sets = {name: stack.enter_context(SetWriter(output / name, WHERE)) for name in _MEETINGS}
         counts = dict.fromkeys(_MEETINGS, 0)
@@ -122,7 +128,7 @@ class _Audio:
         self.mic = mic
         pattern = {"ihm": "*.Headset-?.wav", "sdm": "*.Array1-01.wav", "mdm": "*_MDM*.wav"}[mic]
         self.files = {path.stem: path for path in sorted(source.rglob(pattern))}
-        if not self.files:
+        if not self.files and mic != "mdm":
             raise UserError(f"--mic {mic}: no {pattern} in {source} or below it: {WHERE}")
         self.lengths: dict[str, float | None] = {}
 
@@ -144,6 +150,32 @@ class _Audio:
             except (KeyError, soundfile.LibsndfileError):
                 self.lengths[stem] = None
         return self.lengths[stem]
+
+
+def _sum_arrays(source: Path, output: Path, nj: int) -> dict[str, Path]:
+    """``<meeting>_MDM`` to the summed channels of its first array; what exists is kept."""
+    arrays: dict[str, list[Path]] = {}
+    for path in sorted(source.rglob("*.Array1-0[1-8].wav")):
+        arrays.setdefault(f"{path.name.split('.')[0]}_MDM", []).append(path)
+    if not arrays:
+        raise UserError(f"--mic mdm: neither *_MDM*.wav nor *.Array1-0*.wav in {source} or below it: {WHERE}")
+    jobs = [(name, paths, output / f"{name}.flac") for name, paths in arrays.items()]
+    found = {}
+    for name, path, problem in ordered_map(_sum_array, jobs, nj, batch=1):
+        log.info("%s: %s", name, problem or path)
+        if problem is None:
+            found[name] = path
+    return found
+
+
+def _sum_array(job: tuple[str, list[Path], Path]) -> tuple[str, Path, str | None]:
+    name, sources, target = job
+    try:
+        if not target.is_file():
+            beamform(sources, target)
+    except AudioProblem as error:
+        return name, target, str(error)
+    return name, target, None
 
 
 def _read_meeting(

@@ -12,26 +12,12 @@ from functools import partial
 from pathlib import Path
 
 from xlsrt.data.own_data import Entry, add_own_arguments, make_sets
+from xlsrt.data.unlabelled import SUFFIXES
 from xlsrt.errors import UserError
 
 NAME = "folder"
 HELP = "a directory of your recordings with a text file beside each: talk.wav and talk.txt"
 
-AUDIO = (
-    ".wav",
-    ".flac",
-    ".mp3",
-    ".ogg",
-    ".opus",
-    ".oga",
-    ".sph",
-    ".aiff",
-    ".aif",
-    ".au",
-    ".m4a",
-    ".mp4",
-    ".webm",
-)
 _SETS = {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "test": "test"}
 
 
@@ -50,9 +36,9 @@ def read(source: Path, suffix: str = ".txt") -> Iterator[Entry]:
     """The recordings below a directory, sorted. Raises `UserError` where there is none."""
     if not source.is_dir():
         raise UserError(f"--source {source}: is no directory: for a list use `prepare_data manifest`")
-    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO and path.is_file())
+    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
-        raise UserError(f"--source {source}: no audio files in it ({', '.join(AUDIO)})")
+        raise UserError(f"--source {source}: no audio files in it ({', '.join(sorted(SUFFIXES))})")
     for path in files:
         folders = list(path.relative_to(source).parts[:-1])
         part = _SETS.get(folders[0].lower()) if folders else None
