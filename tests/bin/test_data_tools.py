@@ -55,6 +55,9 @@ def test_help_of_one_reader_imports_no_other(capsys) -> None:
     assert all(
         option in said for option in ("--source", "--output_dir", "--nj", "--seed", "--dev_utterances")
     )
+    with pytest.raises(SystemExit):
+        prepare_data.main(["manifest", "--help"])
+    assert "or offset, duration; all in seconds" in " ".join(capsys.readouterr().out.split())
     probe = "import sys; from xlsrt.bin.prepare_data import get_parser; get_parser(['an4']); "
     probe += "sys.exit(any(name in sys.modules for name in ('torch', 'xlsrt.data.mini', 'xlsrt.data.fsdd')))"
     assert subprocess.run([sys.executable, "-c", probe], cwd=ROOT, check=False).returncode == 0

@@ -86,6 +86,12 @@ def test_voxpopuli(tmp_path: Path) -> None:
         "et-asr_train.tsv:7": "no id",
     }
     assert format_set(data / "dev", tmp_path / "dump", FormatOptions()) == 3  # colons in names, Ogg Vorbis
+    # As Hugging Face has it
+    sound(folder / "test" / "test_part_0" / f"{session}4.wav")
+    prepare("voxpopuli", folder, tmp_path / "data")
+    assert table(data / "test" / "wav.scp")[f"et-96795-{session}4"].endswith(
+        "test_part_0/" + session + "4.wav"
+    )
     (folder / "asr_dev.tsv").unlink()
     with pytest.raises(UserError, match=r"asr_dev.tsv: no such file"):
         prepare("voxpopuli", folder, tmp_path / "data")

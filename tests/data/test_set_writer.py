@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from xlsrt.data.set_writer import SetWriter
 from xlsrt.data.tsv import read_tsv
 from xlsrt.data.validate import validate
 from xlsrt.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_rows_that_do_not_fit_into_memory_come_back_in_byte_order(tmp_path: Path) -> None:
@@ -125,3 +129,28 @@ def test_quotes_and_line_ends_of_tables_mean_nothing(tmp_path: Path) -> None:
     ]
     with pytest.raises(UserError, match="no column 'speaker' in its first line, only id, text"):
         list(read_tsv(path, print, need=("speaker",)))
+
+
+@pytest.mark.parametrize("limit", [2000, 40000])
+def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_set(tmp_path: Path, limit: int) -> None:
+    """A limit on the size of files stands in for it: while rows are sorted, and while tables are written."""
+    sound(tmp_path / "a.wav")
+    rows = "".join(f"{tmp_path}/a.wav|{'word ' * 10}|s{n}\n" for n in range(1000))
+    (tmp_path / "list.txt").write_text(rows)
+    lines = [
+        "import resource",
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))",
+        "import xlsrt.data.external_sort as e",
+        f"e.ExternalSorter.__init__.__defaults__ = ({50 if limit == 2000 else 100000},)",
+        "from xlsrt.bin import run_main",
+        "from xlsrt.bin.prepare_data import main",
+        f"words = ['manifest', '--source', '{tmp_path}/list.txt', '--output_dir', '{tmp_path}/out']",
+        "run_main(lambda: main(words))",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert "cannot be written (File too large): make room there" in done.stderr
+    # Sets that were finished before may stand; the one that failed does not, nor parts of it.
+    assert not (tmp_path / "out" / "train").exists() and not list((tmp_path / "out").glob(".*"))

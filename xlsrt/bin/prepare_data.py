@@ -21,7 +21,8 @@ def get_parser(kinds: Sequence[str] | None = None) -> argparse.ArgumentParser:
         one = subparsers.add_parser(
             kind,
             help=reader.HELP,
-            description=reader.HELP,
+            # What the corpus looks like on disk and which sets come of it.
+            description=(reader.__doc__ or reader.HELP).replace("``", ""),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         reader.add_arguments(one)

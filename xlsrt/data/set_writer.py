@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import re
 import shutil
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 DROPPED = "dropped"
 _BLANKS = re.compile(r"\s+")
 _NEWS_SECONDS = 10.0
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def safe_id(text: str) -> str:
@@ -72,13 +75,23 @@ class SetWriter:
         self._speakers = ExternalSorter(self._fresh / "runs" / "speakers")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         try:
             if kind is None:
                 self._finish()
+        except OSError as caught:
+            error = caught
+            if caught.errno not in _NO_ROOM:
+                raise
         finally:
-            self._dropped.close()
+            with contextlib.suppress(OSError):  # what could not be written cannot be flushed either
+                self._dropped.close()
             shutil.rmtree(self._fresh, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise UserError(
+                f"{self.path}: cannot be written ({error.strerror}): make room there, or choose another "
+                "--output_dir"
+            ) from None
 
     def add(self, row: Utterance, recording: str | None = None) -> bool:
         """Take an utterance, or drop it for its empty transcript or its audio; returns whether it was taken.

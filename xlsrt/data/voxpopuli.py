@@ -2,7 +2,8 @@
 
 As its own ``get_asr_data`` leaves it: columns ``id``, ``raw_text``, ``normalized_text``, ``speaker_id``,
 ``split``, ``gender``, and the recording of an id at ``<year>/<id>.ogg``, the year being the id's first four
-digits. Sets: ``train``, ``dev``, ``test``, and ``test_<language>`` where there are several languages.
+digits. Or as Hugging Face has it, archives unpacked: ``<language>/train/train_part_0/<id>.wav``. Sets:
+``train``, ``dev``, ``test``, and ``test_<language>`` where there are several languages.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def prepare(args: argparse.Namespace) -> None:
 
 def _read(folder: Path, part: str, sink: Sink, rules: TextRules) -> None:
     table = need_table(folder / f"asr_{part}.tsv", WHERE)
+    unpacked = {path.stem: path for path in (folder / part).rglob("*.wav")}
     for where, row in read_tsv(table, sink.drop, need=("id", "raw_text", "normalized_text", "speaker_id")):
         name = row["id"]
         if not name:
@@ -51,4 +53,4 @@ def _read(folder: Path, part: str, sink: Sink, rules: TextRules) -> None:
         if problem:
             sink.drop(utt, problem)
             continue
-        sink.add(utt, speaker, text, folder / name[:4] / f"{name}.ogg")
+        sink.add(utt, speaker, text, unpacked.get(name, folder / name[:4] / f"{name}.ogg"))
