@@ -124,30 +124,30 @@ class TokenModel:
             group: encoder frames per joint frame, for the end of the last token.
         """
         words: list[Word] = []
+        for text, first, last in self.spans(ids):
+            logs = [math.log(max(probs[i], 1e-30)) for i in range(first, last + 1)]
+            confidence = math.exp(sum(logs) / len(logs))
+            start, end = frames[first] * FRAME_SECONDS, (frames[last] + group) * FRAME_SECONDS
+            words.append(Word(text, round(start, 3), round(end, 3), confidence))
+        return [_until(word, after) for word, after in itertools.zip_longest(words, words[1:])]
+
+    def spans(self, ids: Sequence[int]) -> list[tuple[str, int, int]]:
+        """Words at the spaces, each with the places in ``ids`` of its first and last token."""
+        found: list[tuple[str, int, int]] = []
         text, first, last = "", 0, 0
         used = 0
-
-        def close() -> None:
-            nonlocal text
-            if text:
-                logs = [math.log(max(probs[i], 1e-30)) for i in range(first, last + 1)]
-                confidence = math.exp(sum(logs) / len(logs))
-                start, end = frames[first] * FRAME_SECONDS, (frames[last] + group) * FRAME_SECONDS
-                words.append(Word(text, round(start, 3), round(end, 3), confidence))
-            text = ""
-
         for chunk, index in self._chunks(ids):
             for character in chunk:
-                if character.isspace():
-                    close()
-                else:
+                if not character.isspace():
                     if not text:
                         first = used
                     text += character
                     last = index
+                elif text:
+                    found.append((text, first, last))
+                    text = ""
             used = index + 1
-        close()
-        return [_until(word, after) for word, after in itertools.zip_longest(words, words[1:])]
+        return [*found, (text, first, last)] if text else found
 
     def encode(self, text: str) -> list[int]:
         """Text to ids; characters that the vocabulary lacks become "<unk>"."""

@@ -30,7 +30,9 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
 def test_a_dump_has_all_tables(make_set: MakeSet, tmp_path: Path) -> None:
     source, dump = make_set(rate=8000), tmp_path / "dump"
     (source / "utt2lang").write_text("spk1-a en\nspk1-b et\nspk2-c en\n")
+    (source / "word_times.ctm").write_text("spk1-a 1 0.1 0.5 hello\n")
     assert format_set(source, dump, FormatOptions()) == 3
+    assert (dump / "word_times.ctm").read_bytes() == (source / "word_times.ctm").read_bytes()
     assert (dump / "text").read_bytes() == (source / "text").read_bytes()
     assert (dump / "utt2lang").read_bytes() == (source / "utt2lang").read_bytes()
     assert (dump / "spk2utt").read_text() == "spk1 spk1-a spk1-b\nspk2 spk2-c\n"

@@ -12,7 +12,8 @@ import heapq
 import logging
 import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 AUDIO_FORMATS = ("auto", "flac", "wav", arks.FORMAT)
 # So many small files make file systems slow.
 ARK_FROM = 100_000
+WORD_TIMES = "word_times.ctm"
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ def format_set(
     archive.tidy()
     arks.write_format(out, options.audio_format)
     _write_dropped(out / "dropped", problems)
+    _carry_word_times(data.path / WORD_TIMES, out / WORD_TIMES, options.speeds)
     write_spk2utt(out)
     notes.report(out, len(problems), options.sample_rate)
     return count
@@ -267,6 +270,13 @@ def _target(out: Path, utt: str, suffix: str) -> str:
     if len(safe.encode()) > 200 or safe.startswith("."):
         safe = digest
     return str(out / "audio" / digest[:2] / f"{safe}.{suffix}")
+
+
+def _carry_word_times(source: Path, target: Path, speeds: Sequence[float]) -> None:
+    """Where the corpus knows when its words were said, the dump does too, unless their speed was changed."""
+    target.unlink(missing_ok=True)
+    if source.is_file() and tuple(speeds) == (1.0,):
+        shutil.copy2(source, target)
 
 
 def _write_dropped(path: Path, problems: list[str]) -> None:

@@ -40,14 +40,17 @@ class Decoder:
         """Decode a batch of waveforms (S,)."""
         config, encoder, search = self.config, self.recognizer.encoder, self.recognizer.search
         tensors = [torch.from_numpy(wav).to(self.device) for wav in wavs]
+        stable: list[list[float]] | list[None] = [None] * len(wavs)
         if config.mode == "streaming":
-            found = decode_streaming(encoder, search, tensors, config.context, config.packet_samples)
+            found, stable = decode_streaming(encoder, search, tensors, config.context, config.packet_samples)
         else:
             found = decode_masked(encoder, search, tensors, config.context)
         seconds = [len(wav) / SAMPLE_RATE for wav in wavs]
-        return [self._recognised(*row) for row in zip(names, found, seconds, strict=True)]
+        return [self._recognised(*row) for row in zip(names, found, seconds, stable, strict=True)]
 
-    def _recognised(self, name: str, found: Hypothesis, seconds: float) -> Recognised:
+    def _recognised(
+        self, name: str, found: Hypothesis, seconds: float, stable: list[float] | None
+    ) -> Recognised:
         model = self.recognizer.tokens
         group = self.recognizer.head.config.output_subsampling
         words = model.words(found.tokens, found.frames, found.probs, group)
@@ -60,6 +63,9 @@ class Decoder:
             probs=tuple(round(prob, 6) for prob in found.probs),
             score=found.score,
             words=tuple((word.text, word.start, word.end, round(word.confidence, 6)) for word in words),
+            stable=None
+            if stable is None
+            else tuple(stable[last] for _, _, last in model.spans(found.tokens)),
             audio_seconds=seconds,
         )
 
@@ -81,18 +87,29 @@ def decode_streaming(
     wavs: Sequence[Tensor],
     context: AttentionContext,
     packet_samples: int,
-) -> list[Hypothesis]:
-    """The same utterances as streams that advance together, packet by packet, through the caches."""
+) -> tuple[list[Hypothesis], list[list[float]]]:
+    """The same utterances as streams that advance together, packet by packet, through the caches.
+
+    Also, for each token, the seconds of audio that had been received when it could not change any more.
+    """
     padded, lens = pad(wavs)
     state = encoder.init_state(len(wavs), context)
     found = search.init_state(len(wavs))
+    ends = [wav.size(0) / SAMPLE_RATE for wav in wavs]
+    stable: list[list[float]] = [[] for _ in wavs]
     for start in range(0, padded.size(1), packet_samples):
         packet = padded[:, start : start + packet_samples]
         left = (lens - start).clamp(0, packet.size(1))
         enc, enc_lens, state = encoder.step(packet, state, left)
         found = search.step(enc, enc_lens, found)
+        now = (start + packet_samples) / SAMPLE_RATE
+        for times, count, end in zip(stable, search.stable(found), ends, strict=True):
+            times += [min(now, end)] * (count - len(times))
     enc, enc_lens = encoder.flush(state)
-    return search.finish(search.step(enc, enc_lens, found))
+    hypotheses = search.finish(search.step(enc, enc_lens, found))
+    for times, hypothesis, end in zip(stable, hypotheses, ends, strict=True):
+        times += [end] * (len(hypothesis.tokens) - len(times))
+    return hypotheses, stable
 
 
 def pad(wavs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

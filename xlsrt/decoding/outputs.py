@@ -19,6 +19,8 @@ from xlsrt.errors import UserError
 
 FRAME_SECONDS = 0.02
 FILES = ("text", "token", "token_int", "score", "token_time", "token_prob")
+WORD_STABLE = "word_stable"
+"""Written beside `FILES` where utterances went through in packets."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Recognised:
         probs: probability of each token.
         score: logarithmic score of the hypothesis.
         words: (word, start in seconds, end in seconds, confidence).
+        stable: for each word the seconds of audio that had been received when its text could not change any
+            more; None where whole utterances were decoded.
         audio_seconds: length of the utterance.
         wall_seconds: its share, by length, of the time its batch took.
     """
@@ -46,11 +50,12 @@ class Recognised:
     probs: tuple[float, ...]
     score: float
     words: tuple[tuple[str, float, float, float], ...] = ()
+    stable: tuple[float, ...] | None = None
     audio_seconds: float = 0.0
     wall_seconds: float = 0.0
 
     def line(self, file: str) -> str:
-        """This utterance's line of one of `FILES`; times in seconds."""
+        """This utterance's line of one of `FILES` or `WORD_STABLE`; times in seconds."""
         values = {
             "text": [self.text],
             "token": list(self.tokens),
@@ -58,6 +63,7 @@ class Recognised:
             "score": [f"{self.score:.4f}"],
             "token_time": [f"{frame * FRAME_SECONDS:.2f}" for frame in self.frames],
             "token_prob": [f"{prob:.4f}" for prob in self.probs],
+            WORD_STABLE: [f"{seconds:.3f}" for seconds in self.stable or ()],
         }[file]
         return " ".join([self.utt, *values]).rstrip() + "\n"
 
@@ -175,7 +181,10 @@ def _end_broken_line(path: Path) -> None:
 
 def _write(directory: Path, results: Sequence[Recognised]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    contents = {name: "".join(result.line(name) for result in results) for name in FILES}
+    streamed = bool(results) and all(result.stable is not None for result in results)
+    (directory / WORD_STABLE).unlink(missing_ok=True)
+    names = (*FILES, WORD_STABLE) if streamed else FILES
+    contents = {name: "".join(result.line(name) for result in results) for name in names}
     for name, content in {**contents, "words.ctm": "".join(result.ctm() for result in results)}.items():
         write_text(directory / name, content)
 

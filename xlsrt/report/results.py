@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlsrt.errors import UserError
+from xlsrt.report import latency
 from xlsrt.report.align import Counts
 from xlsrt.report.environment import describe
 from xlsrt.report.trn import columns
@@ -49,7 +50,7 @@ def write_model_results(model_dir: Path, command: str | None = None) -> list[Res
     results = find_results(model_dir)
     if not results:
         raise UserError(f"{model_dir} holds no scores; {WAY_OUT}")
-    _write(model_dir / "RESULTS.md", [*_head(command), *_sections(results)])
+    _write(model_dir / "RESULTS.md", [*_head(command), *_sections(results, model_dir.parent)])
     return results
 
 
@@ -59,7 +60,7 @@ def write_all_results(expdir: Path, command: str | None = None) -> list[Result]:
     if not results:
         raise UserError(f"{expdir} holds no scores; {WAY_OUT}")
     summary = ["## Summary (error rates in %)", "", *_markdown(SUMMARY_HEADER, summary_rows(results)), ""]
-    _write(expdir / "RESULTS.md", [*_head(command), *summary, *_sections(results)])
+    _write(expdir / "RESULTS.md", [*_head(command), *summary, *_sections(results, expdir)])
     return results
 
 
@@ -106,7 +107,7 @@ def _head(command: str | None) -> list[str]:
     return [comment, "# RESULTS", "## Environments", *describe(command), ""]
 
 
-def _sections(results: Sequence[Result]) -> list[str]:
+def _sections(results: Sequence[Result], expdir: Path) -> list[str]:
     lines = []
     for model in dict.fromkeys(r.model for r in results):
         lines += [f"## {model}", ""]
@@ -118,6 +119,9 @@ def _sections(results: Sequence[Result]) -> list[str]:
             ]
             if rows:
                 lines += [f"### {metric.upper()}", "", *_markdown(("dataset", *HEADER), rows), ""]
+        delays = latency.latency_rows(expdir / model)
+        if delays:
+            lines += ["### Delays (ms of audio; docs/scoring.md)", "", *_markdown(latency.HEADER, delays), ""]
     return lines
 
 

@@ -9,15 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from xlsrt.decoding.outputs import WORD_STABLE
 from xlsrt.errors import UserError
 from xlsrt.report import trn
 from xlsrt.report.align import Alignment, Counts, align
+from xlsrt.report.latency import write_latency
 
 log = logging.getLogger(__name__)
 
 Units = Callable[[str], list[str]]
 """Cuts a transcript into the units that are compared."""
 
+WORD_TIMES = "word_times.ctm"
 SHOWN = 5
 """How many utterance names an error message lists."""
 
@@ -117,6 +120,7 @@ def score_files(
 
     Each holds ``ref.trn``, ``hyp.trn``, ``result.txt`` (in sclite's form) and ``score.json`` (the counts).
     TER needs ``bpemodel``. ``utt2spk`` defaults to the one beside ``ref``, else each utterance is a speaker.
+    Where ``word_times.ctm`` lies beside ``ref`` and ``hyp`` was streamed, its delays are measured too.
     """
     refs, hyps = read_text(ref), read_text(hyp)
     check_same_utterances(refs, hyps, str(ref), str(hyp))
@@ -134,6 +138,8 @@ def score_files(
     for metric, units in metrics.items():
         scores[metric] = score_set(metric, refs, hyps, units)
         write_score(scores[metric], speakers, score_dir / f"score_{metric}")
+    if (ref.parent / WORD_TIMES).is_file() and (hyp.parent / WORD_STABLE).is_file():
+        write_latency(hyp.parent, ref.parent / WORD_TIMES)
     return scores
 
 
