@@ -33,8 +33,11 @@ def greedy(head, enc, max_symbols=10):
 
 
 @torch.no_grad()
-def beam(head, enc, beam_size=4, max_symbols=10, margin=5.0):
-    """Encoder frames (T, D) of one utterance -> {tokens: (score, frames)} of at most ``beam_size``."""
+def beam(head, enc, beam_size=4, max_symbols=10, margin=5.0, extra=lambda tokens: 0.0):
+    """Encoder frames (T, D) of one utterance -> {tokens: (score, frames)} of at most ``beam_size``.
+
+    ``extra``: what is added to a transcript's score.
+    """
     size, blank = head.config.output_subsampling, head.config.blank_id
 
     def log_probs(frame, tokens):
@@ -67,7 +70,8 @@ def beam(head, enc, beam_size=4, max_symbols=10, margin=5.0):
                 merge(ended, tokens, score + found[blank], frames)
                 for token, log_prob in enumerate(found):
                     if token != blank:
-                        grown[(*tokens, token)] = (score + log_prob, (*frames, start))
+                        more = (*tokens, token)
+                        grown[more] = (score + log_prob + extra(more) - extra(tokens), (*frames, start))
             ended = best(ended)
             scores = [score for score, _ in ended.values()]
             cut = max(scores) - margin

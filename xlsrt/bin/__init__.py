@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from xlsrt.errors import UserError
 
@@ -18,3 +21,24 @@ def run_main(main: Callable[[], int | None]) -> None:
     except BrokenPipeError:
         # The reader of our output (head, less) has left: that is no error of ours.
         sys.exit(0)
+
+
+def add_fusion_options(parser: argparse.ArgumentParser) -> None:
+    """Options of what a beam search adds to the model's scores: a language model, phrases to favour."""
+    group = parser.add_argument_group("beam search only")
+    group.add_argument("--lm", type=Path, metavar="FILE", help="n-gram language model (ARPA, also .gz)")
+    group.add_argument("--lm_weight", type=float, help="weight of its logarithms (default: 0.3)")
+    group.add_argument(
+        "--lm_unit", choices=["token", "word"], help="what its n-grams are made of (default: token)"
+    )
+    group.add_argument(
+        "--phrases", type=Path, metavar="FILE", help="phrases to favour, one a line, `<tab>score` if you like"
+    )
+    group.add_argument("--phrase_score", type=float, help="for each token of a phrase (default: 1.0)")
+
+
+def fusion_values(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a search that `add_fusion_options` were given."""
+    names = ("lm", "lm_weight", "lm_unit", "phrases", "phrase_score")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from xlsrt.bin import run_main
+from xlsrt.bin import add_fusion_options, fusion_values, run_main
 from xlsrt.errors import UserError
 
 
@@ -43,6 +43,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--num_threads", type=int, default=0, help="CPU threads of a shard; 0: its fair share"
     )
+    add_fusion_options(parser)
     parser.add_argument("--quiet", action="store_true", help="say warnings and errors only")
     return parser
 
@@ -57,10 +58,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
     from xlsrt.decoding.config import DecodeConfig
 
     config = DecodeConfig.from_file(args.decode_config)
+    config = replace(config, mode=args.mode or config.mode, search={**config.search, **fusion_values(args)})
     job = runner.Job(
         exp_dir=args.exp_dir,
         model_file=args.model_file,
-        config=replace(config, mode=args.mode) if args.mode else config,
+        config=config,
         data_dir=args.data_dir,
         output_dir=args.output_dir,
         nj=args.nj,

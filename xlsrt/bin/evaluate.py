@@ -12,7 +12,7 @@ from pathlib import Path
 
 from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
-from xlsrt.recipe.decoding import Decoding, find_configs, plan_decoding
+from xlsrt.recipe.decoding import Decoding, config_files, find_configs, plan_decoding
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.step import Step, die_with_parent, run_step
 from xlsrt.recipe.training import MARKER
@@ -85,7 +85,12 @@ def decode_step(plan: Decoding, args: argparse.Namespace) -> Step:
         command=[*shlex.split(args.cmd), "--gpu", str(args.ngpu), str(log), *job],
         # The decoding configuration's place in the file system does not matter, its content does.
         identity=[plan.model_file],
-        inputs=[str(plan.exp_dir / MARKER), str(plan.config), str(plan.data_dir / "wav.scp")],
+        inputs=[
+            str(plan.exp_dir / MARKER),
+            str(plan.config),
+            str(plan.data_dir / "wav.scp"),
+            *config_files(plan.config),
+        ],
         outputs=[str(out / "text")],
         log=out / "logdir" / "launch.log",
         follow=log,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xlsrt.bin import run_main
+from xlsrt.bin import add_fusion_options, fusion_values, run_main
 from xlsrt.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,8 +30,13 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--chunk_ms", help="chunk of the context in ms, or 'full'; default: the model's own")
     parser.add_argument("--left_ms", default="all", help="left context in ms, or 'all' (with --chunk_ms)")
     parser.add_argument("--sink_frames", type=int, default=0, help="attention sinks (with --chunk_ms)")
-    parser.add_argument("--search", choices=["greedy", "beam"], default="greedy", help="how words are found")
-    parser.add_argument("--beam_size", type=int, default=4, help="hypotheses of the beam search")
+    parser.add_argument(
+        "--search",
+        choices=["greedy", "beam"],
+        help="how words are found (default: greedy, or beam where an option is for it)",
+    )
+    parser.add_argument("--beam_size", type=int, help="hypotheses of the beam search (default: 4)")
+    add_fusion_options(parser)
     parser.add_argument("--output", choices=FORMATS, default="text", help="format, on standard output")
     parser.add_argument(
         "--stream", action="store_true", help="show partial results on standard error meanwhile"
@@ -80,7 +85,10 @@ def context(args: argparse.Namespace) -> dict[str, Any] | None:
 
 def search(args: argparse.Namespace) -> dict[str, Any]:
     """The search that the options name."""
-    return {"type": "beam", "beam_size": args.beam_size} if args.search == "beam" else {"type": "greedy"}
+    values = fusion_values(args)
+    if args.beam_size is not None:
+        values["beam_size"] = args.beam_size
+    return {"type": args.search or ("beam" if values else "greedy"), **values}
 
 
 def transcribed(recognizer: Recognizer, name: str, args: argparse.Namespace) -> list[Result]:

@@ -160,9 +160,12 @@ def shard_of(entries: list[Entry], number: int, nj: int) -> list[Entry]:
 
 def fingerprint_of(job: Job, entries: list[Entry]) -> str:
     """Names what the words depend on: model, configuration and audio; not batches, shards or devices."""
+    from xlsrt.search import search_files
+
     files = _model_files(job)
     facts = {
         "model": [_identity(path) for path in files],
+        "search": [_identity(path) for path in search_files(job.config.search)],
         "config": [
             str(job.config.context.to_dict()),
             dict(job.config.search),

@@ -74,6 +74,13 @@ def model_file(exp_dir: Path, choice: str) -> str:
     return name
 
 
+def config_files(config: Path) -> list[str]:
+    """The files that a configuration's search reads: a language model, a list of phrases."""
+    search = read_tree(config).get("search")
+    named = [search.get(key) for key in ("lm", "phrases")] if isinstance(search, dict) else []
+    return [name for name in named if isinstance(name, str)]
+
+
 def is_meant_for(config: Path, variant: Variant, every: bool) -> bool:
     """Whether a configuration names the variant in its ``stages``; one that names none is for all."""
     stages = read_tree(config).get("stages")

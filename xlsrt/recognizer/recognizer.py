@@ -56,7 +56,7 @@ class Recognizer:
         elif isinstance(context, Mapping):
             context = AttentionContext.from_dict(dict(context))
         self.context: AttentionContext = context
-        self.search = search_from_dict(search, self.head)
+        self.search = search_from_dict(search, self.head, self.tokens)
         self.dtype = next(self.encoder.parameters()).dtype
         self._engine = Engine(self.encoder, self.search, self.context)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from xlsrt.search.base import Search
 from xlsrt.search.beam import BeamSearch
 from xlsrt.search.beam_state import BeamState
-from xlsrt.search.factory import search_from_dict
+from xlsrt.search.factory import search_files, search_from_dict
 from xlsrt.search.greedy import GreedySearch, GreedyState
 from xlsrt.search.hypothesis import Hypothesis
 
@@ -20,5 +20,6 @@ __all__ = [
     "GreedyState",
     "Hypothesis",
     "Search",
+    "search_files",
     "search_from_dict",
 ]

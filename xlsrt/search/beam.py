@@ -18,6 +18,7 @@ from xlsrt.search.base import check_penalty, joint_logits
 from xlsrt.search.beam_parts import Hypotheses, Log, mixed_key
 from xlsrt.search.beam_state import BeamState, Node, initial_state
 from xlsrt.search.carry import Carry, flush, push
+from xlsrt.search.fusion import Fusion, Walk
 from xlsrt.search.hypothesis import Hypothesis
 from xlsrt.transducer import TransducerHead
 
@@ -35,6 +36,7 @@ class BeamSearch:
         window: joint frames looked at together; speed only, never the result.
         blank_penalty: taken from the blank's logits (natural logarithm); more means fewer deletions and more
             insertions.
+        fusion: scores added to those of the transducer (`xlsrt.search.fusion`), or None.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class BeamSearch:
         length_norm: bool = False,
         window: int = 4,
         blank_penalty: float = 0.0,
+        fusion: Fusion | None = None,
     ) -> None:
         if min(beam_size, max_symbols, window) < 1 or not margin > 0:
             raise UserError(
@@ -59,6 +62,7 @@ class BeamSearch:
         self.length_norm = length_norm
         self.window = window
         self.blank_penalty = check_penalty(blank_penalty)
+        self.fusion = fusion
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> BeamState:
@@ -89,7 +93,11 @@ class BeamSearch:
         """At most ``count`` hypotheses of each stream, best first."""
         results = []
         for nodes, scores in zip(state.nodes, state.scores.tolist(), strict=True):
-            alive = [(node, score) for node, score in zip(nodes, scores, strict=True) if score > NOTHING]
+            alive = [
+                (node, score + self._final(node))
+                for node, score in zip(nodes, scores, strict=True)
+                if score > NOTHING
+            ]
             alive.sort(key=lambda pair: -self._rank(*pair))
             size = self.head.config.output_subsampling
             results.append([_hypothesis(node, score, size) for node, score in alive[:count]])
@@ -110,14 +118,25 @@ class BeamSearch:
         """Begin a new hypothesis in the streams ``rows``; their frame counters and carried frames stay."""
         return state.restarted(self.init_state(len(rows)), rows) if rows else state
 
+    def _final(self, node: Node | None) -> float:
+        """What the fusion adds to a transcript that ends here; it also takes back what was only lent."""
+        if self.fusion is None:
+            return 0.0
+        return self.fusion.final(node.memory if node else self.fusion.init())
+
     def _rank(self, node: Node | None, score: float) -> float:
         return score / (1 + (node.depth if node else 0)) if self.length_norm else score
 
     def _search(self, frames: Tensor, counts: Tensor, state: BeamState) -> BeamState:
         """Joint frames (B, N, J), counts (B,): walk each stream to its end."""
         log = Log(state.nodes)
+        walk = Walk(self.fusion) if self.fusion else None
         numbers = torch.arange(log.size, device=frames.device).view_as(state.keys)
-        beam = Hypotheses(state.scores, state.keys, numbers, state.projected, state.predictor).clone()
+        memory = torch.zeros_like(numbers)
+        if walk:
+            known = [walk.number(node.memory) if node else 0 for node in log.old]
+            memory = torch.tensor(known, device=frames.device).view_as(numbers)
+        beam = Hypotheses(state.scores, state.keys, numbers, memory, state.projected, state.predictor).clone()
         frames = torch.nn.functional.pad(frames, (0, 0, 0, self.window))
         offsets = torch.arange(self.window, device=frames.device)
         time = torch.zeros_like(counts)
@@ -132,7 +151,9 @@ class BeamSearch:
             log_probs = self._log_probs(window.unsqueeze(1), now.projected.unsqueeze(2))  # (R, K, W, V)
             blanks = log_probs[..., self.head.config.blank_id].double().masked_fill(~valid.unsqueeze(1), 0)
             after = now.scores.unsqueeze(2) + blanks.cumsum(2)
-            grown = self._tokens(log_probs).amax(3).double() + (after - blanks)
+            extra = walk.rows(now.memory) if walk else None
+            tokens = self._tokens(log_probs, None if extra is None else extra.unsqueeze(2))
+            grown = tokens.amax(3).double() + (after - blanks)
             busy = (grown.amax(1) > self._cut(after, dim=1)) & valid
             stop = torch.where(busy.any(1), busy.int().argmax(1), valid.sum(1))
             skipped = after.gather(2, (stop - 1).clamp(min=0).view(-1, 1, 1).expand(-1, after.size(1), 1))
@@ -144,7 +165,7 @@ class BeamSearch:
             rows, stop = rows[line], stop[line]
             grid = (line.unsqueeze(1), torch.arange(beam.keys.size(1), device=line.device), stop.unsqueeze(1))
             clock = (state.frames[rows] + time[rows]).unsqueeze(1)
-            ended = self._grow(beam.rows(rows), window[line, stop], log_probs[grid], clock, log)
+            ended = self._grow(beam.rows(rows), window[line, stop], log_probs[grid], clock, log, walk)
             beam.put(rows, ended)
             time[rows] += 1
         return replace(
@@ -154,17 +175,24 @@ class BeamSearch:
             projected=beam.projected,
             predictor=beam.predictor,
             frames=state.frames + counts,
-            nodes=log.nodes(beam.nodes),
+            nodes=log.nodes(beam.nodes, walk.states if walk else ()),
         )
 
     def _grow(
-        self, front: Hypotheses, frame: Tensor, log_probs: Tensor, clock: Tensor, log: Log
+        self,
+        front: Hypotheses,
+        frame: Tensor,
+        log_probs: Tensor,
+        clock: Tensor,
+        log: Log,
+        walk: Walk | None,
     ) -> Hypotheses:
         """One frame (R, J) where tokens may come; ``log_probs`` (R, K, V) of ``front``; ``clock`` (R, 1)."""
         blank = self.head.config.blank_id
         ended = replace(front, scores=front.scores + log_probs[..., blank].double())
         for _ in range(self.max_symbols):
-            scores = self._tokens(log_probs).double() + front.scores.unsqueeze(2)  # (R, K, V)
+            extra = walk.rows(front.memory) if walk else None
+            scores = self._tokens(log_probs, extra).double() + front.scores.unsqueeze(2)  # (R, K, V)
             vocabulary = scores.size(2)
             top, place = scores.flatten(1).topk(min(self.beam_size, scores[0].numel()), dim=1)
             top = top.masked_fill(top <= self._cut(ended.scores, dim=1).unsqueeze(1), NOTHING)
@@ -175,10 +203,12 @@ class BeamSearch:
             lines = torch.arange(slot.size(0), device=slot.device).unsqueeze(1)
             flat = tuple(part.flatten(0, 1) for part in parent.predictor)
             output, after = self.head.predictor.step(token.flatten(), flat)
+            memory = walk.advance(parent.memory, token, top > NOTHING) if walk else parent.memory
             front = Hypotheses(
                 top,
                 mixed_key(parent.keys, token),
-                log.add(parent.nodes, token, clock, log_probs[lines, slot, token].exp()),
+                log.add(parent.nodes, token, clock, log_probs[lines, slot, token].exp(), memory),
+                memory,
                 self.head.joint.predictor_projection(output).unflatten(0, slot.shape),
                 tuple(part.unflatten(0, slot.shape) for part in after),
             )
@@ -194,6 +224,7 @@ class BeamSearch:
         twin = equal.int().argmax(2)
         has_twin = equal.any(2)
         other = new.scores.gather(1, twin).masked_fill(~has_twin, NOTHING)
+        # A twin has the same tokens, so its memory is the same too.
         nodes = torch.where(other > old.scores, new.nodes.gather(1, twin), old.nodes)
         scores = torch.where(has_twin, torch.logaddexp(old.scores, other), old.scores)
         both = replace(old, scores=scores, nodes=nodes).beside(
@@ -205,9 +236,10 @@ class BeamSearch:
         logits = joint_logits(self.head, frames, projected, self.blank_penalty)
         return torch.log_softmax(logits, dim=-1)
 
-    def _tokens(self, log_probs: Tensor) -> Tensor:
-        """Log-probabilities with the blank ruled out."""
+    def _tokens(self, log_probs: Tensor, extra: Tensor | None) -> Tensor:
+        """Log-probabilities and what the fusion adds to them, with the blank ruled out."""
         blank = self.head.config.blank_id
+        log_probs = log_probs if extra is None else log_probs + extra
         return log_probs.index_fill(-1, torch.tensor([blank], device=log_probs.device), NOTHING)
 
     def _cut(self, scores: Tensor, dim: int) -> Tensor:

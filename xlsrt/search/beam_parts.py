@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,12 +18,14 @@ class Hypotheses:
     """K hypotheses of R streams during a search.
 
     scores (R, K) float64, -inf = empty; keys (R, K) fingerprints of the tokens; nodes (R, K) numbers in the
-    `Log`; projected (R, K, J); predictor: tensors (R, K, ...).
+    `Log`; memory (R, K) numbers in the `Walk` of its fusion, zeros without one; projected (R, K, J);
+    predictor: tensors (R, K, ...).
     """
 
     scores: Tensor
     keys: Tensor
     nodes: Tensor
+    memory: Tensor
     projected: Tensor
     predictor: PredictorState
 
@@ -42,19 +45,23 @@ class Hypotheses:
 
     def beside(self, other: Hypotheses) -> Hypotheses:
         """Both sets of hypotheses of each stream."""
-        parts = [torch.cat(pair, dim=1) for pair in zip(self._parts(), other._parts(), strict=True)]
-        return Hypotheses(parts[0], parts[1], parts[2], parts[3], tuple(parts[4:]))
+        pairs = zip(self._parts(), other._parts(), strict=True)
+        return _from_parts([torch.cat(pair, dim=1) for pair in pairs])
 
     def clone(self) -> Hypotheses:
         """A copy that may be changed in place."""
         return self._mapped(torch.clone)
 
     def _parts(self) -> list[Tensor]:
-        return [self.scores, self.keys, self.nodes, self.projected, *self.predictor]
+        return [self.scores, self.keys, self.nodes, self.memory, self.projected, *self.predictor]
 
     def _mapped(self, function: Callable[[Tensor], Tensor]) -> Hypotheses:
-        parts = [function(part) for part in self._parts()]
-        return Hypotheses(parts[0], parts[1], parts[2], parts[3], tuple(parts[4:]))
+        return _from_parts([function(part) for part in self._parts()])
+
+
+def _from_parts(parts: list[Tensor]) -> Hypotheses:
+    scores, keys, nodes, memory, projected, *predictor = parts
+    return Hypotheses(scores, keys, nodes, memory, projected, tuple(predictor))
 
 
 class Log:
@@ -63,21 +70,21 @@ class Log:
     def __init__(self, nodes: list[list[Node | None]]) -> None:
         self.old = [node for row in nodes for node in row]
         self.size = len(self.old)
-        self.entries: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self.entries: list[tuple[Tensor, ...]] = []
 
-    def add(self, parents: Tensor, tokens: Tensor, frames: Tensor, probs: Tensor) -> Tensor:
+    def add(self, parents: Tensor, tokens: Tensor, frames: Tensor, probs: Tensor, memory: Tensor) -> Tensor:
         """Tensors (R, K) -> the numbers of the new nodes (R, K)."""
         numbers = self.size + torch.arange(parents.numel(), device=parents.device).view_as(parents)
         self.size += parents.numel()
-        self.entries.append((parents, tokens, frames.expand_as(parents), probs))
+        self.entries.append((parents, tokens, frames.expand_as(parents), probs, memory))
         return numbers
 
-    def nodes(self, numbers: Tensor) -> list[list[Node | None]]:
-        """Numbers (B, K) -> nodes; what two hypotheses share stays shared."""
+    def nodes(self, numbers: Tensor, memories: Sequence[Any]) -> list[list[Node | None]]:
+        """Numbers (B, K) -> nodes; what two hypotheses share stays shared. ``memories`` by their number."""
         known: dict[int, Node | None] = dict(enumerate(self.old))
         if not self.entries:
             return [[known[number] for number in row] for row in numbers.tolist()]
-        columns = [torch.cat([entry[i].reshape(-1) for entry in self.entries]).tolist() for i in range(4)]
+        columns = [torch.cat([entry[i].reshape(-1) for entry in self.entries]).tolist() for i in range(5)]
         base = len(self.old)
 
         def build(number: int) -> Node | None:
@@ -87,8 +94,8 @@ class Log:
                 number = columns[0][number - base]
             node = known[number]
             for link in reversed(chain):
-                _, token, frame, prob = (column[link - base] for column in columns)
-                node = Node(node, token, frame, prob)
+                _, token, frame, prob, memory = (column[link - base] for column in columns)
+                node = Node(node, token, frame, prob, memories[memory] if memories else None)
                 known[link] = node
             return node
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,16 +19,17 @@ class Node:
 
     Attributes:
         parent: the token before it or None. token: its id. frame: joint frame. prob: its probability then.
-        depth: tokens up to and with this one.
+        depth: tokens up to and with this one. memory: the state of the search's `Fusion` after it.
     """
 
-    __slots__ = ("depth", "frame", "parent", "prob", "token")
+    __slots__ = ("depth", "frame", "memory", "parent", "prob", "token")
 
-    def __init__(self, parent: Node | None, token: int, frame: int, prob: float) -> None:
+    def __init__(self, parent: Node | None, token: int, frame: int, prob: float, memory: Any = None) -> None:
         self.parent = parent
         self.token = token
         self.frame = frame
         self.prob = prob
+        self.memory = memory
         self.depth: int = parent.depth + 1 if parent else 1
 
 

@@ -1,0 +1,133 @@
+"""What a beam search adds to the transducer's scores of tokens: language models and phrases to favour.
+
+A scorer's state depends on the tokens of a hypothesis alone, so results stay free of cuts and batches, and
+equal transcripts agree on it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from xlsrt.errors import UserError
+
+CACHE_BYTES = 64 * 2**20
+
+
+class Scorer(Protocol):
+    """Anything that scores the next token. Offer ``final(state) -> float`` too where the end has a score."""
+
+    def init(self) -> Hashable:
+        """The state before the first token."""
+
+    def score(self, state: Any) -> Tensor:
+        """(V,) natural logarithms to add to each token's score after ``state``; the blank's is not used."""
+
+    def step(self, state: Any, token: int) -> Hashable:
+        """The state after one more token."""
+
+
+class RowCache:
+    """The rows of states last used, (V,) each. It saves time and changes no result."""
+
+    def __init__(self, compute: Callable[[Any], Tensor], max_bytes: int = CACHE_BYTES) -> None:
+        self._compute = compute
+        self._max_bytes = max_bytes
+        self._rows: OrderedDict[Hashable, Tensor] = OrderedDict()
+
+    def __call__(self, state: Hashable) -> Tensor:
+        row = self._rows.get(state)
+        if row is not None:
+            self._rows.move_to_end(state)
+            return row
+        row = self._compute(state)
+        self._rows[state] = row
+        while len(self._rows) > 1 and len(self._rows) * row.numel() * row.element_size() > self._max_bytes:
+            self._rows.popitem(last=False)
+        return row
+
+
+class Fusion:
+    """Several scorers with their weights as one scorer.
+
+    Args:
+        parts: scorers and weights.
+        vocab_size: V. device: where the rows shall be.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[tuple[Scorer, float]],
+        vocab_size: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.parts = list(parts)
+        self.vocab_size = vocab_size
+        self.device = torch.device(device)
+        self.row = RowCache(self._row)
+
+    def init(self) -> tuple[Hashable, ...]:
+        """The state before the first token."""
+        return tuple(scorer.init() for scorer, _ in self.parts)
+
+    def step(self, state: tuple[Any, ...], token: int) -> tuple[Hashable, ...]:
+        """The state after one more token."""
+        return tuple(scorer.step(old, token) for (scorer, _), old in zip(self.parts, state, strict=True))
+
+    def final(self, state: tuple[Any, ...]) -> float:
+        """What the end of the transcript adds."""
+        ends = ((getattr(scorer, "final", None), weight) for scorer, weight in self.parts)
+        return sum(
+            weight * float(end(old))
+            for (end, weight), old in zip(ends, state, strict=True)
+            if end is not None
+        )
+
+    def _row(self, state: tuple[Any, ...]) -> Tensor:
+        total = torch.zeros(self.vocab_size)
+        for (scorer, weight), old in zip(self.parts, state, strict=True):
+            row = scorer.score(old)
+            if tuple(row.shape) != (self.vocab_size,):
+                name = type(scorer).__name__
+                raise UserError(
+                    f"{name}.score returned shape {tuple(row.shape)}; give ({self.vocab_size},), one for "
+                    "each token of the model"
+                )
+            total += weight * row.to("cpu", torch.float32)
+        return total.to(self.device)
+
+
+class Walk:
+    """The states that hypotheses reach within one step of the search, by number; number 0 is the first."""
+
+    def __init__(self, fusion: Fusion) -> None:
+        self.fusion = fusion
+        self.states: list[tuple[Hashable, ...]] = []
+        self._numbers: dict[tuple[Hashable, ...], int] = {}
+        self.number(fusion.init())
+
+    def number(self, state: tuple[Hashable, ...]) -> int:
+        """The number of a state."""
+        found = self._numbers.setdefault(state, len(self.states))
+        if found == len(self.states):
+            self.states.append(state)
+        return found
+
+    def rows(self, numbers: Tensor) -> Tensor:
+        """Numbers (R, K) -> what each token would add (R, K, V)."""
+        rows = [self.fusion.row(self.states[number]) for number in numbers.flatten().tolist()]
+        return torch.stack(rows).unflatten(0, tuple(numbers.shape))
+
+    def advance(self, numbers: Tensor, tokens: Tensor, alive: Tensor) -> Tensor:
+        """The numbers (R, K) after one more token each; where nothing is ``alive``, 0."""
+        moved = [
+            self.number(self.fusion.step(self.states[number], token)) if lives else 0
+            for number, token, lives in zip(
+                numbers.flatten().tolist(), tokens.flatten().tolist(), alive.flatten().tolist(), strict=True
+            )
+        ]
+        return torch.tensor(moved, device=numbers.device).view_as(numbers)
