@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.recognizer.make import make_exp, noise, same
+from tests.recognizer.make import TOKENS, make_exp, noise, same
 from xlsrt import AttentionContext, Recognizer
 from xlsrt.errors import UserError
 
@@ -22,6 +22,21 @@ CONTEXTS = [
     {"chunk_ms": None, "left_ms": "all"},
 ]
 SEARCHES = [{"type": "greedy", "max_symbols": 2}, {"type": "beam", "beam_size": 3, "max_symbols": 2}]
+
+
+class Habit:
+    """A language model: it expects what came two tokens ago."""
+
+    def init(self):
+        return (3, 4)
+
+    def score(self, state):
+        return 2.0 * torch.nn.functional.one_hot(torch.tensor(state[0]), len(TOKENS)).float()
+
+    def step(self, state, token):
+        return (state[1], token)
+
+
 SIZES = [0, 1, 79, 319, 1600, 5120, 20000]
 
 
@@ -41,7 +56,7 @@ def test_any_packets_give_the_transcript(exps, data):
     recognizer = Recognizer.from_exp(
         exps[data.draw(st.sampled_from([1, 4]))],
         context=data.draw(st.sampled_from(CONTEXTS)),
-        search=data.draw(st.sampled_from(SEARCHES)),
+        search=data.draw(st.sampled_from([*SEARCHES, {**SEARCHES[1], "lm": Habit(), "lm_weight": 0.5}])),
     )
     wav = noise(data.draw(st.floats(0, 3)), seed=data.draw(st.integers(0, 9)))
     stream, start, shown = recognizer.stream(preview=data.draw(st.booleans())), 0, ""

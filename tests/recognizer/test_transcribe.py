@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
+import sys
+import types
 
 import numpy
 import pytest
@@ -88,6 +91,11 @@ def test_bad_options_and_files(exp, wav, tmp_path):
         ([wav, *model, "--chunk_ms", "fast"], "--chunk_ms is 'fast'"),
         ([wav, *model, "--chunk_ms", "320", "--left_ms", "-3"], "--left_ms"),
         ([wav, *model, "--packet_ms", "0"], "--packet_ms"),
+        (["-", *model, "--raw_rate", "16"], "--raw_rate"),
+        (model, "or --microphone"),
+        ([wav, *model, "--microphone"], "or --microphone"),
+        ([wav, *model, "--lm", str(tmp_path / "no.arpa")], "language model .* does not exist"),
+        ([wav, *model, "--search", "greedy", "--phrases", wav], "greedy has no phrases; that needs"),
         ([wav, "--model", str(tmp_path / "x")], "experiment directory"),
     ):
         with pytest.raises(UserError, match=words):
@@ -95,6 +103,71 @@ def test_bad_options_and_files(exp, wav, tmp_path):
     (tmp_path / "text.wav").write_text("no sound", encoding="utf-8")
     with pytest.raises(UserError, match=r"text\.wav"):
         transcribe.main([str(tmp_path / "text.wav"), *model])
+
+
+def test_raw_samples_on_standard_input(exp, wav, capsys, monkeypatch):
+    samples = numpy.round(soundfile.read(wav)[0] * 32767).astype("<i2")
+    wanted = Recognizer.from_exp(exp).transcribe(samples).text
+
+    def said(data, *options):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+        transcribe.main(["-", "--model", str(exp), *options])
+        return capsys.readouterr().out
+
+    assert wanted and said(samples.tobytes(), "--stream", "--packet_ms", "130") == wanted + "\n"
+    floats = (samples / numpy.float32(32768)).astype("<f4")
+    assert said(floats.tobytes(), "--raw_format", "f32le") == wanted + "\n"
+    eight = soxr.resample(soundfile.read(wav)[0], 16000, 8000).astype("<f4")
+    there = Recognizer.from_exp(exp).transcribe(soxr.resample(eight, 8000, 16000)).text
+    assert said(eight.tobytes(), "--raw_format", "f32le", "--raw_rate", "8000") == there + "\n"
+    assert said(b"") == "\n"
+    with pytest.raises(UserError, match="ends in the middle of a sample of 2 bytes"):
+        said(samples.tobytes()[:-1])
+    floats[7] = float("nan")
+    with pytest.raises(UserError, match="sample 7 is NaN or infinite: is it really raw f32le"):
+        said(floats.tobytes(), "--raw_format", "f32le")
+
+
+class FakeInput:
+    """sounddevice.InputStream: a second of the samples in `heard`, then Ctrl-C."""
+
+    heard: numpy.ndarray
+
+    def __init__(self, samplerate, channels, dtype, blocksize, device):
+        assert (samplerate, channels, dtype, device) == (16000, 1, "float32", None)
+        self.at = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def read(self, size):
+        if self.at >= len(self.heard):
+            raise KeyboardInterrupt
+        self.at += size
+        return self.heard[self.at - size : self.at, None], False
+
+
+def test_a_microphone_is_heard_until_interrupted(exp, wav, capsys, monkeypatch):
+    FakeInput.heard = soundfile.read(wav, dtype="float32")[0]
+    fake = types.SimpleNamespace(InputStream=FakeInput, PortAudioError=OSError)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    transcribe.main(["--microphone", "--model", str(exp), "--packet_ms", "100"])
+    shown = capsys.readouterr()
+    assert shown.out == Recognizer.from_exp(exp).transcribe(FakeInput.heard).text + "\n"
+    assert "|" in shown.err
+
+    def refuse(**options):
+        raise OSError("no such device")
+
+    fake.InputStream = refuse
+    with pytest.raises(UserError, match=r"microphone 7 cannot be opened: no such device"):
+        transcribe.main(["--microphone", "7", "--model", str(exp)])
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    with pytest.raises(UserError, match=r"needs the package sounddevice .*pip install sounddevice.*arecord"):
+        transcribe.main(["--microphone", "--model", str(exp)])
 
 
 def result(*words):

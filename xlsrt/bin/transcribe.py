@@ -1,20 +1,19 @@
-"""Transcribe audio files of any length, rate and format, at once or as a stream."""
+"""Transcribe audio of any length: files of any format, raw samples on standard input, a microphone."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlsrt.bin import add_fusion_options, fusion_values, run_main
+from xlsrt.data.sources import RAW_FORMATS, microphone_packets, packets_of
 from xlsrt.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from xlsrt.recognizer import Recognizer, Result
 
 FORMATS = ("text", "json", "srt", "vtt", "ctm")
@@ -23,8 +22,20 @@ FORMATS = ("text", "json", "srt", "vtt", "ctm")
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m xlsrt.bin.transcribe", description=__doc__)
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="audio files (WAV, FLAC, MP3, Ogg, SPHERE ...)"
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="audio files (WAV, FLAC, MP3, Ogg, SPHERE ...); `-`: raw samples on standard input, one channel",
     )
+    parser.add_argument(
+        "--microphone",
+        nargs="?",
+        const="",
+        metavar="DEVICE",
+        help="listen until Ctrl-C, and show what is heard meanwhile; needs the package sounddevice",
+    )
+    parser.add_argument("--raw_format", choices=RAW_FORMATS, default="s16le", help="samples of `-`")
+    parser.add_argument("--raw_rate", type=int, default=16000, help="samples a second of `-`")
     parser.add_argument("--model", type=Path, required=True, help="experiment directory or packed model")
     parser.add_argument("--model_file", help="checkpoint in an experiment directory")
     parser.add_argument("--chunk_ms", help="chunk of the context in ms, or 'full'; default: the model's own")
@@ -55,13 +66,17 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     if args.packet_ms < 1:
         raise UserError(f"--packet_ms is {args.packet_ms}; give 1 or more")
+    if args.raw_rate < 1000:
+        raise UserError(f"--raw_rate is {args.raw_rate}; give samples a second, 1000 or more")
+    if bool(args.files) == (args.microphone is not None):
+        raise UserError("give audio files, `-` for raw samples on standard input, or --microphone")
     from xlsrt.recognizer import Recognizer
     from xlsrt.recognizer.formats import formatted
 
     recognizer = Recognizer.from_exp(
         args.model, context(args), search(args), model_file=args.model_file, device=args.device
     )
-    for name in args.files:
+    for name in args.files or ["microphone"]:
         results = transcribed(recognizer, name, args)
         sys.stdout.write(f"{name}: " if len(args.files) > 1 and args.output == "text" else "")
         sys.stdout.write(formatted(Path(name).stem if args.output == "ctm" else name, results, args.output))
@@ -97,41 +112,28 @@ def transcribed(recognizer: Recognizer, name: str, args: argparse.Namespace) -> 
     if args.endpoint is not None or args.max_segment is not None:
         rules = {"trailing_silence": args.endpoint, "max_seconds": args.max_segment}
     stream = recognizer.stream(endpoint=rules)
-    rate = recognizer.sample_rate
-    size = args.packet_ms * rate // 1000 if args.stream else 20 * rate
+    rate, live = recognizer.sample_rate, args.stream or args.microphone is not None
+    size = args.packet_ms * rate // 1000 if live else 20 * rate
+    if args.microphone is not None:
+        source = microphone_packets(args.microphone, size)
+    else:
+        source = packets_of(name, size, args.raw_format, args.raw_rate)
     results: list[Result] = []
     begin, sent, shown = time.monotonic(), 0, ""
-    for packet in packets(name, size):
-        sent += len(packet)
-        if args.stream and args.realtime:
-            time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
-        partial = stream.accept(packet)
-        results += partial.finished
-        if args.stream and partial.text != shown:
-            shown = partial.text
-            print(f"{sent / rate:8.2f} s  {partial.stable}|{partial.unstable}", file=sys.stderr)
-    return [*results, stream.finish()]
-
-
-def packets(name: str, size: int) -> Iterator[np.ndarray]:
-    """A file's samples at 16 kHz, mixed down, in packets of ``size``, the last one shorter."""
-    import numpy as np
-
-    from xlsrt.data.audio import SAMPLE_RATE, AudioProblem, mono_blocks, open_audio, resampled
-
-    if not Path(name).is_file():
-        raise UserError(f"{name} does not exist or is no file")
-    rest = np.zeros(0, dtype=np.float32)
     try:
-        with open_audio(name) as audio:
-            for block in resampled(mono_blocks(audio, None, None), audio.samplerate, SAMPLE_RATE):
-                rest = np.concatenate([rest, block])
-                while len(rest) >= size:
-                    yield rest[:size]
-                    rest = rest[size:]
-    except AudioProblem as error:
-        raise UserError(f"{name}: {error}") from None
-    yield rest
+        for packet in source:
+            sent += len(packet)
+            if args.stream and args.realtime:
+                time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
+            partial = stream.accept(packet)
+            results += partial.finished
+            if live and partial.text != shown:
+                shown = partial.text
+                print(f"{sent / rate:8.2f} s  {partial.stable}|{partial.unstable}", file=sys.stderr)
+    except KeyboardInterrupt:
+        if args.microphone is None:
+            raise
+    return [*results, stream.finish()]
 
 
 if __name__ == "__main__":

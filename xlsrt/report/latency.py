@@ -73,7 +73,7 @@ class Latency:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Latency:
         """The inverse of ``asdict``."""
-        values = {k: Spread(**v) if isinstance(v, Mapping) else v for k, v in content.items()}
+        values: dict[str, Any] = {k: Spread(**v) if isinstance(v, Mapping) else v for k, v in content.items()}
         return cls(**values)
 
     def row(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -213,7 +214,7 @@ class _Level:
         if not self.keys:
             return self.keys, self.logs, self.backoffs
         order = torch.frombuffer(self.keys, dtype=torch.long).argsort()
-        parts = []
+        parts: list[Any] = []
         for values, dtype in (
             (self.keys, torch.long),
             (self.logs, torch.float),

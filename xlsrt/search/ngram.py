@@ -55,8 +55,7 @@ class TokenNgram:
         ids.update({START: len(tokens), END: len(tokens) + 1})
         self._size = len(tokens)
         self._table: NgramTable = read_arpa(path, ids.get, len(tokens) + 2)
-        known = sum(key < self._size for key in self._table.keys[0])
-        if not known:
+        if not any(key < self._size and tokens[key] != "<unk>" for key in self._table.keys[0]):
             raise UserError(
                 f"{path}: none of its unigrams is a token of the model; train it on text cut into tokens, or "
                 "use lm_unit word"

@@ -1,0 +1,110 @@
+"""Where a recogniser's audio comes from: files, raw samples on standard input, a microphone."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from xlsrt.data.audio import SAMPLE_RATE, AudioProblem, mono_blocks, open_audio, resampled
+from xlsrt.errors import UserError
+
+log = logging.getLogger(__name__)
+
+RAW_FORMATS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}
+MICROPHONE_HELP = (
+    "install it (pip install sounddevice; it needs the PortAudio library, libportaudio2), or pipe raw audio "
+    "in: arecord -q -t raw -f S16_LE -r 16000 -c 1 | python -m xlsrt.bin.transcribe - ..."
+)
+
+
+def file_packets(name: str, size: int) -> Iterator[np.ndarray]:
+    """A file's samples, mixed down, in packets of ``size``, the last one shorter."""
+    if not Path(name).is_file():
+        raise UserError(f"{name} does not exist or is no file")
+    try:
+        with open_audio(name) as audio:
+            yield from _cut(resampled(mono_blocks(audio, None, None), audio.samplerate, SAMPLE_RATE), size)
+    except AudioProblem as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def raw_packets(
+    stream: IO[bytes], size: int, raw_format: str = "s16le", rate: int = SAMPLE_RATE
+) -> Iterator[np.ndarray]:
+    """Raw samples of one channel as they arrive, in packets of ``size``, the last one shorter.
+
+    Raises:
+        UserError: NaN or infinite samples, or an end in the middle of a sample.
+    """
+    yield from _cut(resampled(_raw_blocks(stream, size, raw_format), rate, SAMPLE_RATE), size)
+
+
+def _raw_blocks(stream: IO[bytes], size: int, raw_format: str) -> Iterator[np.ndarray]:
+    dtype = np.dtype(RAW_FORMATS[raw_format])
+    count = 0
+    while data := stream.read(size * dtype.itemsize):
+        if len(data) % dtype.itemsize:
+            raise UserError(
+                f"standard input ends in the middle of a sample of {dtype.itemsize} bytes: is it really raw "
+                f"{raw_format}, or cut off?"
+            )
+        block = np.frombuffer(data, dtype=dtype)
+        if dtype.kind == "i":
+            block = block / np.float32(-float(np.iinfo(dtype).min))
+        if not np.isfinite(block).all():
+            at = (count + int(np.argmin(np.isfinite(block)))) if len(block) else count
+            raise UserError(f"standard input: sample {at} is NaN or infinite: is it really raw {raw_format}?")
+        count += len(block)
+        yield block.astype(np.float32)
+
+
+def microphone_packets(device: str, size: int) -> Iterator[np.ndarray]:
+    """What a microphone hears, in packets of ``size``, until Ctrl-C.
+
+    Args:
+        device: number or part of the name, as sounddevice takes it; "" is the default one.
+    """
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:  # OSError: the package is there, PortAudio is not
+        raise UserError(f"a microphone needs the package sounddevice ({error}); {MICROPHONE_HELP}") from None
+    which: Any = int(device) if device.isdigit() else device or None
+    try:
+        source = sounddevice.InputStream(
+            samplerate=SAMPLE_RATE, channels=1, dtype="float32", blocksize=size, device=which
+        )
+        with source:
+            while True:
+                block, lost = source.read(size)
+                if lost:
+                    log.warning("audio was lost: this computer is too slow for the model")
+                yield np.ascontiguousarray(block[:, 0])
+    except KeyboardInterrupt:
+        return
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise UserError(
+            f"the microphone {device or '(default)'} cannot be opened: {error}; `python -m sounddevice` "
+            "lists what there is"
+        ) from None
+
+
+def packets_of(name: str, size: int, raw_format: str, raw_rate: int) -> Iterator[np.ndarray]:
+    """`file_packets`, or `raw_packets` of standard input for "-"."""
+    if name == "-":
+        return raw_packets(sys.stdin.buffer, size, raw_format, raw_rate)
+    return file_packets(name, size)
+
+
+def _cut(blocks: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    rest = np.zeros(0, dtype=np.float32)
+    for block in blocks:
+        rest = np.concatenate([rest, block])
+        while len(rest) >= size:
+            yield rest[:size]
+            rest = rest[size:]
+    yield rest
