@@ -24,7 +24,7 @@ def lines_of(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
 
 
 def test_the_made_up_head_says_what_is_in_its_frames() -> None:
-    head = speaking_head(130, 30, 128)
+    head = speaking_head(520, 30, 512)
     found = speech(head, 4, 200)
     assert 4 < sum(map(len, found.tokens)) / 16 * 4 < 30
     for search in (GreedySearch(head), BeamSearch(head, 4)):
@@ -54,7 +54,7 @@ def test_peak_memory_is_what_a_step_holds() -> None:
 
 def test_searches_of_espnet_find_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("espnet2")
-    sizes = ["--batch_size", "2", "--seconds", "2", "--vocab_size", "30", "--joint_size", "128"]
+    sizes = ["--batch_size", "2", "--seconds", "2", "--vocab_size", "30"]
     lines = lines_of(capsys, "search", *sizes, "--rounds", "1", "--espnet_utterances", "2")
     rows = {line[:44].strip(): line[44:].split() for line in lines[2:]}
     assert len(rows) == 6 and all(float(row[0]) > 0 for row in rows.values())
