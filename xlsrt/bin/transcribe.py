@@ -34,7 +34,7 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="DEVICE",
         help="listen until Ctrl-C, and show what is heard meanwhile; needs the package sounddevice",
     )
-    parser.add_argument("--raw_format", choices=RAW_FORMATS, default="s16le", help="samples of `-`")
+    parser.add_argument("--raw_format", choices=list(RAW_FORMATS), default="s16le", help="samples of `-`")
     parser.add_argument("--raw_rate", type=int, default=16000, help="samples a second of `-`")
     parser.add_argument("--model", type=Path, required=True, help="experiment directory or packed model")
     parser.add_argument("--model_file", help="checkpoint in an experiment directory")
