@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "pretrain": {"context", "encoder", "data"},
     "espnet_task": {"context", "encoder", "transducer", "search", "data", "recipe", "pretrain"},
     "data": {"context", "text"},
-    "report": {"context", "text", "decoding", "recognizer", "search"},
+    "report": {"context", "encoder", "text", "decoding", "recognizer", "search"},
     "recipe": {"context", "report"},
 }
 # What a room may load from outside, of the heavy packages.

@@ -40,3 +40,13 @@ def test_a_resumed_run_continues_its_curve(tmp_path: Path) -> None:
     (experiment,) = training.find_experiments(tmp_path)
     assert experiment.scalars["valid", "ter"] == [(10, 0.5), (20, 0.125), (30, 0.0625)]
     assert experiment.updates == 30
+
+
+def test_throughput_is_audio_by_time_to_load_and_to_learn() -> None:
+    scalars = {
+        ("train", "audio_seconds"): [(10.0, 60.0), (20.0, 90.0), (30.0, 9.0)],
+        ("train", "iter_time"): [(10.0, 0.5), (20.0, 0.0)],
+        ("train", "step_time"): [(10.0, 1.5), (20.0, 1.0)],
+    }
+    assert training.throughput(scalars) == [(10.0, 30.0), (20.0, 90.0)]
+    assert training.throughput({}) == []

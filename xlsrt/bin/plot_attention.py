@@ -1,47 +1,92 @@
-"""Draw who sees whom in attention contexts, their connection density and what their caches keep."""
+"""Draw who sees whom in attention contexts, a stream's cache, and what a trained model attends to."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xlsrt.bin import run_main
 from xlsrt.errors import UserError
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from xlsrt.context import AttentionContext
+
 
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m xlsrt.bin.plot_attention", description=__doc__)
-    parser.add_argument(
-        "--output_dir", type=Path, required=True, help="receives patterns and density pictures"
-    )
+    parser.add_argument("--output_dir", type=Path, required=True, help="receives the pictures")
     parser.add_argument(
         "--context",
         action="append",
         metavar="CHUNK,LEFT,SINKS",
         help="full, or ms, ms or all, frames, such as 640,1280,16; may be given many times "
-        "(default: the training stages' contexts)",
+        "(default: the training stages' contexts). The last one is streamed and, with --model, measured in "
+        "(default with --model: the model's own)",
     )
-    parser.add_argument("--seconds", type=float, default=3.2, help="length of audio in the patterns")
+    parser.add_argument("--seconds", type=float, default=3.2, help="length of audio in patterns and stream")
+    parser.add_argument("--packet_ms", type=float, default=80.0, help="length of the stream's packets")
     parser.add_argument("--format", choices=["png", "svg", "pdf"], default="png", help="of the pictures")
+    measured = parser.add_argument_group("measured attention")
+    measured.add_argument("--model", type=Path, help="experiment or packed model; needs --wav")
+    measured.add_argument("--model_file", help="checkpoint in it (default: the average of the best)")
+    measured.add_argument("--wav", type=Path, help="utterance to measure on")
+    measured.add_argument(
+        "--first", type=int, help="first frames to take for sinks (default: the context's sinks, else 16)"
+    )
     return parser
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
-    from xlsrt.report import figures, patterns
+    from xlsrt.report import figures, patterns, streaming
 
     frames = round(args.seconds * 50)
     if frames < 1:
         raise UserError(f"--seconds {args.seconds}: a picture needs one frame (0.02 s) at least")
-    contexts = [patterns.parse_context(text) for text in args.context or []] or patterns.stage_contexts()
-    for name, figure in (
-        ("patterns", figures.pattern_figure(contexts, frames)),
-        ("density", figures.density_figure(contexts)),
-    ):
+    if (args.model is None) != (args.wav is None):
+        raise UserError("attention is measured with a model on an utterance: give both --model and --wav")
+    if args.first is not None and args.first < 1:
+        raise UserError(f"--first {args.first}: one frame at least")
+    named = [patterns.parse_context(text) for text in args.context or []] or patterns.stage_contexts()
+    drawn = {
+        "patterns": figures.pattern_figure(named, frames),
+        "density": figures.density_figure(named),
+        "memory": figures.memory_figure(named, figures.BYTES_300M, figures.MODEL_300M),
+    }
+    if args.model is not None:
+        drawn |= measured_figures(args, named[-1].context if args.context else None)
+    streamed = named[-1].context
+    if not streamed.is_full:
+        drawn["stream"] = figures.stream_figure(streamed, args.seconds, args.packet_ms)
+        path = args.output_dir / "stream.gif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(streaming.animation(streamed, args.seconds, args.packet_ms))
+        print(path)
+    for name, figure in drawn.items():
         path = args.output_dir / f"{name}.{args.format}"
         figures.save(figure, path)
         print(path)
+
+
+def measured_figures(args: argparse.Namespace, context: AttentionContext | None) -> dict[str, Figure]:
+    """Measure, print the table, write attention.json and the heads' pictures; return the figures."""
+    from xlsrt.report import attention, figures
+    from xlsrt.report.measure import measure_file
+
+    measured = measure_file(args.model, args.wav, context, args.first, args.model_file)
+    print(measured.text())
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    facts = args.output_dir / "attention.json"
+    facts.write_text(json.dumps(measured.to_dict()) + "\n", encoding="utf-8")
+    heads = args.output_dir / "heads.png"
+    figures.save_pixels(attention.mosaic(measured), heads)
+    print(facts, heads, sep="\n")
+    return {"sinks": attention.share_figure(measured), "received": attention.received_figure(measured)}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 from espnet2.train.reporter import Reporter, SubReporter
 
 PLOT_SECONDS = 180.0
-_NOT_DRAWN = {"iter_time", "step_time", "clip", "gpu_max_cached_mem_GB"}
+_NOT_DRAWN = {"iter_time", "step_time", "audio_seconds", "clip", "gpu_max_cached_mem_GB"}
 _SHOWN = (
     *("loss", "loss_ctc", "loss_transducer", "accuracy", "baseline", "code_use", "feature_std"),
     *("grad_norm", "iter_time", "step_time"),

@@ -24,6 +24,7 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter, SubReporter
 from torch import nn
 
+from xlsrt.encoder.config import SAMPLE_RATE
 from xlsrt.espnet_task import retention
 from xlsrt.espnet_task.checkpoint import (
     load_safely,
@@ -164,6 +165,7 @@ class TrainingRun:
             if boundary and self.updater.step(sub) and isinstance(self.scheduler, AbsBatchStepScheduler):
                 self.scheduler.step()
             sub.register({"iter_time": loaded - started, "step_time": time.perf_counter() - loaded})
+            sub.register({"audio_seconds": self._audio_seconds(batch)})
             sub.next()
             if batch_number % window == 0:
                 self.progress.log_updates(sub, batch_number, window, self.optimizer.param_groups[0]["lr"])
@@ -178,6 +180,10 @@ class TrainingRun:
         # A long validation must not cost the epoch when it is killed.
         if time.perf_counter() - last_save > self.options.checkpoint_seconds / 4:
             self._save(position_of(sub, epoch, total, total))
+
+    def _audio_seconds(self, batch: dict[str, torch.Tensor]) -> float:
+        """Speech in a batch of all ranks, which have about as much each; of it comes the throughput."""
+        return float(batch["speech_lengths"].sum()) / SAMPLE_RATE * self.ranks.size
 
     @torch.no_grad()
     def _validate(self, epoch: int, sub: SubReporter) -> None:

@@ -1,4 +1,4 @@
-"""Error rates of the parts of a set: by language, by length."""
+"""Error rates of the parts of a set: by language, by length, by speaker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SAMPLE_RATE = 16000
 
 
 def groups(data_dir: Path) -> dict[str, dict[str, str]]:
-    """For each kind of group ("language" where the set has ``utt2lang``, "length"), utterance to group.
+    """Utterance to group, for each kind: "language" (of sets with ``utt2lang``), "length", "speaker".
 
     Raises:
         UserError: the data directory is not there or is broken.
@@ -26,7 +26,11 @@ def groups(data_dir: Path) -> dict[str, dict[str, str]]:
     entries = read_set(data_dir)
     languages = {e.name: e.utterance.extras["utt2lang"] for e in entries if "utt2lang" in e.utterance.extras}
     kinds = {"length": {e.name: length_group(e.num_samples / SAMPLE_RATE) for e in entries}}
-    return {"language": languages, **kinds} if languages else kinds
+    speakers = {e.name: e.utterance.speaker for e in entries}
+    if languages:
+        kinds = {"language": languages, **kinds}
+    # Where nobody knows the speakers, each utterance is one.
+    return {**kinds, "speaker": speakers} if len(set(speakers.values())) < len(entries) else kinds
 
 
 def length_group(seconds: float) -> str:

@@ -6,66 +6,124 @@ import base64
 import io
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import soundfile
 
 from xlsrt.errors import UserError
 from xlsrt.report.decodings import Decoded
+from xlsrt.report.names import short_names
 
 log = logging.getLogger(__name__)
 
 SAMPLE_RATE = 16000
+PEAKS_PER_SECOND = 25
+"""Bars of the drawn waveform."""
+
+Times = list[list[float]]
+"""[start, end] of each word in seconds."""
+
+
+@dataclass
+class Sounds:
+    """What is heard of the sets, by ``<dataset>/<utterance>``.
+
+    Attributes:
+        audio: MP3 as data URIs. waves: loudest sample of each 40 ms, base64 of one byte each.
+        seconds: length of every utterance. said: times of the reference's words, where they are known.
+    """
+
+    audio: dict[str, str] = field(default_factory=dict)
+    waves: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    said: dict[str, Times] = field(default_factory=dict)
 
 
 def browser_data(decoded: Sequence[Decoded], audio_megabytes: float) -> dict[str, Any]:
-    """``{decodings: [{name, dataset, utterances: [{utt, pairs}]}], audio: {dataset/utt: data URI}}``.
+    """``{decodings: [{name, dataset, context, utterances: [{utt, pairs}]}], chosen, audio, waves, ...}``.
 
-    A pair is [kind, ref, hyp, start]: seconds at which the recognised word begins, None where unknown.
+    A pair is [kind, ref, hyp, start, end, stable]: seconds at which the recognised word begins and ends, and
+    which the stream had heard when it could not change any more; None where unknown. The context is [chunk,
+    left, sinks] in frames. ``chosen`` is the decoding that is shown first. The other fields are those of
+    `Sounds`.
     """
+    short = short_names(decoded)
     decodings = [
         {
-            "name": f"{d.dataset}: {d.model}, {d.decoding} ({d.counts.error_rate:.2f} %)",
+            "name": f"{d.dataset}: {' '.join(short[d.path])} ({d.counts.error_rate:.1f} %)",
             "dataset": d.dataset,
+            "context": _context(d),
             "utterances": _utterances(d),
         }
         for d in decoded
     ]
-    return {"decodings": decodings, "audio": _audio(decoded, audio_megabytes * 1e6)}
+    sounds = _sounds(decoded, audio_megabytes * 1e6)
+    return {"decodings": decodings, "chosen": first_shown(decoded), **vars(sounds)}
 
 
-def word_starts(path: Path) -> dict[str, list[float]]:
-    """Start of each word by utterance, from a ``words.ctm``; empty where there is none."""
-    starts: dict[str, list[float]] = {}
+def first_shown(decoded: Sequence[Decoded]) -> int:
+    """The best streaming decoding of the first set, or its best one."""
+
+    def rank(index: int) -> tuple[bool, float]:
+        context = decoded[index].context
+        return context is None or context.is_full, decoded[index].counts.error_rate
+
+    return min((i for i, d in enumerate(decoded) if d.dataset == decoded[0].dataset), key=rank)
+
+
+def word_times(path: Path) -> dict[str, Times]:
+    """Start and end of each word by utterance, from a CTM file; empty where there is none."""
+    times: dict[str, Times] = {}
     if path.is_file():
         for line in path.read_text(encoding="utf-8").split("\n"):
             fields = line.split(" ")
             if len(fields) >= 5:
-                starts.setdefault(fields[0], []).append(float(fields[2]))
-    return starts
+                start, duration = float(fields[2]), float(fields[3])
+                times.setdefault(fields[0], []).append([start, round(start + duration, 3)])
+    return times
+
+
+def _stable_times(path: Path) -> dict[str, list[float]]:
+    """``<utterance> <seconds> ...`` of a set decoded as streams, by utterance."""
+    if not path.is_file():
+        return {}
+    rows = (line.split() for line in path.read_text(encoding="utf-8").split("\n"))
+    return {row[0]: [float(value) for value in row[1:]] for row in rows if row}
+
+
+def _context(decoded: Decoded) -> list[int | None] | None:
+    context = decoded.context
+    return None if context is None else [context.chunk_frames, context.left_frames, context.sink_frames]
 
 
 def _utterances(decoded: Decoded) -> list[dict[str, Any]]:
-    starts = word_starts(decoded.path / "words.ctm")
+    times = word_times(decoded.path / "words.ctm")
+    stable = _stable_times(decoded.path / "word_stable")
     rows = []
     for utt, alignment in decoded.alignments.items():
-        times = starts.get(utt, [])
         heard = sum(hyp is not None for _, _, hyp in alignment.pairs)
-        following = iter(times if len(times) == heard else [None] * heard)
+        spans: Sequence[Sequence[float | None]] = times.get(utt, [])
+        ends: Sequence[float | None] = stable.get(utt, [])
+        spans = spans if len(spans) == heard else [(None, None)] * heard
+        ends = ends if len(ends) == heard else [None] * heard
+        following = iter([[*span, end] for span, end in zip(spans, ends, strict=True)])
         pairs = [
-            [k, ref, hyp, next(following) if hyp is not None else None] for k, ref, hyp in alignment.pairs
+            [kind, ref, hyp, *(next(following) if hyp is not None else (None, None, None))]
+            for kind, ref, hyp in alignment.pairs
         ]
         rows.append({"utt": utt, "pairs": pairs})
     return rows
 
 
-def _audio(decoded: Sequence[Decoded], budget: float) -> dict[str, str]:
-    """MP3 of the utterances with most errors over all decodings; the sets share the budget."""
+def _sounds(decoded: Sequence[Decoded], budget: float) -> Sounds:
+    """Of the utterances with most errors over all decodings; the sets share the budget (bytes)."""
     datasets = list(dict.fromkeys(d.dataset for d in decoded))
-    audio: dict[str, str] = {}
+    sounds = Sounds()
     for number, dataset in enumerate(datasets):
-        share = (budget - sum(map(len, audio.values()))) / (len(datasets) - number)
+        share = (budget - sum(map(len, sounds.audio.values()))) / (len(datasets) - number)
         systems = [d for d in decoded if d.dataset == dataset]
         errors: dict[str, int] = {}
         for system in systems:
@@ -73,31 +131,49 @@ def _audio(decoded: Sequence[Decoded], budget: float) -> dict[str, str]:
                 errors[utt] = errors.get(utt, 0) + alignment.counts.errors
         order = sorted(errors, key=lambda utt: (-errors[utt], utt))
         try:
-            audio.update(_sounds(systems[0], order, share))
+            _add_sounds(sounds, systems[0], order, share)
         except UserError as error:
             log.warning("the page has no sound of %s: %s", dataset, error)
-    return audio
+    return sounds
 
 
-def _sounds(decoded: Decoded, order: Sequence[str], budget: float) -> dict[str, str]:
+def _add_sounds(sounds: Sounds, decoded: Decoded, order: Sequence[str], budget: float) -> None:
     from xlsrt.decoding.sets import DataDir, load_samples, read_set
 
-    if "data_dir" not in decoded.facts or budget <= 0:
-        return {}
+    if "data_dir" not in decoded.facts:
+        return
     data = DataDir(decoded.facts["data_dir"])
     entries = {entry.name: entry for entry in read_set(data.path)}
-    sounds: dict[str, str] = {}
+    said = word_times(data.path / "word_times.ctm")
     used = 0
     for utt in order:
-        # About 4 kB a second: not worth reading what will not fit.
-        if utt not in entries or used + entries[utt].num_samples / SAMPLE_RATE * 5000 > budget:
+        if utt not in entries:
             continue
-        buffer = io.BytesIO()
+        key, seconds = f"{decoded.dataset}/{utt}", entries[utt].num_samples / SAMPLE_RATE
+        sounds.seconds[key] = round(seconds, 3)
+        words = sum(ref is not None for _, ref, _ in decoded.alignments[utt].pairs)
+        if len(said.get(utt, [])) == words:
+            sounds.said[key] = said.get(utt, [])
+        # About 4 kB a second: not worth reading what will not fit.
+        if used + seconds * 5000 > budget:
+            continue
         samples = load_samples(data, entries[utt])
+        buffer = io.BytesIO()
         soundfile.write(buffer, samples, SAMPLE_RATE, format="MP3", subtype="MPEG_LAYER_III")
-        uri = "data:audio/mpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+        uri = "data:audio/mpeg;base64," + _base64(buffer.getvalue())
         if used + len(uri) > budget:
             continue
         used += len(uri)
-        sounds[f"{decoded.dataset}/{utt}"] = uri
-    return sounds
+        sounds.audio[key], sounds.waves[key] = uri, _base64(peaks(samples).tobytes())
+
+
+def peaks(samples: np.ndarray) -> np.ndarray:
+    """(S,) -> uint8, the largest magnitude of each 40 ms, 255 for the loudest."""
+    width = SAMPLE_RATE // PEAKS_PER_SECOND
+    padded = np.pad(np.abs(samples), (0, -len(samples) % width))
+    tops = padded.reshape(-1, width).max(axis=1, initial=0.0)
+    return np.round(255 * tops / max(float(tops.max(initial=0.0)), 1e-9)).astype(np.uint8)
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")

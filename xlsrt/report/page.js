@@ -4,8 +4,9 @@ for (const head of document.querySelectorAll("table.sortable th")) {
   head.addEventListener("click", () => {
     const body = head.closest("table").tBodies[0];
     const index = [...head.parentNode.children].indexOf(head);
-    const down = head.dataset.down !== "true";
-    head.dataset.down = down;
+    const down = head.ariaSort === "ascending";
+    for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
+    head.ariaSort = down ? "descending" : "ascending";
     const value = (row) => {
       const text = row.cells[index].textContent;
       const number = parseFloat(text);
@@ -14,11 +15,23 @@ for (const head of document.querySelectorAll("table.sortable th")) {
     const rows = [...body.rows].sort((a, b) => {
       const [x, y] = [value(a), value(b)];
       const order = typeof x === typeof y ? (x < y ? -1 : x > y ? 1 : 0) : typeof x === "number" ? -1 : 1;
-      return down ? order : -order;
+      return down ? -order : order;
     });
     body.append(...rows);
   });
 }
+
+// On paper nothing can be unfolded.
+window.addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("details")) part.open = true;
+});
+
+const element = (name, content, className) => {
+  const node = document.createElement(name);
+  if (content) node.textContent = content;
+  if (className) node.className = className;
+  return node;
+};
 
 // The error browser: choose a decoding, filter utterances, see and hear them.
 const store = document.getElementById("errors");
@@ -27,40 +40,62 @@ if (store) {
   const [choice, words, kind, order, list, count] = ["choice", "words", "kind", "order", "list", "count"].map((id) =>
     document.getElementById(id));
   data.decodings.forEach((decoding, index) => choice.add(new Option(decoding.name, index)));
-  choice.value = String(data.decodings.length - 1);
+  choice.value = String(data.chosen);
   const wrong = (row) => row.pairs.filter((pair) => pair[0] !== "C").length;
-  const element = (name, content, className) => {
-    const node = document.createElement(name);
-    if (content) node.textContent = content;
-    if (className) node.className = className;
-    return node;
-  };
+  const page = 20;
   let shown = 0;
   let rows = [];
   const more = element("button", "Show more");
   more.addEventListener("click", () => show());
+  function box(decoding, row) {
+    const node = element("div", "", "utterance");
+    const key = `${decoding.dataset}/${row.utt}`;
+    const spoken = row.pairs.filter((pair) => pair[1] !== null).length;
+    const length = data.seconds[key] ? `, ${data.seconds[key].toFixed(1)} s` : "";
+    const head = element("div", "", "head");
+    head.append(element("span", row.utt), element("span", `${wrong(row)} errors in ${spoken} words${length}`));
+    node.append(head);
+    const chips = element("div", "", "words");
+    const spans = row.pairs.map(([type, ref, hyp]) => {
+      const pair = element("span", "", `pair ${type}`);
+      pair.append(element("span", ref || "\u2205", "ref"), element("span", hyp || "\u2205", "hyp"));
+      chips.append(pair);
+      return pair;
+    });
+    node.append(chips);
+    let player = null;
+    if (data.audio[key]) {
+      player = element("audio");
+      player.controls = true;
+      player.preload = "none";
+      player.src = data.audio[key];
+    }
+    const draw = timeline(node, row, player, {
+      context: decoding.context, seconds: data.seconds[key], said: data.said[key], wave: data.waves[key],
+    });
+    if (player) {
+      node.append(player);
+      row.pairs.forEach((pair, index) => {
+        if (pair[3] === null) return;
+        spans[index].classList.add("seek");
+        spans[index].addEventListener("click", () => {
+          player.currentTime = Math.max(0, pair[3] - 0.1);
+          player.play();
+        });
+      });
+      player.addEventListener("timeupdate", () => {
+        const now = player.currentTime;
+        row.pairs.forEach((pair, index) =>
+          spans[index].classList.toggle("now", pair[3] !== null && pair[3] <= now && now < Math.max(pair[4], pair[3] + 0.2)));
+        draw(now);
+      });
+    }
+    return node;
+  }
   function show() {
     const decoding = data.decodings[Number(choice.value)];
-    for (const row of rows.slice(shown, shown + 50)) {
-      const box = element("div", "", "utterance");
-      box.append(element("div", `${row.utt}: ${wrong(row)} errors`, "soft"));
-      for (const [type, ref, hyp, start] of row.pairs) {
-        const pair = element("span", "", "pair");
-        pair.append(element("span", ref || "\u2205", "ref"), element("span", hyp || "\u2205", `hyp ${type}`));
-        if (start !== undefined && start !== null) pair.title = `${start.toFixed(2)} s`;
-        box.append(pair);
-      }
-      const sound = data.audio[`${decoding.dataset}/${row.utt}`];
-      if (sound) {
-        const player = element("audio");
-        player.controls = true;
-        player.preload = "none";
-        player.src = sound;
-        box.append(player);
-      }
-      list.append(box);
-    }
-    shown = Math.min(rows.length, shown + 50);
+    for (const row of rows.slice(shown, shown + page)) list.append(box(decoding, row));
+    shown = Math.min(rows.length, shown + page);
     more.hidden = shown >= rows.length;
     list.append(more);
   }

@@ -8,23 +8,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 from xlsrt.errors import UserError
-from xlsrt.report import sections, training
+from xlsrt.report import measure, score_sections, sections, training
 from xlsrt.report.decodings import find_decoded
 from xlsrt.report.environment import describe
-from xlsrt.report.sections import Material
+from xlsrt.report.material import Material
 
 log = logging.getLogger(__name__)
 
 PARTS: tuple[tuple[str, Callable[[Material], str]], ...] = (
-    ("Error rates", sections.scores),
-    ("Error rate and latency", sections.latency),
+    ("Error rates", score_sections.scores),
+    ("Latency", sections.latency),
     ("Contexts", sections.contexts),
+    ("Attention", measure.attention),
     ("Training", sections.training_curves),
     ("Errors", sections.errors),
 )
 
 
-def write_report(expdir: Path, output: Path, audio_megabytes: float = 12.0, title: str = "") -> None:
+def write_report(
+    expdir: Path, output: Path, audio_megabytes: float = 12.0, title: str = "", attention: bool = True
+) -> None:
     """Write the report of everything below ``expdir``.
 
     A section that fails is said in its place and in the log, and the rest of the report is made.
@@ -32,33 +35,57 @@ def write_report(expdir: Path, output: Path, audio_megabytes: float = 12.0, titl
     Args:
         output: the HTML file.
         audio_megabytes: at most so much recorded speech is put into the page, the worst utterances first.
-        title: head of the page.
+        title: head of the page. attention: measure attention on an utterance; this loads a model.
     """
-    material = Material(expdir, find_decoded(expdir), training.find_experiments(expdir), audio_megabytes)
+    experiments = training.find_experiments(expdir)
+    material = Material(expdir, find_decoded(expdir), experiments, audio_megabytes, attention)
     if not material.decoded and not material.experiments:
         raise UserError(
             f"{expdir} has neither training curves nor scores; run stages 5 to 11 of run.sh first"
         )
-    made = [f"<section><h2>{name}</h2>\n{_made(make, material)}</section>" for name, make in PARTS]
-    here = Path(__file__).parent
-    style, script = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    made = []
+    for name, make in PARTS:
+        log.info("%s", name.lower())
+        made.append(f'<section id="{_anchor(name)}"><h2>{name}</h2>\n{_made(make, material)}</section>')
+    links = "".join(f'<a href="#{_anchor(name)}">{name}</a>' for name, _ in PARTS)
+    style, *scripts = (_beside(name) for name in ("page.css", "timeline.js", "page.js"))
     heading = html.escape(title or f"Streaming speech recognition: {expdir.resolve().parent.name}")
-    facts = "".join(f"<li>{html.escape(line[2:].replace('`', ''))}</li>" for line in describe())
+    facts = [html.escape(line[2:].replace("`", "")) for line in describe()]
+    items = "".join(f"<li>{fact}</li>" for fact in facts)
     parts = [
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         # An empty icon: a browser would ask for one otherwise.
         '<link rel="icon" href="data:,">',
         f"<title>{heading}</title>\n<style>\n{style}</style></head>",
-        f"<body><h1>{heading}</h1>",
+        f"<body><header><h1>{heading}</h1><p>{_overview(material)}</p></header>",
+        f"<nav>{links}</nav><main>",
+        _made(score_sections.cards, material),
         *made,
-        f'<section><h2>Made with</h2><ul class="soft">{facts}</ul></section>',
-        f"<script>\n{script}</script></body></html>\n",
+        f"<footer><p>Made with</p><ul>{items}</ul></footer></main>",
+        *(f"<script>\n{script}</script>" for script in scripts),
+        "</body></html>\n",
     ]
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(output.name + ".tmp")
     partial.write_text("\n".join(parts), encoding="utf-8")
     partial.replace(output)
+
+
+def _overview(material: Material) -> str:
+    """What the page is about, in one line."""
+    models = {d.model for d in material.decoded} | {e.path.name for e in material.experiments}
+    sets = {d.dataset for d in material.decoded}
+    counts = ((models, "model"), (sets, "set"), (material.decoded, "decoding"))
+    return ", ".join(f"{len(found)} {what}{'' if len(found) == 1 else 's'}" for found, what in counts)
+
+
+def _anchor(name: str) -> str:
+    return "part-" + name.lower().replace(" ", "-")
+
+
+def _beside(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def _made(make: Callable[[Material], str], material: Material) -> str:

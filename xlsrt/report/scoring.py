@@ -14,6 +14,7 @@ from xlsrt.errors import UserError
 from xlsrt.report import trn
 from xlsrt.report.align import Alignment, Counts, align
 from xlsrt.report.latency import write_latency
+from xlsrt.report.sclite import difference, sclite_report
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ def score_files(
 ) -> dict[str, SetScore]:
     """Score ``hyp`` against ``ref`` and write ``score_dir/score_{wer,cer,ter}``.
 
-    Each holds ``ref.trn``, ``hyp.trn``, ``result.txt`` (in sclite's form) and ``score.json`` (the counts).
+    Each holds ``ref.trn``, ``hyp.trn``, ``result.txt`` (sclite's or in its form) and ``score.json`` (counts).
     TER needs ``bpemodel``. ``utt2spk`` defaults to the one beside ``ref``, else each utterance is a speaker.
     Where ``word_times.ctm`` lies beside ``ref`` and ``hyp`` was streamed, its delays are measured too.
     """
@@ -167,7 +168,11 @@ def write_score(score: SetScore, speakers: Mapping[str, str], directory: Path) -
     done.unlink(missing_ok=True)
     (directory / "ref.trn").write_text(trn.trn_lines(score.alignments, speakers, "ref"), encoding="utf-8")
     (directory / "hyp.trn").write_text(trn.trn_lines(score.alignments, speakers, "hyp"), encoding="utf-8")
-    (directory / "result.txt").write_text(trn.result_text(score.alignments, speakers), encoding="utf-8")
+    report = sclite_report(directory / "ref.trn", directory / "hyp.trn")
+    if report is not None and (said := difference(score.counts, report)):
+        log.info("%s: %s", directory, said)
+    result = trn.result_text(score.alignments, speakers) if report is None else report
+    (directory / "result.txt").write_text(result, encoding="utf-8")
     partial = directory / "score.json.tmp"
     partial.write_text(json.dumps({"metric": score.metric, **asdict(score.counts)}) + "\n", encoding="utf-8")
     partial.replace(done)

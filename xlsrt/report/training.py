@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,8 @@ def find_experiments(expdir: Path) -> list[Experiment]:
     for path in sorted(expdir.iterdir()) if expdir.is_dir() else []:
         match = _VARIANT.fullmatch(path.name)
         scalars = read_scalars(path) if match and path.is_dir() else {}
+        if points := throughput(scalars):
+            scalars["train", "audio_per_hour"] = points
         if match and scalars:
             found.append(Experiment(path, match["family"], match["variant"], int(match["stage"]), scalars))
     return sorted(found, key=lambda e: (e.family, e.variant))
@@ -62,6 +64,14 @@ def read_scalars(exp_dir: Path) -> dict[tuple[str, str], Points]:
             values = {float(event.step): float(event.value) for event in events.Scalars(tag)}
             scalars[phase, tag] = sorted(values.items())
     return scalars
+
+
+def throughput(scalars: Mapping[tuple[str, str], Points]) -> Points:
+    """Hours of audio for an hour of training, validation left out, from what every batch took and held."""
+    taken = [dict(scalars.get(("train", tag), [])) for tag in ("iter_time", "step_time")]
+    held = scalars.get(("train", "audio_seconds"), [])
+    points = ((update, audio, sum(times.get(update, 0.0) for times in taken)) for update, audio in held)
+    return [(update, audio / seconds) for update, audio, seconds in points if seconds > 0]
 
 
 def offsets(experiments: Sequence[Experiment]) -> dict[int, float]:

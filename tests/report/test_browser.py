@@ -1,0 +1,117 @@
+"""The page in a real browser: no complaint, no request, everything that can be clicked works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.report.chromium import Page, chromium, find_chromium
+from tests.report.made import make_expdir
+from xlsrt.context import AttentionContext
+from xlsrt.report.page import write_report
+
+WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
+
+pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    expdir = make_expdir(tmp_path_factory.mktemp("page"))
+    write_report(expdir, expdir / "index.html")
+    return expdir / "index.html"
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("device", WIDTHS)
+def test_nothing_is_requested_and_nothing_complains(page: Page, html: Path, device: str) -> None:
+    page.problems.clear()
+    page.requests.clear()
+    page.open(html, *WIDTHS[device])
+    for link in page.run("[...document.querySelectorAll('a')].map((a) => a.getAttribute('href'))"):
+        assert link.startswith("#") and page.run(f"document.querySelector('{link}') !== null"), link
+    page.run("document.querySelectorAll('a').forEach((a) => a.click())")
+    wide = page.run("document.documentElement.scrollWidth")
+    assert wide <= WIDTHS[device][0], "the page is wider than the window"
+    assert page.run("[...document.images].every((image) => image.naturalWidth > 0)")
+    lengths = page.run(
+        "Promise.all([...document.querySelectorAll('audio')].map((player) => new Promise((done) => {"
+        "player.onloadedmetadata = () => done(player.duration); player.onerror = () => done(-1);"
+        "player.preload = 'auto'; player.load(); })))"
+    )
+    assert len(lengths) == 2 and min(lengths) > 0.4
+    assert page.problems == []
+    asked = {request for request in page.requests if not request.startswith(("data:", "blob:"))}
+    assert {request.partition("#")[0] for request in asked} == {html.resolve().as_uri()}
+
+
+def test_a_word_is_played_and_shown(page: Page, html: Path) -> None:
+    page.open(html, *WIDTHS["desktop"])
+    page.run(
+        "new Promise((done) => { const player = document.querySelector('.utterance audio');"
+        "player.ontimeupdate = () => player.currentTime > 0.31 && done();"
+        "document.querySelector('.pair.seek').click(); })"
+    )
+    assert page.run("document.querySelector('.utterance .pair.now') !== null")
+    drawn = page.run(
+        "(() => { const canvas = document.querySelector('canvas');"
+        "const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;"
+        "return data.reduce((sum, value) => sum + value, 0); })()"
+    )
+    assert drawn > 0
+
+
+def test_search_filter_and_order(page: Page, html: Path) -> None:
+    page.open(html, *WIDTHS["phone"])
+    count = "document.getElementById('count').textContent"
+    assert page.run(count) == "2 of 2 utterances"
+
+    def choose(name: str, value: str, event: str = "change") -> str:
+        page.run(
+            f"(() => {{ const node = document.getElementById('{name}'); node.value = '{value}';"
+            f"node.dispatchEvent(new Event('{event}')); }})()"
+        )
+        return page.run(count)
+
+    assert choose("kind", "S") == "1 of 2 utterances"
+    assert choose("kind", "I") == "0 of 2 utterances"
+    assert choose("kind", "all") == "2 of 2 utterances"
+    assert choose("words", "U2", "input") == "1 of 2 utterances"
+    assert choose("choice", "0") == "1 of 2 utterances"
+    assert page.run("document.querySelector('.utterance .head').textContent").startswith("s-u2")
+
+
+def test_tables_are_sorted_by_a_click(page: Page, html: Path) -> None:
+    page.open(html, *WIDTHS["desktop"])
+    column = "[...document.querySelector('table').tBodies[0].rows].map((row) => row.cells[2].textContent)"
+    for expected in (["0.00", "50.00"], ["50.00", "0.00"]):
+        page.run("document.querySelectorAll('table th')[2].click()")
+        assert page.run(column) == expected
+
+
+def test_print(page: Page, html: Path) -> None:
+    page.open(html, *WIDTHS["desktop"])
+    assert page.run("document.querySelectorAll('details[open]').length") == 0
+    assert page.pdf().startswith(b"%PDF")
+    assert page.run("document.querySelectorAll('details:not([open])').length") == 0
+
+
+@pytest.mark.parametrize(
+    "context", [AttentionContext(4, 3, 2), AttentionContext(4, None, 0), AttentionContext.full()], ids=str
+)
+def test_what_the_page_shows_as_seen_is_the_rule(page: Page, html: Path, context: AttentionContext) -> None:
+    page.open(html, *WIDTHS["desktop"])
+    frames = 22
+    numbers = ["null" if n is None else str(n) for n in (context.chunk_frames, context.left_frames)]
+    rule = f"[{numbers[0]}, {numbers[1]}, {context.sink_frames}]"
+    for q in range(frames):
+        spans = page.run(f"visibleSpans({rule}, {q}, {frames})")
+        seen = {k for first, beyond, _ in spans for k in range(round(first / 0.02), round(beyond / 0.02))}
+        assert seen == {k for k in range(frames) if context.visible(q, k)}, q

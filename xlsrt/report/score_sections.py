@@ -1,0 +1,117 @@
+"""The page's sections about error rates: a card for each set, the tables, the parts of a set."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+from xlsrt.errors import UserError
+from xlsrt.report import breakdown
+from xlsrt.report.align import Counts
+from xlsrt.report.decodings import Decoded
+from xlsrt.report.elements import Cell, folded, heated, named, note, table
+from xlsrt.report.material import Material
+from xlsrt.report.names import context_name
+from xlsrt.report.significance import bootstrap_interval, compare
+
+NOTHING = "<p>Nothing has been decoded and scored yet.</p>"
+SCORE_NOTE = note(
+    "Interval: bootstrap over utterances. p: matched pairs test against the best of the set. RTF: seconds of "
+    "computing for a second of audio, in batches. Click a heading to sort."
+)
+SCORE_HEADER = (
+    *("model", "decoding", "WER %", "95 % interval"),
+    *("sub", "del", "ins", "S.Err %", "words", "p", "RTF"),
+)
+
+
+def cards(material: Material) -> str:
+    """The best of every set, as a stream and offline, to be seen first."""
+    made = []
+    for dataset, decoded in material.by_dataset():
+        streams = [d for d in decoded if d.context is not None and not d.context.is_full]
+        offline = [d for d in decoded if d.context is not None and d.context.is_full]
+        lines = []
+        for name, group in (("streaming", streams), ("offline", offline)):
+            if group:
+                best = min(group, key=lambda d: d.counts.error_rate)
+                what = context_name(best.context) if group is streams else "full attention"
+                lines.append(
+                    f'<p><b class="{name}">{best.counts.error_rate:.1f}<small> %</small></b>'
+                    f"<span>{name}<br>{html.escape(what)}</span></p>"
+                )
+        counts = decoded[0].counts
+        size = f"{counts.utterances} utterances, {counts.ref} words"
+        made.append(f"<article><h3>{html.escape(dataset)}</h3>{''.join(lines)}<p>{size}</p></article>")
+    return f'<div class="cards">{"".join(made)}</div>\n' if made else ""
+
+
+def scores(material: Material) -> str:
+    parts = []
+    for dataset, decoded in material.by_dataset():
+        best = min(decoded, key=lambda d: d.counts.error_rate)
+        most = max(d.counts.error_rate for d in decoded)
+        cells = named(decoded)
+        rows = [[*cells[d.path], *_figures(d, best, most)] for d in decoded]
+        parts.append(f"<h3>{html.escape(dataset)}</h3>\n{table(SCORE_HEADER, rows, 2)}")
+        parts += _breakdowns(decoded)
+    return "".join(parts) + SCORE_NOTE if parts else NOTHING
+
+
+def _figures(decoded: Decoded, best: Decoded, most: float) -> list[str | Cell]:
+    counts = decoded.counts
+    refs, errors = _per_utterance(decoded)
+    low, high = bootstrap_interval(errors, refs)
+    p = ""
+    if decoded is not best and list(decoded.alignments) == list(best.alignments):
+        p = f"{compare(errors, _per_utterance(best)[1], refs).p:.3f}"
+    percents = [f"{counts.percent(n):.1f}" for n in (counts.sub, counts.dele, counts.ins)]
+    factor = decoded.facts.get("real_time_factor")
+    return [
+        Cell(f"{counts.error_rate:.2f}", part=min(1.0, counts.error_rate / most) if most > 0 else 0.0),
+        f"{low:.1f} to {high:.1f}",
+        *percents,
+        f"{counts.sentence_error_rate:.1f}",
+        str(counts.ref),
+        p,
+        "" if factor is None else f"{factor:.3f}",
+    ]
+
+
+def _per_utterance(decoded: Decoded) -> tuple[list[int], list[int]]:
+    counts = [alignment.counts for alignment in decoded.alignments.values()]
+    return [c.ref for c in counts], [c.errors for c in counts]
+
+
+def _breakdowns(decoded: Sequence[Decoded]) -> list[str]:
+    """Error rates by language, length and speaker, where the data directory is known and has several."""
+    folder = next((d.facts["data_dir"] for d in decoded if "data_dir" in d.facts), None)
+    if folder is None:
+        return []
+    try:
+        kinds = breakdown.groups(Path(folder))
+    except UserError as error:
+        return [note(f"No error rates by language, length and speaker: {html.escape(str(error))}")]
+    parts = []
+    for kind, group_of in kinds.items():
+        wanted = breakdown.names(group_of)
+        if len(wanted) > 1:
+            rates = [breakdown.rates(d, group_of, wanted) for d in decoded]
+            parts.append(folded(f"WER % by {kind}", _parts_table(kind, wanted, decoded, rates)))
+    return parts
+
+
+def _parts_table(
+    kind: str, wanted: Sequence[str], decoded: Sequence[Decoded], rates: Sequence[Sequence[Counts]]
+) -> str:
+    """A row for each group, with its words in the reference and its error rate in each decoding."""
+    cells = named(decoded)
+    header = (kind, "words", *(f"{cells[d.path][0].text} {cells[d.path][1].text}" for d in decoded))
+    percents = [[c.error_rate if c.utterances else None for c in column] for column in rates]
+    most = max((p for column in percents for p in column if p is not None and p < float("inf")), default=1.0)
+    rows: list[list[str | Cell]] = []
+    for index, group in enumerate(wanted):
+        words = max(column[index].ref for column in rates)
+        rows.append([group, str(words), *heated([column[index] for column in percents], most)])
+    return table(header, rows, 1)
