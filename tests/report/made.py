@@ -35,9 +35,11 @@ def make_expdir(tmp_path: Path) -> Path:
         out = tmp_path / "exp" / model / "decode_x" / "test"
         out.mkdir(parents=True)
         (out / "text").write_text(hyp)
-        (out / "words.ctm").write_text("s-u1 1 0.10 0.20 a 0.9\ns-u1 1 0.40 0.10 b 0.8\n")
-        (out / "word_stable").write_text("s-u1 0.96 1.0\ns-u2 0.5\n")
-        facts = {"context": context, "data_dir": str(data), "real_time_factor": 0.01}
+        last = hyp.splitlines()[1].split()[1:]
+        times = [f"s-u2 1 {0.1 + 0.1 * n:.2f} 0.10 {word} 0.9\n" for n, word in enumerate(last)]
+        (out / "words.ctm").write_text("s-u1 1 0.10 0.20 a 0.9\ns-u1 1 0.40 0.10 b 0.8\n" + "".join(times))
+        (out / "word_stable").write_text(f"s-u1 0.96 1.0\ns-u2 {' '.join(['0.5'] * len(last))}\n")
+        facts = {"context": context, "data_dir": str(data), "packet_ms": 320.0, "real_time_factor": 0.01}
         (out / "decoding.json").write_text(json.dumps(facts))
         score_files(data / "text", out / "text", out)
         with SummaryWriter(str(tmp_path / "exp" / model / "tensorboard" / "valid")) as writer:

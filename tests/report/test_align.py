@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,3 +47,12 @@ def test_empty_references() -> None:
     total = align([], ["a"]).counts + align(["b", "c"], ["b", "c"]).counts
     assert total.error_rate == 50.0
     assert total.sentence_error_rate == 50.0
+
+
+def test_an_utterance_of_an_hour_takes_no_time() -> None:
+    ref = [f"w{number % 700}" for number in range(10_000)]
+    hyp = [word for number, word in enumerate(ref) if number % 9]
+    began = time.process_time()
+    counts = align(ref, hyp).counts
+    assert counts.dele == len(ref) - len(hyp) and counts.errors == counts.dele
+    assert time.process_time() - began < 5

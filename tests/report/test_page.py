@@ -13,6 +13,7 @@ from tests.report.made import make_expdir
 from xlsrt.errors import UserError
 from xlsrt.report.decodings import find_decoded, read_trn
 from xlsrt.report.page import write_report
+from xlsrt.report.scoring import score_files
 
 
 @pytest.fixture
@@ -73,8 +74,11 @@ def test_page(expdir: Path) -> None:
     assert "asr_1_stage5b on s-u1 (2.6 s), chunk 640 ms, left 640 ms, 16 sink frames" in page
     data = browser(page)
     first, last = data["decodings"]
-    gone = [None, None, None]
-    assert first["utterances"][1]["pairs"] == [["C", "c", "c", *gone], ["C", "</script>", "</script>", *gone]]
+    tag = "</script>"
+    assert first["utterances"][1]["pairs"] == [
+        ["C", "c", "c", 0.1, 0.2, 0.5],
+        ["C", tag, tag, 0.2, 0.3, 0.5],
+    ]
     assert last["utterances"][0] == {
         "utt": "s-u1",
         "pairs": [["C", "a", "a", 0.1, 0.3, 0.96], ["S", "b", "x", 0.4, 0.5, 1.0]],
@@ -109,6 +113,21 @@ def test_sound_that_is_gone_leaves_the_page(expdir: Path, caplog: pytest.LogCapt
     write_report(expdir, expdir / "index.html", attention=False)
     assert browser((expdir / "index.html").read_text())["audio"] == {}
     assert "no sound of test" in caplog.text
+
+
+def test_a_set_of_empty_references_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("u1\nu2\n")
+    out = tmp_path / "exp" / "asr_1_stage5b" / "decode_x" / "test"
+    out.mkdir(parents=True)
+    (out / "text").write_text("u1 a\nu2\n")
+    (out / "decoding.json").write_text(
+        '{"context": {"chunk_ms": 640, "left_ms": 640}, "real_time_factor": 0.1}'
+    )
+    score_files(tmp_path / "text", out / "text", out)
+    write_report(tmp_path / "exp", tmp_path / "index.html", attention=False)
+    page = (tmp_path / "index.html").read_text()
+    assert ">inf</td>" in page and browser(page)["decodings"][0]["utterances"][0]["pairs"][0][0] == "I"
+    assert "<h2>Contexts</h2>" in page
 
 
 def test_confusions(expdir: Path) -> None:

@@ -97,7 +97,10 @@ def test_speaker_missing_in_utt2spk(files: tuple[Path, Path], tmp_path: Path) ->
         score_files(*files, tmp_path / "out")
 
 
-def test_case_and_unicode_form_are_warned_about() -> None:
+def test_other_normalisation_is_warned_about() -> None:
+    (warning,) = warn_of_other_normalisation({"u": "Well, this is it."}, {"u": "Well this is it"})
+    assert warning == "only the reference has punctuation at the end of words"
+    assert not warn_of_other_normalisation({"u": "Well, this is it."}, {"u": "Well, this it"})
     assert warn_of_other_normalisation({"u": "ABC"}, {"u": "abc"})
     assert warn_of_other_normalisation({"u": "caf\u00e9"}, {"u": "cafe\u0301"})
     assert not warn_of_other_normalisation({"u": "Abc caf\u00e9"}, {"u": "abc caf\u00e9"})

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from xlsrt.bin import run_main
 from xlsrt.errors import UserError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from xlsrt.context import AttentionContext
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -44,6 +37,8 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     from xlsrt.report import figures, patterns, streaming
+    from xlsrt.report.attention import received_figure, share_figure, write_facts
+    from xlsrt.report.measure import measure_file
 
     frames = round(args.seconds * 50)
     if frames < 1:
@@ -59,7 +54,10 @@ def main(cmd: Sequence[str] | None = None) -> None:
         "memory": figures.memory_figure(named, figures.BYTES_300M, figures.MODEL_300M),
     }
     if args.model is not None:
-        drawn |= measured_figures(args, named[-1].context if args.context else None)
+        context = named[-1].context if args.context else None
+        measured = measure_file(args.model, args.wav, context, args.first, args.model_file)
+        print(measured.text(), *write_facts(measured, args.output_dir), sep="\n")
+        drawn |= {"sinks": share_figure(measured), "received": received_figure(measured)}
     streamed = named[-1].context
     if not streamed.is_full:
         drawn["stream"] = figures.stream_figure(streamed, args.seconds, args.packet_ms)
@@ -71,22 +69,6 @@ def main(cmd: Sequence[str] | None = None) -> None:
         path = args.output_dir / f"{name}.{args.format}"
         figures.save(figure, path)
         print(path)
-
-
-def measured_figures(args: argparse.Namespace, context: AttentionContext | None) -> dict[str, Figure]:
-    """Measure, print the table, write attention.json and the heads' pictures; return the figures."""
-    from xlsrt.report import attention, figures
-    from xlsrt.report.measure import measure_file
-
-    measured = measure_file(args.model, args.wav, context, args.first, args.model_file)
-    print(measured.text())
-    args.output_dir.mkdir(parents=True, exist_ok=True)
-    facts = args.output_dir / "attention.json"
-    facts.write_text(json.dumps(measured.to_dict()) + "\n", encoding="utf-8")
-    heads = args.output_dir / "heads.png"
-    figures.save_pixels(attention.mosaic(measured), heads)
-    print(facts, heads, sep="\n")
-    return {"sinks": attention.share_figure(measured), "received": attention.received_figure(measured)}
 
 
 if __name__ == "__main__":

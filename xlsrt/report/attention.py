@@ -5,8 +5,9 @@ Shapes: L layers, H heads, T frames of 20 ms, P pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,12 +149,11 @@ def _shrunk(weights: np.ndarray) -> np.ndarray:
     return sums / (widths[:, None] * widths[None, :])
 
 
-def mosaic(measured: Measured, heads: Sequence[int] | None = None) -> np.ndarray:
+def mosaic(measured: Measured) -> np.ndarray:
     """(height, width, 3) uint8: the picture of every layer (downwards) and head; dark is much attention."""
-    chosen = measured.pictures if heads is None else measured.pictures[:, heads]
-    layers, count, size, _ = chosen.shape
+    layers, count, size, _ = measured.pictures.shape
     # Each row against its own largest weight, and the root of it: few frames get most of the weight.
-    scaled = np.sqrt(chosen / np.maximum(chosen.max(-1, keepdims=True), 1e-12))
+    scaled = np.sqrt(measured.pictures / np.maximum(measured.pictures.max(-1, keepdims=True), 1e-12))
     grid = np.ones((layers * (size + 2), count * (size + 2)))
     for layer in range(layers):
         for head in range(count):
@@ -161,6 +161,15 @@ def mosaic(measured: Measured, heads: Sequence[int] | None = None) -> np.ndarray
             grid[y : y + size, x : x + size] = 1 - scaled[layer, head]
     ink = np.array([18, 48, 90])
     return np.round(ink + grid[..., None] * (255 - ink)).astype(np.uint8)
+
+
+def write_facts(measured: Measured, directory: Path) -> tuple[Path, Path]:
+    """The shares as ``attention.json`` and every head's picture as ``heads.png``; where they are."""
+    directory.mkdir(parents=True, exist_ok=True)
+    facts, heads = directory / "attention.json", directory / "heads.png"
+    facts.write_text(json.dumps(measured.to_dict()) + "\n", encoding="utf-8")
+    figures.save_pixels(mosaic(measured), heads)
+    return facts, heads
 
 
 def share_figure(measured: Measured) -> Figure:

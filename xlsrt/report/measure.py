@@ -69,14 +69,14 @@ def attention(material: Material) -> str:
 
 
 def _measure_decoded(decoded: Decoded) -> tuple[str, Measured]:
-    """The utterance of the set nearest to `GOOD_SECONDS`, and what is seen on it."""
+    """The utterance of the set nearest to `GOOD_SECONDS`, and what is seen on it or on its beginning."""
     from xlsrt.decoding.sets import DataDir, load_samples, read_set
     from xlsrt.recognizer import Recognizer
 
     data = DataDir(decoded.facts["data_dir"])
-    entries = [e for e in read_set(data.path) if e.num_samples < 16000 * MOST_SECONDS] or read_set(data.path)
-    entry = min(entries, key=lambda e: abs(e.num_samples / 16000 - GOOD_SECONDS))
+    entry = min(read_set(data.path), key=lambda e: abs(e.num_samples / 16000 - GOOD_SECONDS))
     model_dir = decoded.path.parents[1]
     context = decoded.context
     recognizer = Recognizer.from_exp(model_dir, context, model_file=decoded.facts.get("model_file"))
-    return entry.name, _measured(recognizer.encoder, load_samples(data, entry), recognizer.context, None)
+    samples = load_samples(data, entry)[: 16000 * MOST_SECONDS]
+    return entry.name, _measured(recognizer.encoder, samples, recognizer.context, None)

@@ -95,7 +95,10 @@ def check_same_utterances(
 
 
 def warn_of_other_normalisation(ref: Mapping[str, str], hyp: Mapping[str, str]) -> list[str]:
-    """Say what makes words differ though they were heard right: case, Unicode form. Returns the warnings."""
+    """Say what makes words differ though they were heard right: case, Unicode form, punctuation.
+
+    Returns the warnings.
+    """
     refs, hyps = " ".join(ref.values()), " ".join(hyp.values())
     warnings = []
     ref_case, hyp_case = _case(refs), _case(hyps)
@@ -104,6 +107,10 @@ def warn_of_other_normalisation(ref: Mapping[str, str], hyp: Mapping[str, str]) 
     ref_nfc, hyp_nfc = (unicodedata.is_normalized("NFC", text) for text in (refs, hyps))
     if ref_nfc != hyp_nfc:
         warnings.append("one of reference and hypotheses is in Unicode form NFC and the other is not")
+    ref_marks, hyp_marks = (_punctuated(text) for text in (refs, hyps))
+    if max(ref_marks, hyp_marks) > 0.02 and min(ref_marks, hyp_marks) == 0:
+        side = "the reference has" if ref_marks else "the hypotheses have"
+        warnings.append(f"only {side} punctuation at the end of words")
     for warning in warnings:
         log.warning("%s: the scores compare them as they are; normalise both alike before scoring", warning)
     return warnings
@@ -184,6 +191,12 @@ def _case(text: str) -> str:
         return "none"
     upper = sum(c.isupper() for c in letters) / len(letters)
     return "upper" if upper > 0.95 else "lower" if upper < 0.05 else "mixed"
+
+
+def _punctuated(text: str) -> float:
+    """Share of words that end with a mark of punctuation."""
+    found = text.split()
+    return sum(word[-1] in ".,;:?!" for word in found) / max(1, len(found))
 
 
 def _some(names: list[str]) -> str:
