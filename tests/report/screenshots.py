@@ -1,0 +1,28 @@
+"""Pictures of a report: ``python -m tests.report.screenshots exp/report/index.html docs``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.report.chromium import chromium
+
+SHOTS = {
+    "report_desktop": (1280, 1000, "scrollTo(0, 0)"),
+    "report_errors": (1280, 800, "document.getElementById('part-errors').scrollIntoView()"),
+    "report_phone": (390, 844, "scrollTo(0, 0)"),
+    "report_phone_errors": (390, 844, "document.getElementById('list').scrollIntoView()"),
+}
+
+
+def main(html: Path, directory: Path) -> None:
+    with chromium(300) as page:
+        for name, (width, height, scroll) in SHOTS.items():
+            page.open(html, width, height)
+            page.run(scroll)
+            page.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 300)))")
+            page.screenshot(directory / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
