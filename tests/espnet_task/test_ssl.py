@@ -38,7 +38,7 @@ Adapt = Callable[..., Path]
 def settings(**changes: Any) -> dict[str, Any]:
     base: dict[str, Any] = {
         "encoder_conf": {"config": {**SMALL, "layer_drop": 0.1}, "augment": {"gain_db": 6}, **CONTEXTS},
-        "objective_conf": {"codebooks": 2, "codebook_size": 16, "num_mels": 20},
+        "objective_conf": {"codebooks": 2, "codebook_size": 16, "num_mels": 20, "num_cepstra": 8},
         "mask_conf": {"length": 4},
         "optim_conf": {"lr": 0.003},
         "batch_bins": 40000,

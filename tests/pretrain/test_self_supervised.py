@@ -8,7 +8,7 @@ import torch
 from xlsrt.context import AttentionContext, ContextSampler
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
-from xlsrt.pretrain.best_rq import BestRq, BestRqConfig, LogMel, RandomProjectionQuantizer
+from xlsrt.pretrain.best_rq import BestRq, BestRqConfig, RandomProjectionQuantizer, Spectrum
 from xlsrt.pretrain.masked import MaskConfig, masked_pass, perplexity
 from xlsrt.pretrain.settings import read_settings
 
@@ -86,7 +86,7 @@ def test_masks_follow_the_generator_and_stay_inside() -> None:
 
 
 def test_spectra_lie_at_the_frames() -> None:
-    spectrum = LogMel(40)
+    spectrum = Spectrum(40)
     wav = torch.zeros(1, 16000)
     centre = 30 * 320 + 200
     wav[0, centre - 8 : centre + 8] = 0.5
@@ -97,6 +97,24 @@ def test_spectra_lie_at_the_frames() -> None:
     padded = torch.nn.functional.pad(speechlike(1)[:, :9000], (0, 7000))
     assert torch.allclose(spectrum(padded, torch.tensor([27]), 49)[:, :27], alone, atol=1e-5)
     assert torch.isfinite(spectrum(torch.zeros(1, 800), torch.tensor([2]), 2)).all()
+
+
+def test_cepstra_spread_the_codes() -> None:
+    # Hiss whose loudness wanders: the bands say one thing over and over.
+    draw = torch.Generator().manual_seed(0)
+    level = (2 * torch.randn(6, 50, 1, generator=draw)).exp().expand(-1, -1, 320).reshape(6, 16000)
+    wav = 0.001 * level * torch.randn(6, 16000, generator=draw)
+    lens, used = torch.full((6,), 49), {}
+    for cepstra in (0, 16):
+        config = BestRqConfig(codebooks=4, codebook_size=64, num_cepstra=cepstra)
+        x = Spectrum(config.num_mels, cepstra)(wav, lens, 49)
+        assert x.shape == (6, 49, config.size_in)
+        assert x.mean(1).abs().max() < 1e-4 and x.std(1, correction=0).max() < 1.001
+        codes = RandomProjectionQuantizer(config.size_in, config)(x.flatten(0, 1))
+        used[cepstra] = perplexity(torch.stack([one.bincount(minlength=64) for one in codes.T])).mean()
+    assert used[16] > 1.5 * used[0]
+    with pytest.raises(UserError, match="num_cepstra is 99"):
+        BestRqConfig(num_cepstra=99)
 
 
 def test_codes_keep_their_seed() -> None:

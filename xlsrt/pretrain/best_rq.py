@@ -31,6 +31,9 @@ class BestRqConfig:
         codebook_size: V.
         codebook_dim: width of the codes.
         num_mels: of the log-mel spectrum; two spectra, 10 ms apart, make a target.
+        num_cepstra: so many cepstral coefficients of each spectrum are projected. Bands of a spectrum rise
+            and fall together, so that loudness alone decides most codes; coefficients do not. 0: the
+            spectrum itself, as in the paper.
         seed: of projections and codes, which stay in the checkpoints too.
     """
 
@@ -38,31 +41,44 @@ class BestRqConfig:
     codebook_size: int = 1024
     codebook_dim: int = 16
     num_mels: int = 80
+    num_cepstra: int = 16
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name, least in (("codebooks", 1), ("codebook_size", 2), ("codebook_dim", 2), ("num_mels", 8)):
             if getattr(self, name) < least:
                 raise UserError(f"objective_conf.{name} is {getattr(self, name)}; it is at least {least}")
+        if not 0 <= self.num_cepstra <= self.num_mels:
+            raise UserError(
+                f"objective_conf.num_cepstra is {self.num_cepstra}; it lies between 0 and num_mels"
+            )
+
+    @property
+    def size_in(self) -> int:
+        """Width of what is projected."""
+        return 2 * (self.num_cepstra or self.num_mels)
 
 
-class LogMel(nn.Module):
-    """Normalised log-mel spectra, aligned with the encoder's frames."""
+class Spectrum(nn.Module):
+    """Normalised log-mel spectra or their cepstra, aligned with the encoder's frames."""
 
     filters: Tensor
+    cosines: Tensor
     window: Tensor
 
-    def __init__(self, num_mels: int) -> None:
+    def __init__(self, num_mels: int, num_cepstra: int = 0) -> None:
         super().__init__()
-        from torchaudio.functional import melscale_fbanks
+        from torchaudio.functional import create_dct, melscale_fbanks
 
         filters = melscale_fbanks(_FFT // 2 + 1, 20.0, SAMPLE_RATE / 2, num_mels, SAMPLE_RATE)
+        cosines = create_dct(num_cepstra, num_mels, norm="ortho") if num_cepstra else torch.eye(num_mels)
         self.register_buffer("filters", filters, persistent=False)
+        self.register_buffer("cosines", cosines, persistent=False)
         self.register_buffer("window", torch.hann_window(_WINDOW), persistent=False)
 
     @torch.no_grad()
     def forward(self, wav: Tensor, frame_lens: Tensor, frames: int) -> Tensor:
-        """Waveform (B, S), frame_lens (B,), T -> (B, T, 2 * mels), each value with mean 0 and variance 1 over
+        """Waveform (B, S), frame_lens (B,), T -> (B, T, size_in), each value with mean 0 and variance 1 over
         its utterance.
         """
         with torch.autocast(wav.device.type, enabled=False):
@@ -71,7 +87,7 @@ class LogMel(nn.Module):
             windows = F.pad(wav, (_EARLY, missing)).unfold(1, _WINDOW, _STEP)[:, : 2 * frames]
             power = torch.fft.rfft(windows * self.window, n=_FFT).abs().square()
             mel = (power @ self.filters).clamp(min=1e-8).log()
-            x = mel.reshape(wav.shape[0], frames, -1)
+            x = (mel @ self.cosines).reshape(wav.shape[0], frames, -1)
             valid = (torch.arange(frames, device=x.device)[None, :] < frame_lens[:, None])[:, :, None]
             count = frame_lens.clamp(min=1)[:, None, None]
             x = torch.where(valid, x, 0.0)
@@ -115,8 +131,8 @@ class BestRq(nn.Module):
     def __init__(self, encoder: XlsrEncoder, config: BestRqConfig) -> None:
         super().__init__()
         self.config = config
-        self.spectrum = LogMel(config.num_mels)
-        self.quantizer = RandomProjectionQuantizer(2 * config.num_mels, config)
+        self.spectrum = Spectrum(config.num_mels, config.num_cepstra)
+        self.quantizer = RandomProjectionQuantizer(config.size_in, config)
         self.head = nn.Linear(encoder.config.hidden_size, config.codebooks * config.codebook_size)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)

@@ -96,8 +96,10 @@ def masked_pass(
     x = encoder.feature_projection(convolved)
     fill: Tensor = encoder.masked_spec_embed
     if config.fill == "noise":
-        noise = torch.randn(x.shape, generator=draw, device="cpu" if draw is not None else x.device)
-        fill = config.noise_std * noise.to(x)
+        # Too much of it to be drawn on the CPU: there, only its seed.
+        seed = int(torch.randint(2**62, (1,), generator=draw))
+        noise = torch.Generator(x.device).manual_seed(seed)
+        fill = config.noise_std * torch.randn(x.shape, generator=noise, device=x.device).to(x)
         x = keep_in_graph(x, encoder.masked_spec_embed)
     y = encoder.contextualize(x, y_lens, padded, context, encoder.training, (mask, fill))
     return MaskedPass(y, y_lens, mask, encoder.feature_projection.layer_norm(convolved), wav)
