@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 # Where the interpreter is; its folder has the tools.
-ENV = python=$$(utils/setup_env.sh); export PATH="$${python%/*}:$$PATH"
+ENV = python=$$(utils/setup_env.sh); export PATH="$${python%/*}:$$PATH" PYTHONDONTWRITEBYTECODE=
 SHELL_SCRIPTS = $$(git ls-files '*.sh' .ci/run)
 
 help: ## this list
