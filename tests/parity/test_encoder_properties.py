@@ -20,6 +20,7 @@ def test_alone_and_in_a_padded_batch(dtype: torch.dtype) -> None:
     @PROPERTY
     @given(contexts, st.lists(lengths, min_size=1, max_size=4), st.integers(0, 3000))
     @example(AttentionContext(4, 8, 64), [40000, 399, 9000], 0)
+    @example(AttentionContext(8, 8, 2), [40000, 20500], 0)
     def check(context: AttentionContext, sizes: list[int], beyond: int) -> None:
         wavs = [signal(number, size, dtype) for number, size in enumerate(sizes)]
         batch = torch.full((len(sizes), max(sizes) + beyond), float("nan"), dtype=dtype)

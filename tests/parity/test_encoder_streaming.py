@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from xlsrt import AttentionContext, XlsrConfig, XlsrEncoder
@@ -30,16 +30,15 @@ def build(**overrides: object) -> XlsrEncoder:
 ENCODERS = {dtype: build().to(dtype) for dtype in BOUND}
 POST_NORM = build(layer_norm_first=False, input_norm="none", pos_conv_kernel=31).double()
 
-contexts = st.one_of(
-    st.just(AttentionContext.full()),
-    st.builds(
-        AttentionContext,
-        st.integers(1, 128),
-        st.one_of(st.none(), st.just(0), st.integers(0, 140)),
-        st.one_of(st.just(0), st.integers(0, 64)),
-    ),
-)
-lengths = st.one_of(st.integers(0, 900), st.integers(0, MOST))
+
+def chunked(most: int) -> st.SearchStrategy[AttentionContext]:
+    left = st.one_of(st.none(), st.just(0), st.integers(0, 140), st.integers(1, 2 * most))
+    return st.builds(AttentionContext, st.integers(1, most), left, st.one_of(st.just(0), st.integers(0, 64)))
+
+
+# Weighted: a short utterance, or one of a single chunk, does not try the caches.
+contexts = st.one_of(st.just(AttentionContext.full()), chunked(128), chunked(24), chunked(8), chunked(24))
+lengths = st.one_of(st.integers(0, 900), *[st.integers(9000, MOST)] * 3, st.integers(0, MOST))
 cuts = st.lists(
     st.one_of(st.sampled_from([0, 1, 319, 320, 400, 10240, 10320, MOST]), st.integers(0, 9000)), max_size=12
 )
@@ -70,6 +69,9 @@ def test_any_cut_of_one_stream(dtype: torch.dtype) -> None:
 
     @PROPERTY
     @given(contexts, lengths, cuts)
+    @example(AttentionContext(4, 6, 3), 30000, [5000, 1, 9000])
+    @example(AttentionContext(2, 0, 64), 30000, [5000])
+    @example(AttentionContext(32, 32, 16), MOST, [10320, 10240])
     def check(context: AttentionContext, samples: int, packets: list[int]) -> None:
         wav = signal(samples, samples, dtype)
         state = encoder.init_state(1, context)
