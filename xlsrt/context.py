@@ -44,6 +44,15 @@ def _frames_from_ms(name: str, value: Any) -> int:
     return int(frames)
 
 
+def rule(q: Any, k: Any, chunk: Any, left: Any | None, sinks: Any) -> Any:
+    """`AttentionContext.visible` on plain numbers, arrays or tensors: the one place to say who sees whom."""
+    start = q // chunk * chunk
+    known = k < start + chunk
+    if left is None:
+        return known & (q == q)
+    return known & ((k >= start - left) | (k < sinks))
+
+
 @dataclass(frozen=True)
 class AttentionContext:
     """Chunked attention with bounded left context and attention sinks (XLSR-Transducer, arXiv 2407.04439).
@@ -156,11 +165,7 @@ class AttentionContext:
         """
         if self.chunk_frames is None:
             return (q == q) & (k == k)
-        start = q // self.chunk_frames * self.chunk_frames
-        known = k < start + self.chunk_frames
-        if self.left_frames is None:
-            return known & (q == q)
-        return known & ((k >= start - self.left_frames) | (k < self.sink_frames))
+        return rule(q, k, self.chunk_frames, self.left_frames, self.sink_frames)
 
     def mask(
         self,

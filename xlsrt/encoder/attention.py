@@ -5,6 +5,7 @@ Shapes: B utterances, T frames, N chunks of C frames, K keys, H heads, D hidden 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from xlsrt.context import AttentionContext
 from xlsrt.encoder.config import XlsrConfig
-from xlsrt.encoder.linear import linear
+from xlsrt.encoder.linear import Linear
 from xlsrt.encoder.normalize import valid_mask
 
 MOST_PIECES = 16
@@ -123,14 +124,22 @@ class BlockPlan:
         return y.reshape(batch, -1, size)[:, : self.frames]
 
 
-def make_plan(context: AttentionContext, lens: Tensor, frames: int, padded: bool) -> Plan:
-    """The cheaper of the two equal ways.
+def make_plan(
+    context: AttentionContext, lens: Tensor, frames: int, padded: bool, dropout: float = 0.0
+) -> Plan:
+    """The cheapest of the equal ways.
 
-    ``lens`` (B,) frames, ``padded``: some are shorter than ``frames``.
+    ``lens`` (B,) frames, ``padded``: some are shorter than ``frames``, ``dropout``: of attention.
     """
     if BlockPlan.pays(context, frames):
         return BlockPlan(context, lens, frames)
-    return DensePlan(context, lens, frames, padded)
+    dense = partial(DensePlan, context, lens, frames, padded)
+    if lens.device.type == "cuda":  # FlexAttention takes a while to import
+        from xlsrt.encoder.flex import FlexOrDense, FlexPlan
+
+        if FlexPlan.serves(context, frames, lens.device, dropout):
+            return FlexOrDense(partial(FlexPlan, context, lens, frames), dense)
+    return dense()
 
 
 class SelfAttention(nn.Module):
@@ -139,13 +148,13 @@ class SelfAttention(nn.Module):
     def __init__(self, config: XlsrConfig) -> None:
         super().__init__()
         self.heads, self.dropout = config.num_heads, config.attention_dropout
-        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.out_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = Linear(config.hidden_size, config.hidden_size)
+        self.v_proj = Linear(config.hidden_size, config.hidden_size)
+        self.q_proj = Linear(config.hidden_size, config.hidden_size)
+        self.out_proj = Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, x: Tensor, plan: Plan, train: bool) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
         dropout = self.dropout if train else 0.0
-        q, k, v = linear(self.q_proj, x), linear(self.k_proj, x), linear(self.v_proj, x)
-        return linear(self.out_proj, plan.attend(q, k, v, self.heads, dropout))
+        q, k, v = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        return self.out_proj(plan.attend(q, k, v, self.heads, dropout))

@@ -21,6 +21,7 @@ from xlsrt.encoder.checks import check_wav
 from xlsrt.encoder.config import XlsrConfig
 from xlsrt.encoder.features import FeatureExtractor, FeatureProjection
 from xlsrt.encoder.layer import EncoderLayer, keep_in_graph
+from xlsrt.encoder.linear import set_packing
 from xlsrt.encoder.masking import mask_features
 from xlsrt.encoder.normalize import normalize_causal, normalize_utterance, valid_mask
 from xlsrt.encoder.position import PositionConv
@@ -122,6 +123,12 @@ class XlsrEncoder(nn.Module):
         """
         self._updates = updates
 
+    def set_packing(self, on: bool) -> None:
+        """Whether, on a CPU and without gradients, the layers' weights are kept a second time in the order
+        in which they are multiplied (as they are from the start): faster, at the price of that memory.
+        """
+        set_packing(self, on)
+
     @property
     def output_size(self) -> int:
         """D."""
@@ -209,7 +216,8 @@ class XlsrEncoder(nn.Module):
         invalid = None if not padded else ~valid_mask(y_lens, frames)[:, :, None]
         if invalid is not None:
             x = x.masked_fill(invalid, 0.0)
-        plan = make_plan(context, y_lens, frames, padded)
+        dropout = config.attention_dropout if train else 0.0
+        plan = make_plan(context, y_lens, frames, padded, dropout)
         y = self.encoder(x, plan, context.chunk_frames, train)
         return y if invalid is None else y.masked_fill(invalid, 0.0)
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xlsrt.encoder.config import XlsrConfig
+from xlsrt.encoder.linear import Linear
 from xlsrt.encoder.normalize import valid_mask
 
 
@@ -95,7 +96,7 @@ class FeatureProjection(nn.Module):
         super().__init__()
         size = config.conv_dim[-1]
         self.layer_norm = nn.LayerNorm(size, eps=config.layer_norm_eps)
-        self.projection = nn.Linear(size, config.hidden_size)
+        self.projection = Linear(size, config.hidden_size)
         nn.init.uniform_(self.projection.weight, -(size**-0.5), size**-0.5)
         nn.init.uniform_(self.projection.bias, -(size**-0.5), size**-0.5)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from xlsrt.encoder.attention import Plan, SelfAttention
 from xlsrt.encoder.config import XlsrConfig
-from xlsrt.encoder.linear import linear
+from xlsrt.encoder.linear import Linear
 
 
 class FeedForward(nn.Module):
@@ -22,13 +22,13 @@ class FeedForward(nn.Module):
     def __init__(self, config: XlsrConfig) -> None:
         super().__init__()
         self.activation_dropout = config.activation_dropout
-        self.intermediate_dense = nn.Linear(config.hidden_size, config.ffn_size)
-        self.output_dense = nn.Linear(config.ffn_size, config.hidden_size)
+        self.intermediate_dense = Linear(config.hidden_size, config.ffn_size)
+        self.output_dense = Linear(config.ffn_size, config.hidden_size)
 
     def forward(self, x: Tensor, train: bool) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        x = F.gelu(linear(self.intermediate_dense, x))
-        return linear(self.output_dense, F.dropout(x, self.activation_dropout, train))
+        x = F.gelu(self.intermediate_dense(x))
+        return self.output_dense(F.dropout(x, self.activation_dropout, train))
 
 
 class EncoderLayer(nn.Module):
