@@ -10,18 +10,22 @@ import copy
 import resource
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from xlsrt.bench import common
+from xlsrt.bench.capacity import serve
 from xlsrt.bench.common import Case
 from xlsrt.bench.reference import hugging_face_model, torchaudio_model
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 
 HELP = "the encoder, offline and streaming"
-CASES = ("offline", "stream", "batch", "windows", "bf16", "train", "memory")
+CASES = ("offline", "stream", "batch", "windows", "bf16", "train", "memory", "memory_full", "streams")
+DEFAULT = CASES[:-2]
+MEMORY = "resident memory after 1 h of one stream minus after 1 min"
 OFFLINE_SECONDS, TRAIN_SECONDS, SAMPLE_RATE = 10, 15, 16000
 
 
@@ -31,7 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--num_layers", type=int, help="fewer layers than the preset's, for a quick look")
     parser.add_argument("--left_frames", type=int, default=32, help="left context (default: %(default)s)")
     parser.add_argument("--sink_frames", type=int, default=16, help="attention sinks (default: %(default)s)")
-    common.add_arguments(parser, CASES, CASES)
+    parser.add_argument(
+        "--streams_batch", type=int, default=128, help="streams in one pass of case streams (default: 128)"
+    )
+    parser.add_argument(
+        "--ticks", type=int, default=100, help="chunk times that case streams runs for (default: 100)"
+    )
+    parser.add_argument(
+        "--streams_dtype",
+        choices=("bfloat16", "float32"),
+        default="bfloat16",
+        help="type of the weights in case streams (default: %(default)s)",
+    )
+    common.add_arguments(parser, CASES, DEFAULT)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -39,9 +55,18 @@ def run(args: argparse.Namespace) -> None:
     cases = common.begin(args, CASES)
     encoder = build(args)
     print(f"{args.preset}, {encoder.config.num_layers} layers, {common.conditions(args)}")
-    common.print_table(common.measure(collect(encoder, cases, args), args.rounds, args.device))
+    if set(cases) - {"memory", "memory_full", "streams"}:
+        common.print_table(common.measure(collect(encoder, cases, args), args.rounds, args.device))
     if "memory" in cases:
-        print(f"memory after 1 h of one stream minus after 1 min: {hour_of_memory() / 1e6:.2f} MB (tiny)")
+        tiny = XlsrEncoder(XlsrConfig.preset("tiny")).eval()
+        print(f"{MEMORY}: {growth_in_an_hour(tiny) / 1e6:.2f} MB (tiny)", flush=True)
+    if "memory_full" in cases:
+        print(f"{MEMORY}: {growth_in_an_hour(encoder) / 1e6:.2f} MB ({args.preset})", flush=True)
+    if "streams" in cases:
+        context = AttentionContext(32, args.left_frames, args.sink_frames)
+        many = encoder.to(getattr(torch, args.streams_dtype))
+        print(f"{args.streams_dtype}, {context}, batches of {args.streams_batch}:")
+        print(serve(many, context, args.streams_batch, args.ticks), flush=True)
 
 
 def build(args: argparse.Namespace) -> XlsrEncoder:
@@ -108,14 +133,22 @@ def train_step(encoder: XlsrEncoder, wav: Tensor, context: AttentionContext) -> 
     encoder.eval()
 
 
-def hour_of_memory() -> int:
-    """Peak resident bytes after an hour of one stream minus after its first minute."""
-    encoder = XlsrEncoder(XlsrConfig.preset("tiny")).eval()
+def growth_in_an_hour(encoder: XlsrEncoder) -> int:
+    """Resident bytes after an hour of one stream minus after its first minute."""
     state = encoder.init_state(1, AttentionContext(32, 32, 16))
-    packet = torch.randn(1, 10240) * 0.05
-    peaks = []
+    packet = torch.randn(1, 10240, device=encoder.masked_spec_embed.device) * 0.05
+    sizes = []
     for seconds in (60, 3600 - 60):
         for _ in range(int(seconds / 0.64)):
             _, _, state = encoder.step(packet, state)
-        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    return (peaks[1] - peaks[0]) * 1024
+        sizes.append(resident_bytes())
+    return sizes[1] - sizes[0]
+
+
+def resident_bytes() -> int:
+    """Of this process: now, or at most so far where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return pages * resource.getpagesize()

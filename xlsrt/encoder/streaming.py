@@ -6,6 +6,7 @@ end), P past frames of the position convolution, M cached frames, K = M + F keys
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,10 @@ from xlsrt.errors import UserError
 
 if TYPE_CHECKING:
     from xlsrt.encoder.encoder import XlsrEncoder
+
+
+PER_CHUNK = {"frames": 0, "past": 0, "positions": 0, "keys": 1, "values": 1}
+"""What a pass over a chunk changes in the state, and where its batch dimension is."""
 
 
 class CachedPlan:
@@ -111,10 +116,19 @@ def check_state(encoder: XlsrEncoder, state: EncoderState) -> None:
         )
 
 
+Encode = Callable[["XlsrEncoder", Tensor, EncoderState, "Tensor | None"], tuple[Tensor, EncoderState]]
+"""`encode_chunk` or an equal of it."""
+
+
 def step(
-    encoder: XlsrEncoder, packet: Tensor, state: EncoderState, lens: Tensor | None
+    encoder: XlsrEncoder,
+    packet: Tensor,
+    state: EncoderState,
+    lens: Tensor | None,
+    encode: Encode | None = None,
 ) -> tuple[Tensor, Tensor, EncoderState]:
-    """See `XlsrEncoder.step`."""
+    """See `XlsrEncoder.step`; ``encode`` None: `encode_chunk`."""
+    encode = encode_chunk if encode is None else encode
     check_state(encoder, state)
     packet, sizes, padded = check_wav(packet, lens, state.seen.device)
     if packet.shape[0] != state.batch_size:
@@ -137,7 +151,7 @@ def step(
         rows = ready.nonzero()[:, 0]
         part = state if everyone else _rows(state, rows)
         wav = _windows(part.samples, taken[rows], need)
-        y, advanced = encode_chunk(encoder, wav, part, None)
+        y, advanced = encode(encoder, wav, part, None)
         if everyone:
             outs.append(y)
             state = advanced
@@ -245,11 +259,8 @@ def _windows(samples: Tensor, starts: Tensor, size: int, lens: Tensor | None = N
     return out if lens is None else out.masked_fill(~valid_mask(lens, out.shape[1]), 0.0)
 
 
-_PER_CHUNK = {"frames": 0, "past": 0, "positions": 0, "keys": 1, "values": 1}
-
-
 def _rows(state: EncoderState, rows: Tensor) -> EncoderState:
-    names = {**_PER_CHUNK, "samples": 0}
+    names = {**PER_CHUNK, "samples": 0}
     return replace(
         state, **{name: getattr(state, name).index_select(dim, rows) for name, dim in names.items()}
     )
@@ -258,7 +269,7 @@ def _rows(state: EncoderState, rows: Tensor) -> EncoderState:
 def _put_rows(state: EncoderState, rows: Tensor, part: EncoderState) -> EncoderState:
     """``state`` with what a chunk changes replaced for some streams; growing caches take the wider width."""
     changed = {}
-    for name, dim in _PER_CHUNK.items():
+    for name, dim in PER_CHUNK.items():
         old, new = widen([getattr(state, name), getattr(part, name)], name)
         changed[name] = old.index_copy(dim, rows, new)
     return state.with_tensors(**changed)
