@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,23 @@ def setup(tmp_path: Path) -> Path:
     lines = "context: {chunk_ms: 320, left_ms: 320, sink_frames: 4}\nsearch: {type: greedy, max_symbols: 2}\n"
     (tmp_path / "decode.yaml").write_text(lines)
     return tmp_path
+
+
+def test_one_thread_where_it_streams(setup: Path) -> None:
+    from xlsrt.decoding.config import DecodeConfig
+
+    config = DecodeConfig.from_file(setup / "decode.yaml")
+    cores = len(os.sched_getaffinity(0))
+    for mode, nj, asked, threads in (
+        ("streaming", 1, 0, 1),
+        ("streaming", 1, 3, 3),
+        ("masked", 1, 0, cores),
+        ("masked", cores, 0, 1),
+        ("masked", 10 * cores, 0, 1),
+        ("masked", 1, 5, 5),
+    ):
+        job = runner.Job(setup, None, replace(config, mode=mode), setup, setup, nj=nj, num_threads=asked)
+        assert runner.threads_of(job) == threads
 
 
 def decode(setup: Path, out: str, *options: str) -> dict[str, str]:

@@ -96,6 +96,7 @@ def test_bad_options_and_files(exp, wav, tmp_path):
         ([wav, *model, "--microphone"], "or --microphone"),
         ([wav, *model, "--lm", str(tmp_path / "no.arpa")], "language model .* does not exist"),
         ([wav, *model, "--search", "greedy", "--phrases", wav], "greedy has no phrases; that needs"),
+        ([wav, *model, "--num_threads", "0"], "--num_threads is 0"),
         ([wav, "--model", str(tmp_path / "x")], "experiment directory"),
     ):
         with pytest.raises(UserError, match=words):

@@ -41,7 +41,10 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch_size", type=int, default=16, help="utterances of a batch, at most")
     parser.add_argument("--batch_seconds", type=float, default=240.0, help="padded audio of a batch, at most")
     parser.add_argument(
-        "--num_threads", type=int, default=0, help="CPU threads of a shard; 0: its fair share"
+        "--num_threads",
+        type=int,
+        default=0,
+        help="CPU threads of a shard; 0: its fair share of the processors, one where it streams",
     )
     add_fusion_options(parser)
     parser.add_argument("--quiet", action="store_true", help="say warnings and errors only")

@@ -59,6 +59,12 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--max_segment", type=float, metavar="SECONDS", help="close a segment at this length")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
+    parser.add_argument(
+        "--num_threads",
+        type=int,
+        default=1,
+        help="CPU threads; more help on quiet machines only (default: 1)",
+    )
     return parser
 
 
@@ -70,9 +76,14 @@ def main(cmd: Sequence[str] | None = None) -> None:
         raise UserError(f"--raw_rate is {args.raw_rate}; give samples a second, 1000 or more")
     if bool(args.files) == (args.microphone is not None):
         raise UserError("give audio files, `-` for raw samples on standard input, or --microphone")
+    if args.num_threads < 1:
+        raise UserError(f"--num_threads is {args.num_threads}; give 1 or more")
+    import torch
+
     from xlsrt.recognizer import Recognizer
     from xlsrt.recognizer.formats import formatted
 
+    torch.set_num_threads(args.num_threads)
     recognizer = Recognizer.from_exp(
         args.model, context(args), search(args), model_file=args.model_file, device=args.device
     )
