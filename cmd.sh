@@ -1,17 +1,20 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# Where jobs run. One variable chooses; each command follows Kaldi's convention:
-#   $train_cmd [--gpu N] [--mem G] [JOB=1:n] LOG COMMAND...
-# local: this machine, through utils/run.pl.
+# Where jobs run: cmd_backend=local, slurm, sge, pbs or ssh. Change it here, or `cmd_backend=slurm ./run.sh ...`.
+# Each command follows Kaldi's convention: $train_cmd [--gpu N] [--mem 4G] [JOB=1:n] LOG COMMAND...
+# conf/slurm.conf, conf/queue.conf (sge) and conf/pbs.conf say what options mean there; see docs/clusters.md.
 cmd_backend=${cmd_backend:-local}
 
 case $cmd_backend in
-  local)
-    train_cmd=$root/utils/run.pl  # light jobs
-    cuda_cmd=$root/utils/run.pl   # training
-    decode_cmd=$root/utils/run.pl # decoding
-    ;;
+  local) backend=$root/utils/run.pl ;;   # this machine
+  slurm) backend=$root/utils/slurm.pl ;; # Slurm
+  sge) backend=$root/utils/queue.pl ;;   # Grid Engine
+  pbs) backend=$root/utils/pbs.pl ;;     # PBS Pro, OpenPBS, Torque
+  ssh) backend=$root/utils/ssh.pl ;;     # the machines in .queue/machines
   *)
-    echo "cmd.sh: error: cmd_backend=${cmd_backend} is not known; write local" >&2
+    echo "cmd.sh: error: cmd_backend=${cmd_backend} is not known; write local, slurm, sge, pbs or ssh" >&2
     exit 2
     ;;
 esac
+train_cmd=$backend  # light jobs: formatting, tokens, lengths
+cuda_cmd=$backend   # training; more options may follow, e.g. "$backend --mem 32G --time 24:00:00"
+decode_cmd=$backend # decoding

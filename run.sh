@@ -54,9 +54,10 @@ seed=0                 # of training
 decode_configs="conf/decode_*.yaml"  # decoding configurations (also --inference_config)
 decode_all=false       # decode every model with every configuration, also in contexts it never saw
 inference_asr_model=ave # best (epoch), ave (average of the n best) or a file name
-# Machines
+# Machines; cmd_backend=slurm ./run.sh (or sge, pbs, ssh) runs jobs on a cluster, see cmd.sh and docs/clusters.md
 ngpu=auto              # GPUs of a node; auto: one if there is one, 0: CPU
-num_nodes=auto         # nodes; without GPU: so many CPU ranks on this machine; auto: one node, or a rank for each core, at most 4
+num_nodes=auto         # nodes; without GPU: CPU ranks, on one machine except with slurm and ssh; auto: one node, or a rank for
+                       #   each core of this machine, at most 4, where jobs run here
 gpu_inference=auto     # whether decoding uses a GPU: true, false, or auto as ngpu
 nj=2                   # parallel jobs of data preparation
 inference_nj=2         # parallel jobs of decoding
@@ -135,8 +136,14 @@ mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | 
 [[ $stage -ge 1 && $stop_stage -le 13 && $stage -le $stop_stage ]] || die "--stage $stage --stop_stage $stop_stage: stages are 1 to 13, in this order"
 
 tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
+place=()
 step() { # run a command unless its marker says that it is done; title, kind, marker, inputs..., -- command...
-  tool run_step --title "run.sh $1" --kind "$2" --marker "$3" --inputs "${@:4}"
+  tool run_step --title "run.sh $1" --kind "$2" --marker "$3" "${place[@]}" --inputs "${@:4}"
+}
+light() { # as step, on the cluster where there is one
+  local place=()
+  if [ "$cmd_backend" != local ]; then place=(--cmd "$train_cmd --num-threads $nj" --log "$(dirname "$3")/log/${2}.log"); fi
+  step "$@"
 }
 
 stage_1() { # data preparation
@@ -167,7 +174,7 @@ stage_2() { # audio formatting and validation
     out=$dumpdir/raw/$set speeds=1.0
     if [ "$set" = "$train_set" ]; then out=$whole_dump speeds=${speed_perturb_factors:-1.0}; fi
     tables=("$datadir/$set"/{wav.sc[p],tex[t],utt2sp[k],segment[s]})
-    step "stage 2: audio of $set" format "$out/.formatted" "${tables[@]}" --outputs "$out"/{wav.scp,text,utt2num_samples} -- \
+    light "stage 2: audio of $set" format "$out/.formatted" "${tables[@]}" --outputs "$out"/{wav.scp,text,utt2num_samples} -- \
       "$python" -m xlsrt.bin.format_data --data_dir "$datadir/$set" --output_dir "$out" --speed_perturb "$speeds" \
       --allow_pipes "$allow_pipes" --audio_format "$audio_format" --nj "$nj"
   done
@@ -179,7 +186,7 @@ stage_2() { # audio formatting and validation
 }
 
 stage_3() { # token training
-  step "stage 3: $token_type tokens" tokens "$token_dir/.trained" "$train_dump/text" --outputs "$token_dir/tokens.txt" -- \
+  light "stage 3: $token_type tokens" tokens "$token_dir/.trained" "$train_dump/text" --outputs "$token_dir/tokens.txt" -- \
     "$python" -m xlsrt.bin.train_tokens --text "$train_dump/text" --output_dir "$token_dir" --token_type "$token_type" --nbpe "$nbpe"
 }
 
@@ -187,7 +194,7 @@ stage_4() { # shape statistics
   local part dump
   for part in train valid; do
     dump=${part}_dump
-    step "stage 4: shapes of $part" shapes "$stats_dir/$part/.written" "${!dump}"/{text,utt2num_samples} "$token_dir/tokens.txt" \
+    light "stage 4: shapes of $part" shapes "$stats_dir/$part/.written" "${!dump}"/{text,utt2num_samples} "$token_dir/tokens.txt" \
       --outputs "$stats_dir/$part"/{speech_shape,"text_shape.$token_type"} -- "$python" -m xlsrt.bin.write_shapes --data_dir "${!dump}" \
       --output_dir "$stats_dir/$part" --token_type "$token_type" --token_list "$token_dir/tokens.txt" "${bpemodel[@]}"
   done

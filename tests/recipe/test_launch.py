@@ -9,14 +9,14 @@ import pytest
 
 from xlsrt.bin import cpu_ranks
 from xlsrt.errors import UserError
-from xlsrt.recipe.launch import launch_command
+from xlsrt.recipe.launch import first_log, launch_command, remove_meeting_points
 
 TRAIN = ["py", "-m", "train"]
 EXP = Path("exp/x")
 
 
-def command(ngpu: int, num_nodes: int) -> list[str]:
-    return launch_command(TRAIN, "run.pl --mem 4G", EXP / "train.log", ngpu, num_nodes, "py", EXP)
+def command(ngpu: int, num_nodes: int, backend: str = "run") -> list[str]:
+    return launch_command(TRAIN, f"{backend}.pl --mem 4G", EXP / "train.log", ngpu, num_nodes, "py", EXP)
 
 
 def test_one_process_and_one_node_go_through_the_backend() -> None:
@@ -31,13 +31,37 @@ def test_cpu_ranks_are_ours_and_gpu_nodes_are_espnets() -> None:
     ranks = command(0, 2)
     assert ranks[:6] == ["run.pl", "--mem", "4G", "--gpu", "0", "exp/x/train.log"]
     assert ranks[ranks.index("--num_ranks") + 1] == "2"
-    nodes = command(8, 2)
-    assert "espnet2.bin.launch" in nodes
-    assert nodes[nodes.index("--num_nodes") + 1] == "2"
-    assert nodes[-3:] == TRAIN
+    for nodes in (command(8, 2, "slurm"), command(0, 2, "slurm"), command(8, 2, "queue")):
+        assert "espnet2.bin.launch" in nodes
+        assert nodes[nodes.index("--num_nodes") + 1] == "2"
+        assert nodes[-3:] == TRAIN
+    # Grid Engine and PBS without GPU: one job that holds the ranks and says how many processors it needs.
+    one = command(0, 2, "pbs")
+    assert "xlsrt.bin.cpu_ranks" in one
+    assert one[one.index("--num-threads") + 1] == "2"
 
 
-@pytest.mark.parametrize(("ngpu", "num_nodes"), [(-1, 1), (1, 0)])
+def test_ssh_starts_each_node_as_a_numbered_job() -> None:
+    nodes = command(4, 3, "ssh")
+    assert nodes[:3] == ["ssh.pl", "--mem", "4G"]
+    assert nodes[nodes.index("--together") + 1 : -2] == ["true", "JOB=1:3"]
+    assert nodes[-2] == "exp/x/train.JOB.log"
+    assert nodes[-1].startswith("py -m train --ngpu 4 --dist_world_size 3 --multiprocessing_distributed true")
+    assert nodes[-1].endswith("--dist_rank $((JOB - 1))")
+    assert f"file://{Path.cwd()}/exp/x/.dist_init" in nodes[-1]
+    assert nodes[-1] != command(4, 3, "ssh")[-1], "a meeting point is used once"
+    assert first_log(EXP / "train.log", "ssh.pl", 3) == EXP / "train.1.log"
+    assert first_log(EXP / "train.log", "slurm.pl", 3) == first_log(EXP / "train.log", "ssh.pl", 1)
+
+
+def test_what_dead_ranks_left_goes(tmp_path: Path) -> None:
+    for name in (".dist_init", ".dist_init0a-b", "checkpoint.pth"):
+        (tmp_path / name).touch()
+    remove_meeting_points(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pth"]
+
+
+@pytest.mark.parametrize(("ngpu", "num_nodes"), [(-1, 1), (1, 0), (1, 2)])
 def test_impossible_machines_are_refused(ngpu: int, num_nodes: int) -> None:
     with pytest.raises(UserError, match="--ngpu"):
         command(ngpu, num_nodes)

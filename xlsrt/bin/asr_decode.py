@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--nj", type=int, default=1, help="shards, decoded in as many processes")
     parser.add_argument(
         "--job", type=int, help="decode this shard only (from 1), for queues; then run with --merge"
+    )
+    parser.add_argument(
+        "--cmd", default="", help="decode the shards as jobs of this cluster backend, e.g. utils/slurm.pl"
     )
     parser.add_argument(
         "--merge", action="store_true", help="decode nothing, write the final files of all shards"
@@ -78,6 +82,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
         runner.merge(job)
     elif args.job is not None:
         runner.decode_shard(job, args.job)
+    elif args.cmd:
+        from xlsrt.decoding import jobs
+
+        words = list(sys.argv[1:] if cmd is None else cmd)
+        jobs.decode(job, args.cmd, [sys.executable, "-m", "xlsrt.bin.asr_decode", *words, "--cmd", ""])
     else:
         runner.decode(job)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
 from xlsrt.recipe.decoding import Decoding, config_files, find_configs, plan_decoding
+from xlsrt.recipe.launch import is_queue
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.step import Step, die_with_parent, run_step
 from xlsrt.recipe.training import MARKER
@@ -78,11 +79,16 @@ def decode_step(plan: Decoding, args: argparse.Namespace) -> Step:
         str(plan.data_dir),
     ]
     job += ["--output_dir", str(out), "--nj", str(args.nj), "--ngpu", str(args.ngpu)]
+    if is_queue(args.cmd):
+        # Each shard is a job of its own.
+        command, follow = [*job, "--cmd", args.cmd], None
+    else:
+        command, follow = [*shlex.split(args.cmd), "--gpu", str(args.ngpu), str(log), *job], log
     return Step(
         title=f"run.sh stage 10: {plan.title}",
         kind="decode",
         marker=out / ".decoded",
-        command=[*shlex.split(args.cmd), "--gpu", str(args.ngpu), str(log), *job],
+        command=command,
         # The decoding configuration's place in the file system does not matter, its content does.
         identity=[plan.model_file],
         inputs=[
@@ -93,7 +99,7 @@ def decode_step(plan: Decoding, args: argparse.Namespace) -> Step:
         ],
         outputs=[str(out / "text")],
         log=out / "logdir" / "launch.log",
-        follow=log,
+        follow=follow,
         echo="WARNING|ERROR|error:",
     )
 

@@ -6,6 +6,7 @@ Everything after ``--`` is the command. Used by run.sh; see `xlsrt.recipe.step`.
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--log", type=Path, help="file for the command's output (default: the terminal)")
     parser.add_argument("--follow", type=Path, help="log that the command writes itself")
     parser.add_argument("--echo", default="", help="regular expression of log lines to show while it runs")
+    parser.add_argument(
+        "--cmd", default="", help="cluster backend that runs the command, with --log (default: run it here)"
+    )
     parser.add_argument("command", nargs="+", help="-- program arguments...")
     return parser
 
@@ -33,7 +37,13 @@ def main(cmd: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(cmd)
     # A killed run.sh takes its step with it: two runs must never work on one directory.
     die_with_parent(signal.SIGTERM)
-    return run_step(Step(**vars(args)))
+    values = vars(args)
+    backend = shlex.split(values.pop("cmd"))
+    if backend and args.log:
+        # Where it ran is no part of what it made.
+        values["identity"] = args.command
+        values |= {"command": [*backend, str(args.log), *args.command], "follow": args.log, "log": None}
+    return run_step(Step(**values))
 
 
 if __name__ == "__main__":

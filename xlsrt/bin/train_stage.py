@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xlsrt.bin import run_main
 from xlsrt.recipe.adapt import Adaptation
-from xlsrt.recipe.launch import launch_command
+from xlsrt.recipe.launch import first_log, launch_command, remove_meeting_points
 from xlsrt.recipe.record import add_record
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.step import Step, die_with_parent, run_step, say
@@ -49,7 +49,10 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--bpemodel", type=Path, help="SentencePiece model")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs of a node; 0: CPU")
     parser.add_argument(
-        "--num_nodes", type=int, default=1, help="nodes; without GPU: CPU ranks on this machine"
+        "--num_nodes",
+        type=int,
+        default=1,
+        help="nodes; without GPU: CPU ranks, on one machine except with slurm and ssh",
     )
     parser.add_argument("--cmd", default="utils/run.pl", help="cluster backend")
     parser.add_argument("--seed", type=int, help="seed of training")
@@ -94,7 +97,7 @@ def train(plan: Plan | Adaptation, data: Sequence[Path], backend: str, ngpu: int
         ],
         outputs=plan.outputs,
         log=exp_dir / "launch.log",
-        follow=log,
+        follow=first_log(log, backend, num_nodes),
         echo=ECHO,
         identity=[identity(plan.settings)],
         lock=exp_dir.with_name(f".{exp_dir.name}.lock"),
@@ -106,6 +109,7 @@ def train(plan: Plan | Adaptation, data: Sequence[Path], backend: str, ngpu: int
         if exp_dir.exists() and not (known.is_file() and known.read_text(encoding="utf-8") == wanted):
             _move_aside(exp_dir)
         exp_dir.mkdir(parents=True, exist_ok=True)
+        remove_meeting_points(exp_dir)
         known.write_text(wanted, encoding="utf-8")
         write_tree(
             plan.config_file,

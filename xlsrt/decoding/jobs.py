@@ -1,0 +1,57 @@
+"""Decode a set with each shard as a job of a cluster backend."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Sequence
+
+from xlsrt.decoding import outputs, runner
+from xlsrt.decoding.sets import read_set
+from xlsrt.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def decode(job: runner.Job, backend: str, shard: Sequence[str]) -> None:
+    """Decode everything that is not decoded yet and merge, as `runner.decode` does.
+
+    Args:
+        job: the run; ``job.nj`` jobs are submitted at once as an array, with one GPU each where it has any.
+        backend: a script of Kaldi's calling convention with its options, such as ``utils/slurm.pl --mem 8G``.
+        shard: program and options that decode one shard, to which ``--job`` is added.
+
+    Raises:
+        UserError: a job failed; the backend has said which, with the end of its log.
+    """
+    job.check()
+    fingerprint = runner.fingerprint_of(job, read_set(job.data_dir))
+    if outputs.is_merged(job.output_dir, fingerprint):
+        log.info("%s is decoded already", job.output_dir)
+        return
+    words = shlex.split(backend)
+    threads = words[words.index("--num-threads") + 1] if "--num-threads" in words[:-1] else "1"
+    gpus = str(min(job.ngpu, 1))
+    logs = job.output_dir / "logdir" / "asr_inference.JOB.log"
+    command = [*words, "--gpu", gpus, f"JOB=1:{job.nj}", str(logs)]
+    # The last value of an option counts.
+    own = ["--ngpu", gpus, *([] if job.num_threads else ["--num_threads", threads]), "--job", "JOB"]
+    process = subprocess.Popen([*command, *shard, *own])
+
+    def forward(number: int, _frame: object) -> None:
+        process.send_signal(number)
+
+    # The backend cancels its jobs; we wait for that.
+    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
+    code = process.wait()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    if code:
+        raise UserError(
+            f"{job.output_dir}: {os.path.basename(words[0])} ended with code {code}, see above; what was "
+            "decoded is kept, run it again"
+        )
+    runner.merge(job)
