@@ -25,6 +25,10 @@ class Ranks:
         """Whether the flag is up on any rank."""
         return flag if not self.distributed else bool(self._sum(torch.tensor([float(flag)])).item() > 0)
 
+    def meet(self) -> None:
+        """Wait for all: a rank that leaves first has the others ended by who started them."""
+        self.any(False)
+
     def total(self, value: Tensor) -> Tensor:
         """The sum of a scalar over the ranks."""
         return value if not self.distributed else self._sum(value.detach().reshape(1)).reshape(())

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT ask the training to stop: it saves at the next update and leaves."""
+"""SIGTERM, SIGINT and SIGUSR1 ask the training to stop: it saves at the next update and leaves."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+
+ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# A queue signals every process of a job, and each process between it and us hands the signal on too.
+SAME_REQUEST_SECONDS = 5.0
 
 
 class Interrupted(SystemExit):
@@ -17,10 +22,11 @@ class Interrupted(SystemExit):
 
 
 class StopRequest:
-    """Set by the first signal; the second one has its usual effect."""
+    """Set by the first signal; one that comes `SAME_REQUEST_SECONDS` later has its usual effect."""
 
     def __init__(self) -> None:
         self.signal = 0
+        self.since = 0.0
 
     def __bool__(self) -> bool:
         return self.signal != 0
@@ -33,7 +39,7 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.signal(number, self._note) for number in ASKING}
         try:
             yield
         finally:
@@ -42,10 +48,11 @@ class StopRequest:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if self.signal:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            if time.monotonic() - self.since > SAME_REQUEST_SECONDS:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
             return
-        self.signal = number
+        self.signal, self.since = number, time.monotonic()
         logging.warning(f"{signal.Signals(number).name}: saving at the next update, then stopping")
 
     def leave(self) -> Interrupted:
@@ -55,23 +62,24 @@ class StopRequest:
 
 @contextmanager
 def forwarding_to_children() -> Iterator[None]:
-    """In a process that only waits for its workers: hand SIGTERM on to them and keep waiting."""
+    """In a process that only waits for its workers: hand SIGTERM and SIGUSR1 on to them and keep waiting."""
 
     def forward(number: int, _frame: FrameType | None) -> None:
         for child in multiprocessing.active_children():
             with suppress(ProcessLookupError):
                 os.kill(child.pid or 0, number) if child.pid else None
 
-    before = signal.signal(signal.SIGTERM, forward)
+    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def ignore_in_worker() -> None:
     """A data-loading worker leaves the decision to its parent, even if the whole process group is
     signalled.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in ASKING:
+        signal.signal(number, signal.SIG_IGN)

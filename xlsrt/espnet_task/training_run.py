@@ -176,6 +176,7 @@ class TrainingRun:
                 self._save(position_of(sub, epoch, total, batch_number))
                 last_save = time.perf_counter()
             if stop:
+                self.ranks.meet()
                 raise self.stop.leave()
         # A long validation must not cost the epoch when it is killed.
         if time.perf_counter() - last_save > self.options.checkpoint_seconds / 4:
@@ -197,10 +198,11 @@ class TrainingRun:
             for name, (rate, tokens) in counted.items():
                 sub.register({name: rate}, tokens)
             sub.next()
-            if bool(self.stop) and not self.ranks.distributed:
+            if self.ranks.any(bool(self.stop)):
                 # Everything of this epoch's training is saved by now or is saved here; validation starts
                 # over.
                 self._save(self._trained(epoch))
+                self.ranks.meet()
                 raise self.stop.leave()
 
     def _patience_is_over(self) -> bool:
