@@ -15,6 +15,7 @@ import pytest
 import torch
 import yaml
 
+from tests.espnet_task.test_training import Killed, kill_at
 from tests.espnet_task.tones import PLAIN, Corpus, Train, largest_difference, settings
 from xlsrt.espnet_task.task import XlsrASRTask
 
@@ -51,7 +52,10 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
 
 
 @pytest.mark.timeout(300)
-def test_two_ranks_train_as_one_process(corpus: Corpus, train: Train, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sharded", [False, True])
+def test_two_ranks_train_as_one_process(
+    corpus: Corpus, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sharded: bool
+) -> None:
     changes = {
         "encoder_conf": {"config": PLAIN, "train_context": {"chunk_ms": 320, "left_ms": 320}},
         "batch_type": "sorted",
@@ -63,7 +67,13 @@ def test_two_ranks_train_as_one_process(corpus: Corpus, train: Train, tmp_path: 
     }
     one = train("one", **changes)
     config = tmp_path / "two.yaml"
-    config.write_text(yaml.safe_dump(settings(**changes)))
+    config.write_text(yaml.safe_dump(settings(**changes, sharded=sharded)))
+    if sharded:
+        # From a checkpoint of one process, saved in the middle of the first epoch.
+        with monkeypatch.context() as patch:
+            kill_at(patch, 2)
+            with pytest.raises(Killed):
+                train("two", **changes, checkpoint_seconds=0.0)
     store = f"file://{tmp_path / 'rendezvous'}"
     ranks = [
         start(

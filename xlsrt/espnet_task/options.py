@@ -59,6 +59,12 @@ def add_task_arguments(parser: argparse.ArgumentParser) -> None:
         help="Factor on the learning rate from one encoder layer to the one below it",
     )
     group.add_argument(
+        "--sharded",
+        type=str2bool,
+        default=False,
+        help="Spread weights, gradients and optimiser state over the ranks (FSDP), for models of 1B and more",
+    )
+    group.add_argument(
         "--curriculum_epochs",
         type=int,
         default=0,

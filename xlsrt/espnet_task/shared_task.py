@@ -22,6 +22,7 @@ from xlsrt.espnet_task.inputs import check_criteria, check_data_options
 from xlsrt.espnet_task.iterator import ResumableIterFactory, read_lengths
 from xlsrt.espnet_task.optim import build_optimizer
 from xlsrt.espnet_task.schedulers import WarmupHoldDecay
+from xlsrt.espnet_task.sharding import shard
 from xlsrt.espnet_task.signals import forwarding_to_children
 from xlsrt.espnet_task.trainer import XlsrTrainer
 
@@ -57,6 +58,11 @@ class SharedTask(abs_task.AbsTask):
         cls.check_options(args)
         if args.ngpu == 0 and args.dist_backend == "nccl":
             args.dist_backend = "gloo"
+        if args.sharded_ddp or args.use_deepspeed:
+            raise UserError(
+                "sharded_ddp and use_deepspeed replace the trainer that saves, resumes and stops; write "
+                "`sharded: true` to spread a large model over the GPUs"
+            )
         check_criteria(args, cls.figures)
         if not args.collect_stats and not args.dry_run:
             check_data_options(args, cls.data_names)
@@ -93,8 +99,8 @@ class SharedTask(abs_task.AbsTask):
     @classmethod
     def build_optimizers(cls, args: argparse.Namespace, model: Any) -> list[Any]:
         """One optimiser on our parameter groups."""
-        if args.sharded_ddp:
-            raise UserError("sharded_ddp is not supported; plain distributed training is")
+        if args.sharded:
+            shard(model)
         return [build_optimizer(args, model)]
 
     @classmethod

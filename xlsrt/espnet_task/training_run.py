@@ -25,7 +25,7 @@ from espnet2.train.reporter import Reporter, SubReporter
 from torch import nn
 
 from xlsrt.encoder.config import SAMPLE_RATE
-from xlsrt.espnet_task import retention
+from xlsrt.espnet_task import retention, sharding
 from xlsrt.espnet_task.checkpoint import (
     load_safely,
     plain_stats,
@@ -79,7 +79,7 @@ class TrainingRun:
         self.updater = Updater(model, self._wrapped(distributed), optimizer, options, self.ranks)
 
     def _wrapped(self, distributed: DistributedOption) -> nn.Module:
-        if not distributed.distributed:
+        if not distributed.distributed or sharding.is_sharded(self.model):
             return self.model
         # A note on the memory layout of one convolution's gradients, printed by every rank.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
@@ -136,11 +136,13 @@ class TrainingRun:
         elif isinstance(self.scheduler, AbsEpochStepScheduler):
             self.scheduler.step()
         improved: list[str] = []
+        weights, _ = sharding.states(self.model)
         if self.ranks.writes:
             # In this order a kill between any two leaves something to go on from: the model of the epoch, the
             # checkpoint that counts the epoch as done, and then links and deletions, which follow from both.
-            save_atomically(self.model.state_dict(), retention.epoch_file(self.directory, epoch))
-            self._save(None)
+            save_atomically(weights, retention.epoch_file(self.directory, epoch))
+        self._save(None)
+        if self.ranks.writes:
             improved = self._tidy()
         self.progress.end_epoch(self.reporter, improved)
         if epoch < self.options.max_epoch and self.ranks.any(bool(self.stop)):
@@ -229,6 +231,7 @@ class TrainingRun:
 
     def _save(self, position: EpochPosition | None) -> None:
         """Write checkpoint.pth; ``position`` is None between epochs."""
+        weights, moments = sharding.states(self.model, self.optimizer)
         if not self.ranks.writes:
             return
         scaler = self.updater.scaler
@@ -236,12 +239,12 @@ class TrainingRun:
         save_atomically(
             {
                 "format": FORMAT,
-                "model": self.model.state_dict(),
+                "model": weights,
                 "training_state": self.model.training_state(),
                 "reporter": plain_stats({e: s for e, s in self.reporter.stats.items() if e <= done}),
                 "epochs_done": done,
                 "position": None if position is None else position.to_dict(),
-                "optimizers": [self.optimizer.state_dict()],
+                "optimizers": [moments],
                 "schedulers": [None if self.scheduler is None else self.scheduler.state_dict()],
                 "scaler": None if scaler is None else scaler.state_dict(),
             },
@@ -251,10 +254,13 @@ class TrainingRun:
     def _resume(self) -> EpochPosition | None:
         if not self.checkpoint.exists():
             return None
-        states = load_safely(self.checkpoint, self.device)
-        self.model.load_state_dict(states["model"])
+        sharded = sharding.is_sharded(self.model)
+        device = "cpu" if sharded else self.device
+        states = sharding.read_on_first(
+            lambda: load_safely(self.checkpoint, device), sharded, self.ranks.rank
+        )
+        sharding.load_states(self.model, self.optimizer, states["model"], states["optimizers"][0])
         self.model.load_training_state(states["training_state"])
-        self.optimizer.load_state_dict(states["optimizers"][0])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(states["schedulers"][0])
         if self.updater.scaler is not None and states["scaler"] is not None:

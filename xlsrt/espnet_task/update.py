@@ -16,6 +16,7 @@ from xlsrt.errors import UserError
 from xlsrt.espnet_task.distributed import Ranks
 from xlsrt.espnet_task.lean_import import step_without_compiler
 from xlsrt.espnet_task.options import XlsrTrainerOptions
+from xlsrt.espnet_task.sharding import is_sharded, whole
 from xlsrt.espnet_task.trained_model import TrainedModel
 
 
@@ -50,6 +51,7 @@ class Updater:
         self.scaler = torch.amp.GradScaler("cuda") if self.mixed and half else None
         self.broken_in_a_row = 0
         self.suspects: deque[str] = deque(maxlen=5)
+        self.sharded = is_sharded(model)
         plain = self.kind == "cpu" and not ranks.distributed
         self.update = step_without_compiler(optimizer) if plain else optimizer.step
         optimizer.zero_grad()
@@ -69,7 +71,10 @@ class Updater:
             boundary: whether `step` follows; before that DDP need not exchange gradients.
         """
         waits = self.ranks.distributed and not boundary
-        with self.module.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
+        if self.sharded:
+            self.module.set_requires_gradient_sync(not waits)  # type: ignore[operator]
+        alone = waits and not self.sharded
+        with self.module.no_sync() if alone else contextlib.nullcontext():  # type: ignore[operator]
             with self.autocast():
                 loss, stats, weight = self.module(**batch)
             if not torch.isfinite(loss):
@@ -94,6 +99,7 @@ class Updater:
         norm = torch.nn.utils.clip_grad_norm_(
             self.model.parameters(), self.options.grad_clip, norm_type=self.options.grad_clip_type
         )
+        norm = whole(norm)
         finite = bool(torch.isfinite(norm))
         for parameter in self.model.frozen_parameters():
             # DDP wants their zeros; without a gradient the optimiser leaves weights, decay and moments alone.
