@@ -50,6 +50,7 @@ adapt_config=conf/adapt.yaml # how: self-supervised objective, contexts, epochs
 asr_tag=               # name of the experiment; empty: from train_config and tokens
 asr_exp=               # path of the experiments without _stage<variant>; empty: <expdir>/asr_<asr_tag>
 seed=0                 # of training
+num_splits_asr=1       # parts in which the training set is read: so many times less memory for its list of utterances
 # Decoding
 decode_configs="conf/decode_*.yaml"  # decoding configurations (also --inference_config)
 decode_all=false       # decode every model with every configuration, also in contexts it never saw
@@ -112,6 +113,7 @@ esac
 whole_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp} train_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp}$hours
 valid_dump=$dumpdir/raw/$valid_set
 stats_dir=$expdir/asr_stats_$token_tag${speed_perturb_factors:+_sp}$hours
+splits_dir=$stats_dir/splits$num_splits_asr
 train_name=$(basename "$train_config" .yaml)
 adapt_exp=$expdir/adapt_${train_name#train_} adapt_from=$pretrained adapted=
 if "$adapt"; then adapted=_adapted pretrained=$adapt_exp/encoder; fi
@@ -198,6 +200,11 @@ stage_4() { # shape statistics
       --outputs "$stats_dir/$part"/{speech_shape,"text_shape.$token_type"} -- "$python" -m xlsrt.bin.write_shapes --data_dir "${!dump}" \
       --output_dir "$stats_dir/$part" --token_type "$token_type" --token_list "$token_dir/tokens.txt" "${bpemodel[@]}"
   done
+  if [ "$num_splits_asr" -gt 1 ]; then
+    local files=("$stats_dir/train"/{speech_shape,"text_shape.$token_type"} "$train_dump"/{wav.scp,text})
+    light "stage 4: $num_splits_asr parts of train" shapes "$splits_dir/.written" "${files[@]}" --outputs "$splits_dir/text/num_splits" -- \
+      "$python" -m xlsrt.bin.split_data --num_splits "$num_splits_asr" --output_dir "$splits_dir" "${files[@]}"
+  fi
 }
 
 adapt_encoder() { # self-supervised, before training stage 1
@@ -211,7 +218,7 @@ train() { # the variants of one stage of run.sh
     tool train_stage --variant "$variant" --stages_config "${stages_yaml[@]}" --train_config "$train_yaml" \
       --last_config "${last_config[@]}" --asr_exp "$asr_exp" --pretrained "$pretrained" --train_dump "$train_dump" \
       --valid_dump "$valid_dump" --stats_dir "$stats_dir" --token_type "$token_type" --token_list "$token_dir/tokens.txt" \
-      "${bpemodel[@]}" --ngpu "$ngpu" --num_nodes "$num_nodes" --cmd "$cuda_cmd" --seed "$seed"
+      "${bpemodel[@]}" --ngpu "$ngpu" --num_nodes "$num_nodes" --num_splits "$num_splits_asr" --cmd "$cuda_cmd" --seed "$seed"
   done
 }
 stage_5() { if "$adapt"; then adapt_encoder; fi; train 5; } # training stage 1: full attention

@@ -47,6 +47,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--token_type", choices=["bpe", "char"], required=True, help="kind of token")
     parser.add_argument("--token_list", type=Path, required=True, help="file with a token a line")
     parser.add_argument("--bpemodel", type=Path, help="SentencePiece model")
+    parser.add_argument("--num_splits", type=int, default=1, help="parts of the training set, see stage 4")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs of a node; 0: CPU")
     parser.add_argument(
         "--num_nodes",
@@ -63,7 +64,13 @@ def main(cmd: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(cmd)
     die_with_parent(signal.SIGTERM)
     corpus = Corpus(
-        args.train_dump, args.valid_dump, args.stats_dir, args.token_type, args.token_list, args.bpemodel
+        args.train_dump,
+        args.valid_dump,
+        args.stats_dir,
+        args.token_type,
+        args.token_list,
+        args.bpemodel,
+        args.num_splits,
     )
     plan = make_plan(
         load_stages(*args.stages_config),

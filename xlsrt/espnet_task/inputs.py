@@ -69,26 +69,45 @@ def check_data_options(args: argparse.Namespace, data_names: Sequence[str]) -> N
                 )
         if not shapes:
             raise UserError(f"--{phase}_shape_file is missing: write shape files first (stage 4 of run.sh)")
-        wanted_keys = None
-        for path in shapes:
-            keys = _keys(path, f"--{phase}_shape_file")
-            if not keys:
-                raise UserError(
-                    f"{path}: no utterances; all of them were filtered out, or the {phase} set is empty"
-                )
-            if wanted_keys is not None and keys != wanted_keys:
-                odd = sorted(keys ^ wanted_keys)[0]
-                raise UserError(
-                    f"{path} and {shapes[0]} list different utterances, for instance {odd}; redo stage 4"
-                )
-            wanted_keys = keys
-        for path, name, _ in data:
-            absent = (wanted_keys or set()) - _keys(path, f"--{phase}_data_path_and_name_and_type")
-            if absent:
-                raise UserError(
-                    f"{path} has no {name} for {len(absent)} utterances of {shapes[0]}, for instance "
-                    f"{sorted(absent)[0]}; redo stages 2 and 4"
-                )
+        for part in _parts(shapes[0]) if phase == "train" and args.multiple_iterator else [""]:
+            _check_keys(
+                phase, [path + part for path in shapes], [(path + part, name) for path, name, _ in data]
+            )
+
+
+def _parts(folder: str) -> list[str]:
+    """Of a folder of splits: what follows its path in the path of each split."""
+    count = Path(folder, "num_splits")
+    if not count.is_file():
+        raise UserError(
+            f"{folder} (multiple_iterator): not a folder of splits; make it with "
+            "`python -m xlsrt.bin.split_data`"
+        )
+    return [f"/split.{number}" for number in range(int(count.read_text(encoding="utf-8")))]
+
+
+def _check_keys(phase: str, shapes: Sequence[str], data: Sequence[tuple[str, str]]) -> None:
+    """Shape files list the same utterances, and every data file (path, name) has them."""
+    wanted_keys: set[str] | None = None
+    for path in shapes:
+        keys = _keys(path, f"--{phase}_shape_file")
+        if not keys:
+            raise UserError(
+                f"{path}: no utterances; all of them were filtered out, or the {phase} set is empty"
+            )
+        if wanted_keys is not None and keys != wanted_keys:
+            odd = sorted(keys ^ wanted_keys)[0]
+            raise UserError(
+                f"{path} and {shapes[0]} list different utterances, for instance {odd}; redo stage 4"
+            )
+        wanted_keys = keys
+    for path, name in data:
+        absent = (wanted_keys or set()) - _keys(path, f"--{phase}_data_path_and_name_and_type")
+        if absent:
+            raise UserError(
+                f"{path} has no {name} for {len(absent)} utterances of {shapes[0]}, for instance "
+                f"{sorted(absent)[0]}; redo stages 2 and 4"
+            )
 
 
 def _keys(path: str, option: str) -> set[str]:

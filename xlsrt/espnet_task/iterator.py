@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+import torch
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.iterators.sequence_iter_factory import SequenceIterFactory, worker_init_fn
 from torch.utils.data import DataLoader
 
@@ -45,8 +48,21 @@ class ResumableIterFactory(SequenceIterFactory):
             batches.sort(key=lambda batch: max(self.lengths[key] for key in batch))
         return batches
 
-    def build_iter(self, epoch: int, shuffle: bool | None = None, skip: int = 0) -> DataLoader:
-        """The loader of an epoch, without its first ``skip`` batches."""
+    def num_batches(self) -> int:
+        """Batches of an epoch."""
+        return len(self.batches(1))
+
+    def build_iter(
+        self,
+        epoch: int,
+        shuffle: bool | None = None,
+        skip: int = 0,
+        generator: torch.Generator | None = None,
+    ) -> DataLoader:
+        """The loader of an epoch, without its first ``skip`` batches.
+
+        ``generator`` seeds the workers; None: the process's own one.
+        """
         options: dict[str, Any] = {"collate_fn": self.collate_fn} if self.collate_fn is not None else {}
         return DataLoader(
             dataset=self.dataset,
@@ -54,8 +70,47 @@ class ResumableIterFactory(SequenceIterFactory):
             num_workers=self.num_workers,
             pin_memory=self.pin_memory,
             worker_init_fn=partial(_init_worker, base_seed=epoch + self.seed),
+            generator=generator,
             **options,
         )
+
+
+class SplitIterFactory(AbsIterFactory):
+    """The splits of a large set, one after the other: one split's utterances are in memory at a time.
+
+    Each epoch takes the splits in another order, and the batches of each split in another order.
+
+    Args:
+        build: makes the factory of each split. seed, shuffle: of the order.
+    """
+
+    def __init__(
+        self, build: Sequence[Callable[[], ResumableIterFactory]], seed: int = 0, shuffle: bool = False
+    ) -> None:
+        self.build, self.seed, self.shuffle = list(build), seed, shuffle
+        self.sizes = [build().num_batches() for build in self.build]
+
+    def num_batches(self) -> int:
+        """Batches of an epoch."""
+        return sum(self.sizes)
+
+    def order(self, epoch: int) -> list[int]:
+        """The splits of an epoch in order: a function of the seed and the epoch alone."""
+        numbers = list(range(len(self.build)))
+        if self.shuffle:
+            np.random.RandomState(epoch + self.seed).shuffle(numbers)
+        return numbers
+
+    def build_iter(self, epoch: int, shuffle: bool | None = None, skip: int = 0) -> Iterator[Any]:
+        """The batches of an epoch, without the first ``skip``."""
+        for number in self.order(epoch):
+            if skip >= self.sizes[number]:
+                skip -= self.sizes[number]
+                continue
+            # Not the process's generator: how often it is drawn from must not depend on where a run resumed.
+            seeds = torch.Generator().manual_seed(self.seed + epoch * len(self.build) + number)
+            yield from self.build[number]().build_iter(epoch, skip=skip, generator=seeds)
+            skip = 0
 
 
 def _init_worker(worker: int, base_seed: int) -> None:

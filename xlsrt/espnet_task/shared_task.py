@@ -19,7 +19,7 @@ from torch.multiprocessing import ProcessExitedException
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.balance import LanguageBalance, read_languages
 from xlsrt.espnet_task.inputs import check_criteria, check_data_options
-from xlsrt.espnet_task.iterator import ResumableIterFactory, read_lengths
+from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory, read_lengths
 from xlsrt.espnet_task.optim import build_optimizer
 from xlsrt.espnet_task.schedulers import WarmupHoldDecay
 from xlsrt.espnet_task.sharding import shard
@@ -63,6 +63,11 @@ class SharedTask(abs_task.AbsTask):
                 "sharded_ddp and use_deepspeed replace the trainer that saves, resumes and stops; write "
                 "`sharded: true` to spread a large model over the GPUs"
             )
+        if args.multiple_iterator and (args.curriculum_epochs or args.language_balance < 1):
+            raise UserError(
+                "curriculum_epochs and language_balance look at the whole training set, which multiple_iterator "
+                "does not hold: use 0 and 1, or --num_splits_asr 1"
+            )
         check_criteria(args, cls.figures)
         if not args.collect_stats and not args.dry_run:
             check_data_options(args, cls.data_names)
@@ -102,6 +107,12 @@ class SharedTask(abs_task.AbsTask):
         if args.sharded:
             shard(model)
         return [build_optimizer(args, model)]
+
+    @classmethod
+    def build_multiple_iter_factory(cls, args: argparse.Namespace, distributed_option: Any, mode: str) -> Any:
+        """ESPnet's factory for each split behind an iterator that can start within an epoch."""
+        base = super().build_multiple_iter_factory(args, distributed_option, mode)
+        return SplitIterFactory(base.build_funcs, base.seed, base.shuffle)
 
     @classmethod
     def build_sequence_iter_factory(cls, args: argparse.Namespace, iter_options: Any, mode: str) -> Any:

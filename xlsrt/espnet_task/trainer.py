@@ -11,7 +11,7 @@ from espnet2.train.trainer import Trainer
 from espnet2.utils.build_dataclass import build_dataclass
 
 from xlsrt.errors import UserError
-from xlsrt.espnet_task.iterator import ResumableIterFactory
+from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory
 from xlsrt.espnet_task.options import XlsrTrainerOptions, add_trainer_arguments
 from xlsrt.espnet_task.trained_model import TrainedModel
 from xlsrt.espnet_task.training_run import TrainingRun
@@ -45,7 +45,7 @@ class XlsrTrainer(Trainer):
         """Train to the end, or until a signal asks to stop."""
         assert isinstance(model, TrainedModel), type(model)
         for factory in (train_iter_factory, valid_iter_factory):
-            if not isinstance(factory, ResumableIterFactory):
+            if not isinstance(factory, ResumableIterFactory | SplitIterFactory):
                 raise UserError(
                     "iterator_type must be sequence: resuming within an epoch needs a known order"
                 )

@@ -34,7 +34,7 @@ from xlsrt.espnet_task.checkpoint import (
     save_atomically,
 )
 from xlsrt.espnet_task.distributed import Ranks, rates
-from xlsrt.espnet_task.iterator import ResumableIterFactory
+from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory
 from xlsrt.espnet_task.midepoch import EpochPosition, open_sub_reporter, position_of, read_position
 from xlsrt.espnet_task.options import XlsrTrainerOptions
 from xlsrt.espnet_task.progress import Progress
@@ -53,7 +53,7 @@ class TrainingRun:
         model: TrainedModel,
         optimizer: torch.optim.Optimizer,
         scheduler: Any,
-        train: ResumableIterFactory,
+        train: ResumableIterFactory | SplitIterFactory,
         valid: ResumableIterFactory,
         options: XlsrTrainerOptions,
         distributed: DistributedOption,
@@ -72,7 +72,7 @@ class TrainingRun:
         self.keep_best = keep if isinstance(keep, int) else max(keep, default=1)
         self.reporter = Reporter()
         self.stop = StopRequest()
-        self.batches_per_epoch = len(train.batches(1))
+        self.batches_per_epoch = train.num_batches()
         self.updates_per_epoch = -(-self.batches_per_epoch // options.accum_grad)
         if hasattr(scheduler, "set_total_updates"):
             scheduler.set_total_updates(self.updates_per_epoch * options.max_epoch)

@@ -43,6 +43,7 @@ OWNED = (
     "token_list",
     "bpemodel",
     "init_from",
+    "multiple_iterator",
 )
 
 
@@ -56,6 +57,8 @@ class Corpus:
         token_type: "bpe" or "char".
         token_list: file with a token a line.
         bpemodel: SentencePiece model, for "bpe".
+        num_splits: parts of the training set that are read one after the other (`xlsrt.data.splits`); 1: the
+            whole at once.
     """
 
     train_dump: Path
@@ -64,6 +67,7 @@ class Corpus:
     token_type: str
     token_list: Path
     bpemodel: Path | None = None
+    num_splits: int = 1
 
     def settings(self) -> Tree:
         """ESPnet's options for this data."""
@@ -78,6 +82,12 @@ class Corpus:
                 [str(dump / "text"), "text", "text"],
             ]
             found[f"{part}_shape_file"] = [str(path) for path in self.shape_files(part)]
+        if self.num_splits > 1:
+            splits = self.stats / f"splits{self.num_splits}"
+            for file in found["train_data_path_and_name_and_type"]:
+                file[0] = str(splits / Path(file[0]).name)
+            found["train_shape_file"] = [str(splits / Path(path).name) for path in found["train_shape_file"]]
+            found["multiple_iterator"] = True
         return found
 
     def shape_files(self, part: str) -> list[Path]:
