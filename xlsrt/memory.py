@@ -1,0 +1,188 @@
+"""How much memory a training needs on each GPU: computed from its configuration, not measured.
+
+The parts that are alive at the peak of an update are added up. Numbers of parameters come from the model
+itself, built without memory. Saved activations are counted for each kind of tensor that the layers keep for
+the backward pass; `tests/test_memory.py` holds the count against what autograd keeps (CPU, float32).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from xlsrt.encoder import XlsrConfig, XlsrEncoder
+from xlsrt.errors import UserError
+from xlsrt.transducer import HeadConfig, TransducerHead
+
+GB = 1e9
+SAMPLES_PER_FRAME = 320
+FRAMES_PER_SECOND = 50
+# CUDA's context, cuBLAS and cuDNN work space.
+CONTEXT_BYTES = 1.5e9
+# Of all else: what the caching allocator cannot use.
+FRAGMENTATION = 0.08
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes on one GPU at the peak.
+
+    Attributes:
+        parameters: how many the model has. trained: how many of them get gradients.
+        weights, gradients, moments: float32 weights with their half-precision copies; gradients with the
+            buckets of distributed training; AdamW's two moments.
+        activations: what the encoder keeps for the backward pass. joint: logits of the transducer and their
+            kin.
+    """
+
+    parameters: int
+    trained: int
+    weights: float
+    gradients: float
+    moments: float
+    activations: float
+    joint: float
+
+    @property
+    def total(self) -> float:
+        """With CUDA's own needs and what fragmentation costs."""
+        parts = self.weights + self.gradients + self.moments + self.activations + self.joint
+        return parts * (1 + FRAGMENTATION) + CONTEXT_BYTES
+
+    def lines(self) -> list[str]:
+        """For people."""
+        rows = [
+            (f"weights ({self.parameters / 1e6:.0f} M, {self.trained / 1e6:.0f} M trained)", self.weights),
+            ("gradients", self.gradients),
+            ("moments of AdamW", self.moments),
+            ("activations of the encoder", self.activations),
+            ("joint and losses", self.joint),
+            (f"CUDA, and {FRAGMENTATION:.0%} lost between blocks", self.total - self._parts()),
+            ("peak of one GPU (computed, not measured)", self.total),
+        ]
+        return [f"{name:45s} {value / GB:6.1f} GB" for name, value in rows]
+
+    def _parts(self) -> float:
+        return self.weights + self.gradients + self.moments + self.activations + self.joint
+
+
+def estimate(
+    settings: Mapping[str, Any],
+    config: XlsrConfig,
+    vocab_size: int = 500,
+    ranks: int = 1,
+    utterance_seconds: float = 20.0,
+    tokens_per_second: float = 4.0,
+) -> Estimate:
+    """The peak of a training with these settings on a GPU that knows bfloat16.
+
+    Args:
+        settings: a training configuration (``conf/train_*.yaml``).
+        config: of the encoder; ``freeze_feature_extractor`` None counts as frozen, as for a pretrained one.
+        vocab_size: V. ranks: GPUs in all.
+        utterance_seconds: length of the utterances of the most expensive batch; the joint grows with it.
+        tokens_per_second: of speech; about 4 with 500 pieces, 12 with characters.
+    """
+    half = bool(settings.get("use_amp"))
+    sharded = bool(settings.get("sharded")) and ranks > 1
+    with torch.device("meta"):
+        encoder = XlsrEncoder(config)
+        head = TransducerHead(HeadConfig.from_espnet(settings, config.hidden_size, vocab_size))
+    every = sum(parameter.numel() for module in (encoder, head) for parameter in module.parameters())
+    frozen = 0
+    if config.freeze_feature_extractor is not False:
+        frozen = sum(parameter.numel() for parameter in encoder.feature_extractor.parameters())
+    trained = every - frozen
+    parts = ranks if sharded else 1
+    layer = sum(parameter.numel() for parameter in encoder.encoder.layers[0].parameters())
+    # A gathered layer and the next one, which is on its way; the layers' gradients likewise.
+    gathered = 2 * layer + (every - config.num_layers * layer) if sharded else 0
+    weights = 4.0 * every / parts + 4.0 * gathered + (2.0 * every if half else 0.0)
+    buckets = (
+        4.0 * trained if ranks > 1 and not sharded and not settings.get("gradient_as_bucket_view") else 0.0
+    )
+    frames = float(settings["batch_bins"]) / SAMPLES_PER_FRAME / ranks
+    return Estimate(
+        every,
+        trained,
+        weights,
+        4.0 * trained / parts + 4.0 * gathered + buckets,
+        8.0 * trained / parts,
+        activation_bytes(config, frames, half),
+        joint_bytes(head.config, frames, utterance_seconds, tokens_per_second, half),
+    )
+
+
+def kept_bytes(config: XlsrConfig, frames: float, half: bool, recomputing: bool = True) -> float:
+    """What the encoder keeps for the backward pass.
+
+    Args:
+        frames: of all utterances together, padding included. half: matrices are multiplied in half precision.
+        recomputing: with gradient checkpointing, count also the layer that the backward pass computes again.
+    """
+    width, ffn, size = config.hidden_size, config.ffn_size, 2.0 if half else 4.0
+    # Around the matrices float32 stays: residuals, norms. In front of each matrix (q, k, v, output, the two
+    # of the feed-forward part) lies a copy in half precision.
+    copies = width * 5 * 2.0 if half else 0.0
+    # Inputs and outputs of two norms; q, k, v and the attention's result; before and after GELU.
+    layer = width * (4 * 4.0 + 4 * size) + ffn * 2 * size + copies
+    # CUDA's dropout keeps a byte for each number; the one within the feed-forward part its result too.
+    layer += width * 2 * (config.hidden_dropout > 0) + ffn * (1 + size) * (config.activation_dropout > 0)
+    # Around the layers: features and their norm, projection, position embedding, last norm.
+    ends = config.conv_dim[-1] * 2 * 4.0 + width * 6 * 4.0
+    if config.gradient_checkpointing:
+        kept = config.num_layers * width * 4.0 + (layer if recomputing else 0.0)
+    else:
+        kept = config.num_layers * layer
+    if config.freeze_feature_extractor is False:
+        # The first convolution has 64 positions a frame, the second 32 ...: input, output and norm of each.
+        kept += 2 * 64 * config.conv_dim[0] * 3 * 4.0
+    return (kept + ends) * frames
+
+
+def activation_bytes(config: XlsrConfig, frames: float, half: bool) -> float:
+    """Of the encoder at the peak: what it keeps, or what frozen convolutions pass on where that is more."""
+    passing = 3 * 64 * config.conv_dim[0] * 4.0 * frames
+    return max(kept_bytes(config, frames, half), passing)
+
+
+def joint_bytes(
+    head: HeadConfig,
+    frames: float,
+    utterance_seconds: float,
+    tokens_per_second: float,
+    half: bool,
+    kept_only: bool = False,
+) -> float:
+    """Of joint and losses, for utterances of one length: what they keep and, at the peak, the logits themselves.
+
+    ``frames`` are the encoder's, of all utterances together.
+    """
+    width = tokens_per_second * utterance_seconds + 1
+    if head.loss == "pruned":
+        width = min(width, head.prune_range)
+    cells = frames / head.output_subsampling * width
+    # tanh, once more where units are dropped; the gradient of the logits, which the loss computes at once.
+    kept = cells * (
+        head.joint_size * (2.0 if half else 4.0) * (1 + (head.dropout > 0)) + head.vocab_size * 4.0
+    )
+    if head.ctc_weight:
+        kept += frames * head.vocab_size * 12.0
+    return kept if kept_only else kept + cells * head.vocab_size * (6.0 if half else 4.0)
+
+
+def encoder_config(settings: Mapping[str, Any], preset: str | None = None) -> XlsrConfig:
+    """The encoder of a training configuration; a pretrained one's sizes are those of ``preset``.
+
+    Raises:
+        UserError: the configuration names a pretrained encoder and no preset is given.
+    """
+    fields = dict((settings.get("encoder_conf") or {}).get("config") or {})
+    if preset:
+        fields["preset"] = preset
+    if "preset" not in fields:
+        raise UserError("the sizes come with the pretrained encoder: give --preset, for instance xls_r_300m")
+    return XlsrConfig.from_dict(fields)
