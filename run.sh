@@ -57,8 +57,7 @@ decode_all=false       # decode every model with every configuration, also in co
 inference_asr_model=ave # best (epoch), ave (average of the n best) or a file name
 # Machines; cmd_backend=slurm ./run.sh (or sge, pbs, ssh) runs jobs on a cluster, see cmd.sh and docs/clusters.md
 ngpu=auto              # GPUs of a node; auto: one if there is one, 0: CPU
-num_nodes=auto         # nodes; without GPU: CPU ranks, on one machine except with slurm and ssh; auto: one node, or a rank for
-                       #   each core of this machine, at most 4, where jobs run here
+num_nodes=auto         # nodes; without GPU: CPU ranks; auto: one node, or where jobs run here a rank for each core, at most 4
 gpu_inference=auto     # whether decoding uses a GPU: true, false, or auto as ngpu
 nj=2                   # parallel jobs of data preparation
 inference_nj=2         # parallel jobs of decoding
@@ -113,7 +112,6 @@ esac
 whole_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp} train_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp}$hours
 valid_dump=$dumpdir/raw/$valid_set
 stats_dir=$expdir/asr_stats_$token_tag${speed_perturb_factors:+_sp}$hours
-splits_dir=$stats_dir/splits$num_splits_asr
 train_name=$(basename "$train_config" .yaml)
 adapt_exp=$expdir/adapt_${train_name#train_} adapt_from=$pretrained adapted=
 if "$adapt"; then adapted=_adapted pretrained=$adapt_exp/encoder; fi
@@ -138,14 +136,10 @@ mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | 
 [[ $stage -ge 1 && $stop_stage -le 13 && $stage -le $stop_stage ]] || die "--stage $stage --stop_stage $stop_stage: stages are 1 to 13, in this order"
 
 tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
-place=()
 step() { # run a command unless its marker says that it is done; title, kind, marker, inputs..., -- command...
+  local place=(--cmd "$train_cmd --num-threads $nj" --log "$(dirname "$3")/log/$2.log") # what runs elsewhere, on a cluster
+  if [ "$cmd_backend" = local ] || [[ ! $2 =~ ^(format|tokens|shapes)$ ]]; then place=(); fi
   tool run_step --title "run.sh $1" --kind "$2" --marker "$3" "${place[@]}" --inputs "${@:4}"
-}
-light() { # as step, on the cluster where there is one
-  local place=()
-  if [ "$cmd_backend" != local ]; then place=(--cmd "$train_cmd --num-threads $nj" --log "$(dirname "$3")/log/${2}.log"); fi
-  step "$@"
 }
 
 stage_1() { # data preparation
@@ -176,7 +170,7 @@ stage_2() { # audio formatting and validation
     out=$dumpdir/raw/$set speeds=1.0
     if [ "$set" = "$train_set" ]; then out=$whole_dump speeds=${speed_perturb_factors:-1.0}; fi
     tables=("$datadir/$set"/{wav.sc[p],tex[t],utt2sp[k],segment[s]})
-    light "stage 2: audio of $set" format "$out/.formatted" "${tables[@]}" --outputs "$out"/{wav.scp,text,utt2num_samples} -- \
+    step "stage 2: audio of $set" format "$out/.formatted" "${tables[@]}" --outputs "$out"/{wav.scp,text,utt2num_samples} -- \
       "$python" -m xlsrt.bin.format_data --data_dir "$datadir/$set" --output_dir "$out" --speed_perturb "$speeds" \
       --allow_pipes "$allow_pipes" --audio_format "$audio_format" --nj "$nj"
   done
@@ -188,7 +182,7 @@ stage_2() { # audio formatting and validation
 }
 
 stage_3() { # token training
-  light "stage 3: $token_type tokens" tokens "$token_dir/.trained" "$train_dump/text" --outputs "$token_dir/tokens.txt" -- \
+  step "stage 3: $token_type tokens" tokens "$token_dir/.trained" "$train_dump/text" --outputs "$token_dir/tokens.txt" -- \
     "$python" -m xlsrt.bin.train_tokens --text "$train_dump/text" --output_dir "$token_dir" --token_type "$token_type" --nbpe "$nbpe"
 }
 
@@ -196,15 +190,14 @@ stage_4() { # shape statistics
   local part dump
   for part in train valid; do
     dump=${part}_dump
-    light "stage 4: shapes of $part" shapes "$stats_dir/$part/.written" "${!dump}"/{text,utt2num_samples} "$token_dir/tokens.txt" \
+    step "stage 4: shapes of $part" shapes "$stats_dir/$part/.written" "${!dump}"/{text,utt2num_samples} "$token_dir/tokens.txt" \
       --outputs "$stats_dir/$part"/{speech_shape,"text_shape.$token_type"} -- "$python" -m xlsrt.bin.write_shapes --data_dir "${!dump}" \
       --output_dir "$stats_dir/$part" --token_type "$token_type" --token_list "$token_dir/tokens.txt" "${bpemodel[@]}"
   done
-  if [ "$num_splits_asr" -gt 1 ]; then
-    local files=("$stats_dir/train"/{speech_shape,"text_shape.$token_type"} "$train_dump"/{wav.scp,text})
-    light "stage 4: $num_splits_asr parts of train" shapes "$splits_dir/.written" "${files[@]}" --outputs "$splits_dir/text/num_splits" -- \
-      "$python" -m xlsrt.bin.split_data --num_splits "$num_splits_asr" --output_dir "$splits_dir" "${files[@]}"
-  fi
+  if [ "$num_splits_asr" = 1 ]; then return; fi
+  local out=$stats_dir/splits$num_splits_asr files=("$stats_dir/train"/{speech_shape,"text_shape.$token_type"} "$train_dump"/{wav.scp,text})
+  step "stage 4: $num_splits_asr parts of train" shapes "$out/.written" "${files[@]}" --outputs "$out/text/num_splits" -- \
+    "$python" -m xlsrt.bin.split_data --num_splits "$num_splits_asr" --output_dir "$out" "${files[@]}"
 }
 
 adapt_encoder() { # self-supervised, before training stage 1

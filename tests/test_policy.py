@@ -41,6 +41,7 @@ MAY_IMPORT = {
         "pretrain",
     },
     "pretrain": {"context", "encoder", "data"},
+    "memory": {"encoder", "transducer"},
     "espnet_task": {"context", "encoder", "transducer", "search", "data", "recipe", "pretrain"},
     "data": {"context", "text"},
     "report": {"context", "encoder", "text", "decoding", "recognizer", "search"},
@@ -58,6 +59,7 @@ MAY_LOAD = {
     # The benchmark measures the reference implementations beside ours.
     "bench": {"torch", "torchaudio", "transformers"},
     "pretrain": {"torch", "torchaudio"},
+    "memory": {"torch"},
     "espnet_task": {"torch", "torchaudio", "espnet", "espnet2", "matplotlib"},
     "data": {"matplotlib"},
     "report": {"torch", "matplotlib"},

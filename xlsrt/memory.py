@@ -157,7 +157,7 @@ def joint_bytes(
     half: bool,
     kept_only: bool = False,
 ) -> float:
-    """Of joint and losses, for utterances of one length: what they keep and, at the peak, the logits themselves.
+    """Of joint and losses, for utterances of one length: what they keep and, at the peak, the logits.
 
     ``frames`` are the encoder's, of all utterances together.
     """
@@ -165,10 +165,9 @@ def joint_bytes(
     if head.loss == "pruned":
         width = min(width, head.prune_range)
     cells = frames / head.output_subsampling * width
-    # tanh, once more where units are dropped; the gradient of the logits, which the loss computes at once.
-    kept = cells * (
-        head.joint_size * (2.0 if half else 4.0) * (1 + (head.dropout > 0)) + head.vocab_size * 4.0
-    )
+    # tanh, once more where units are dropped; the logits' gradient, which the loss computes at once.
+    tanh = head.joint_size * (2.0 if half else 4.0) * (1 + (head.dropout > 0))
+    kept = cells * (tanh + head.vocab_size * 4.0)
     if head.ctc_weight:
         kept += frames * head.vocab_size * 12.0
     return kept if kept_only else kept + cells * head.vocab_size * (6.0 if half else 4.0)

@@ -105,7 +105,7 @@ def test_killed_within_an_epoch_continues_to_the_same_weights(
 
 def test_mistakes_are_named(corpus: Corpus, run: Train, tmp_path: Path) -> None:
     words = options(corpus, tmp_path / "splits")
-    with pytest.raises(UserError, match="curriculum_epochs"):
+    with pytest.raises(UserError, match="curriculum_epochs and language_balance"):
         run("wrong", *words, curriculum_epochs=1)
     with pytest.raises(UserError, match=r"speech_shape .*not a folder of splits.*split_data"):
         run("wrong", *corpus.options, "--multiple_iterator", "true")

@@ -101,7 +101,7 @@ def read_on_first(read: Callable[[], dict[str, Any]], sharded: bool, rank: int) 
             found[0] = read()
         except UserError as error:
             found[1] = str(error)
-    large = {"model": {}, "optimizers": [{}]}
+    large: dict[str, Any] = {"model": {}, "optimizers": [{}]}
     small = [found[0] and {**found[0], **large}, found[1]]
     torch.distributed.broadcast_object_list(small, src=0)
     if small[1] is not None:

@@ -65,8 +65,8 @@ class SharedTask(abs_task.AbsTask):
             )
         if args.multiple_iterator and (args.curriculum_epochs or args.language_balance < 1):
             raise UserError(
-                "curriculum_epochs and language_balance look at the whole training set, which multiple_iterator "
-                "does not hold: use 0 and 1, or --num_splits_asr 1"
+                "curriculum_epochs and language_balance look at the whole training set, which "
+                "multiple_iterator does not hold: use 0 and 1, or --num_splits_asr 1"
             )
         check_criteria(args, cls.figures)
         if not args.collect_stats and not args.dry_run:
