@@ -1,0 +1,131 @@
+"""When the words of known transcripts were said, by a trained model's CTC head."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xlsrt.data.kaldi import DataDir
+from xlsrt.decoding.sets import load_samples, read_set
+from xlsrt.errors import UserError
+from xlsrt.recognizer import Recognizer
+from xlsrt.transducer.forced import align_tokens
+
+log = logging.getLogger(__name__)
+
+SAMPLE_RATE, FRAME_SECONDS = 16000, 0.02
+WHOLE_SECONDS = 40.0
+"""Longer recordings are encoded as streams, where the context is bounded."""
+
+
+@dataclass(frozen=True)
+class SaidWord:
+    """A word of the transcript: seconds, and the geometric mean of its tokens' probabilities."""
+
+    word: str
+    start: float
+    end: float
+    prob: float
+
+
+class Aligner:
+    """A trained model that says when words were said.
+
+    Args:
+        recognizer: the model, in the context in which it encodes.
+
+    Raises:
+        UserError: it has no CTC head.
+    """
+
+    def __init__(self, recognizer: Recognizer, name: str = "the model") -> None:
+        if recognizer.head.ctc is None:
+            raise UserError(
+                f"{name} has no CTC head, which alignment needs: choose a model that was trained with "
+                "model_conf.ctc_weight above 0"
+            )
+        self.recognizer = recognizer
+
+    @torch.inference_mode()
+    def __call__(self, samples: np.ndarray, text: str) -> list[SaidWord]:
+        """The words of ``text`` in ``samples`` (S,) at 16 kHz.
+
+        Raises:
+            UserError: the text does not fit into the audio or the vocabulary.
+        """
+        model = self.recognizer
+        ids = model.tokens.encode(text)
+        wav = torch.from_numpy(samples).to(model.device, model.dtype)
+        spans = align_tokens(self._log_probs(wav), ids, model.head.config.blank_id)
+        assert len(spans) == len(ids)
+        probs = [span.prob for span in spans]
+        begun = model.tokens.words(ids, [span.start for span in spans], probs)
+        ended = model.tokens.words(ids, [span.end - 1 for span in spans], probs)
+        words = text.split()
+        if len(begun) != len(words):
+            raise UserError(
+                f"the vocabulary makes {len(begun)} words of {len(words)}: it lacks characters of {text!r}"
+            )
+        return [
+            SaidWord(word, a.start, max(b.end, a.start), a.confidence)
+            for word, a, b in zip(words, begun, ended, strict=True)
+        ]
+
+    def _log_probs(self, wav: Tensor) -> Tensor:
+        """(S,) -> (T, V)."""
+        encoder, context = self.recognizer.encoder, self.recognizer.context
+        if len(wav) <= WHOLE_SECONDS * SAMPLE_RATE or context.cache_frames is None:
+            enc, _ = encoder(wav[None], None, context)
+            return self.recognizer.head.ctc_log_probs(enc)[0]
+        state, parts = encoder.init_state(1, context), []
+        for packet in wav.split(int(WHOLE_SECONDS * SAMPLE_RATE)):
+            enc, _, state = encoder.step(packet[None], state)
+            parts.append(enc)
+        parts.append(encoder.flush(state)[0])
+        return torch.cat([self.recognizer.head.ctc_log_probs(enc)[0] for enc in parts])
+
+
+def align_set(aligner: Aligner, data_dir: Path) -> Iterator[tuple[str, list[SaidWord]]]:
+    """Every utterance of a data directory with its words; what cannot be aligned is named and left out.
+
+    Raises:
+        UserError: the set has no transcripts.
+    """
+    data = DataDir(data_dir)
+    entries = read_set(data_dir)
+    if all(entry.utterance.text is None for entry in entries):
+        raise UserError(f"{data_dir} has no text: there is nothing to align")
+    for number, entry in enumerate(entries, 1):
+        try:
+            yield entry.name, aligner(load_samples(data, entry), entry.utterance.text or "")
+        except UserError as error:
+            log.warning("%s is left out: %s", entry.name, error)
+        if number % 100 == 0 or number == len(entries):
+            log.info("%d of %d utterances", number, len(entries))
+
+
+def ctm_lines(utt: str, words: Sequence[SaidWord]) -> str:
+    """NIST's time-marked words."""
+    return "".join(f"{utt} 1 {w.start:.3f} {w.end - w.start:.3f} {w.word} {w.prob:.4f}\n" for w in words)
+
+
+def errors_ms(
+    found: Mapping[str, Sequence[SaidWord]], true: Mapping[str, Sequence[tuple[str, float, float]]]
+) -> tuple[list[float], list[float]]:
+    """Differences (ms, signed) of starts and of ends to ``true``: utterance to (word, start, end).
+
+    Utterances whose words differ are left out.
+    """
+    starts, ends = [], []
+    for utt, words in found.items():
+        known = true.get(utt, [])
+        if [w.word for w in words] == [word for word, _, _ in known]:
+            starts += [1000 * (w.start - start) for w, (_, start, _) in zip(words, known, strict=True)]
+            ends += [1000 * (w.end - end) for w, (_, _, end) in zip(words, known, strict=True)]
+    return starts, ends
