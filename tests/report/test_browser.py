@@ -60,6 +60,9 @@ def test_a_word_is_played_and_shown(page: Page, html: Path) -> None:
         "document.querySelector('.pair.seek').click(); })"
     )
     assert page.run("document.querySelector('.utterance .pair.now') !== null")
+    # "a" ended at 0.25 s and stood at 0.96 s; the other word of this utterance is wrong.
+    assert page.run("document.querySelector('.utterance .pair').title") == "stood 0.71 s after it was said"
+    assert "words stand after 0.71 s" in page.run("document.querySelector('.utterance .head').textContent")
     drawn = page.run(
         "(() => { const canvas = document.querySelector('canvas');"
         "const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;"

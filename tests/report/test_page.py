@@ -69,6 +69,7 @@ def test_page(expdir: Path) -> None:
     for heading in ("Error rates", "Latency", "Contexts", "Attention", "Training", "Errors"):
         assert f"<h2>{heading}</h2>" in page and f">{heading}</a>" in page
     assert "could not be made" not in page and "asr_1_stage5b" in page
+    assert "delay of words" in page and "Delays of words" in page
     assert "WER % by language" in page and "WER % by length" in page and "<td>et</td>" in page
     assert "by speaker" not in page, "one group is no breakdown"
     assert "asr_1_stage5b on s-u1 (2.6 s), chunk 640 ms, left 640 ms, 16 sink frames" in page

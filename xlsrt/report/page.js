@@ -33,6 +33,15 @@ const element = (name, content, className) => {
   return node;
 };
 
+// Seconds from the end of each rightly recognised word until a stream could not change it; null where unknown.
+function wordDelays(row, said) {
+  let place = -1;
+  return row.pairs.map(([type, ref, , , , stable]) => {
+    if (ref !== null) place += 1;
+    return type === "C" && said && stable !== null ? stable - said[place][1] : null;
+  });
+}
+
 // The error browser: choose a decoding, filter utterances, see and hear them.
 const store = document.getElementById("errors");
 if (store) {
@@ -52,13 +61,17 @@ if (store) {
     const key = `${decoding.dataset}/${row.utt}`;
     const spoken = row.pairs.filter((pair) => pair[1] !== null).length;
     const length = data.seconds[key] ? `, ${data.seconds[key].toFixed(1)} s` : "";
+    const delays = wordDelays(row, data.said[key]);
+    const known = delays.filter((delay) => delay !== null).sort((a, b) => a - b);
+    const waited = known.length ? `, words stand after ${known[known.length >> 1].toFixed(2)} s (median)` : "";
     const head = element("div", "", "head");
-    head.append(element("span", row.utt), element("span", `${wrong(row)} errors in ${spoken} words${length}`));
+    head.append(element("span", row.utt), element("span", `${wrong(row)} errors in ${spoken} words${length}${waited}`));
     node.append(head);
     const chips = element("div", "", "words");
-    const spans = row.pairs.map(([type, ref, hyp]) => {
+    const spans = row.pairs.map(([type, ref, hyp], index) => {
       const pair = element("span", "", `pair ${type}`);
       pair.append(element("span", ref || "\u2205", "ref"), element("span", hyp || "\u2205", "hyp"));
+      if (delays[index] !== null) pair.title = `stood ${delays[index].toFixed(2)} s after it was said`;
       chips.append(pair);
       return pair;
     });

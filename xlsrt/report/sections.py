@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xlsrt.context import AttentionContext
 from xlsrt.report import figures, patterns, streaming, training
 from xlsrt.report.browser import browser_data
-from xlsrt.report.elements import named, note, picture, side_by_side, table
+from xlsrt.report.decodings import Decoded
+from xlsrt.report.elements import Cell, folded, named, note, picture, side_by_side, table
+from xlsrt.report.latency import HEADER, read_latency
 from xlsrt.report.material import Material
 from xlsrt.report.names import context_name
 from xlsrt.report.score_sections import NOTHING
@@ -83,13 +85,35 @@ def latency(material: Material) -> str:
             drawn.append(
                 figures.svg(figures.bar_figure(factors, title, "seconds of computing for a second of audio"))
             )
-        parts.append(side_by_side(drawn) if drawn else "")
+        waits = _delays(decoded)
+        if waits:
+            title = f"{dataset}: error rate and delay of words"
+            xlabel = "median from a word's end until it stands (ms)"
+            drawn.append(figures.svg(figures.latency_figure(waits[0], {}, title, xlabel)))
+        parts.append((side_by_side(drawn) if drawn else "") + (waits[1] if waits else ""))
     if not any(parts):
         return "<p>No streaming context has been decoded yet.</p>"
     return "".join(parts) + note(
         "Algorithmic latency: the chunk and 5 ms of the last window, nothing else. The real-time factor is "
         "that of decoding in batches, on the machine that decoded."
     )
+
+
+def _delays(decoded: Sequence[Decoded]) -> tuple[dict[str, list[tuple[float, float, str]]], str] | None:
+    """What `xlsrt.report.latency` has measured: points for the figure, and the table."""
+    cells = named(decoded)
+    points: dict[str, list[tuple[float, float, str]]] = {}
+    rows: list[list[str | Cell]] = []
+    for d in decoded:
+        found = read_latency(d.path)
+        if found is None or found.emission.p50 is None:
+            continue
+        label = context_name(d.context)
+        points.setdefault(cells[d.path][0].text, []).append((found.emission.p50, d.counts.error_rate, label))
+        rows.append([*cells[d.path], *found.row()])
+    if not rows:
+        return None
+    return points, folded("Delays of words (ms of audio)", table(("model", "decoding", *HEADER[1:]), rows, 2))
 
 
 def contexts(material: Material) -> str:
