@@ -6,10 +6,10 @@ import base64
 import contextlib
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,8 @@ class Page:
         problems: console errors, warnings and uncaught exceptions so far. requests: URLs it asked for.
     """
 
-    def __init__(self, read: int, write: int, deadline: float) -> None:
-        self._read, self._write, self._deadline = read, write, deadline
+    def __init__(self, read: int, write: int, patience: float) -> None:
+        self._read, self._write, self._patience = read, write, patience
         self._buffer, self._number, self._session = b"", 0, None
         self.problems: list[str] = []
         self.requests: list[str] = []
@@ -55,7 +55,8 @@ class Page:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
-            assert time.monotonic() < self._deadline, "the browser took too long"
+            ready, _, _ = select.select([self._read], [], [], self._patience)
+            assert ready, f"the browser has said nothing for {self._patience} s"
             part = os.read(self._read, 1 << 16)
             assert part, "the browser ended"
             self._buffer += part
@@ -106,8 +107,8 @@ class Page:
 
 
 @contextlib.contextmanager
-def chromium(seconds: float = 120.0) -> Iterator[Page]:
-    """A browser with one tab, ended afterwards."""
+def chromium(patience: float = 100.0) -> Iterator[Page]:
+    """A browser with one tab, ended afterwards; an answer may take ``patience`` seconds."""
     program = find_chromium()
     assert program
     to_read, to_write = os.pipe()
@@ -127,7 +128,7 @@ def chromium(seconds: float = 120.0) -> Iterator[Page]:
         os.close(to_read)
         os.close(from_write)
         try:
-            yield Page(from_read, to_write, time.monotonic() + seconds)
+            yield Page(from_read, to_write, patience)
         finally:
             process.terminate()
             process.wait(timeout=30)

@@ -18,7 +18,7 @@ SHOTS = {
 
 
 def main(html: Path, directory: Path) -> None:
-    with chromium(300) as page:
+    with chromium() as page:
         for name, (width, height, scroll) in SHOTS.items():
             page.open(html, width, height)
             page.run(scroll)
