@@ -4,30 +4,21 @@ parallelism), and states that are whole wherever they are saved or loaded.
 ESPnet 202511 has DeepSpeed, whose trainer replaces ours and with it atomic checkpoints, resuming and signals,
 and fairscale's ``sharded_ddp``, which is no longer maintained; so this is ours. Checkpoints are those of
 unsharded training: any number of ranks goes on from them.
+
+PyTorch's part of it is imported where it is used: it takes a second, and most trainings do without.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_optimizer_state_dict,
-    set_model_state_dict,
-    set_optimizer_state_dict,
-)
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.trained_model import TrainedModel
-
-_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
-_FROM_FIRST = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
 
 
 def shard(model: TrainedModel) -> None:
@@ -50,6 +41,9 @@ def shard(model: TrainedModel) -> None:
                 f"sharded true: encoder_conf.config.{name} is {getattr(config, name)}, and must be 0: all "
                 "ranks compute every layer together"
             )
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
     kind = next(model.parameters()).device.type
     mesh = init_device_mesh(kind, (torch.distributed.get_world_size(),))
     for layer in model.encoder.xlsr.encoder.layers:
@@ -59,7 +53,8 @@ def shard(model: TrainedModel) -> None:
 
 def is_sharded(model: nn.Module) -> bool:
     """Whether `shard` has been called."""
-    return isinstance(model, FSDPModule)
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    return fsdp is not None and isinstance(model, fsdp.FSDPModule)
 
 
 def whole(value: Tensor) -> Tensor:
@@ -71,10 +66,13 @@ def states(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> 
     """Weights and optimiser state, whole on the first rank; all ranks must call it."""
     if not is_sharded(model):
         return model.state_dict(), optimizer.state_dict() if optimizer else None
-    weights = get_model_state_dict(model, options=_WHOLE)
+    from torch.distributed.checkpoint import state_dict
+
+    whole_on_first = state_dict.StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights = state_dict.get_model_state_dict(model, options=whole_on_first)
     if optimizer is None:
         return weights, None
-    named = get_optimizer_state_dict(model, optimizer, options=_WHOLE)
+    named = state_dict.get_optimizer_state_dict(model, optimizer, options=whole_on_first)
     return weights, _numbered(named) if named else None
 
 
@@ -86,9 +84,12 @@ def load_states(
         model.load_state_dict(weights)
         optimizer.load_state_dict(dict(moments))
         return
-    set_model_state_dict(model, dict(weights), options=_FROM_FIRST)
+    from torch.distributed.checkpoint import state_dict
+
+    from_first = state_dict.StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+    state_dict.set_model_state_dict(model, dict(weights), options=from_first)
     named = _named(moments, model, optimizer) if moments else {}
-    set_optimizer_state_dict(model, optimizer, named, options=_FROM_FIRST)
+    state_dict.set_optimizer_state_dict(model, optimizer, named, options=from_first)
 
 
 def read_on_first(read: Callable[[], dict[str, Any]], sharded: bool, rank: int) -> dict[str, Any]:
