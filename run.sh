@@ -134,8 +134,8 @@ read -ra tests <<< "$test_sets"
 shopt -s nullglob
 mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | awk '!seen[$0]++')
 [[ $stage -ge 1 && $stop_stage -le 13 && $stage -le $stop_stage ]] || die "--stage $stage --stop_stage $stop_stage: stages are 1 to 13, in this order"
-
 tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
+tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" > /dev/null # a wrong one is named before any work
 step() { # run a command unless its marker says that it is done; title, kind, marker, inputs..., -- command...
   local place=(--cmd "$train_cmd --num-threads $nj" --log "$(dirname "$3")/log/$2.log") # what runs elsewhere, on a cluster
   if [ "$cmd_backend" = local ] || [[ ! $2 =~ ^(format|tokens|shapes)$ ]]; then place=(); fi

@@ -127,3 +127,10 @@ def test_run_sh_refuses_before_any_work(tmp_path: Path, words: list[str], messag
     assert done.returncode == 2
     assert message in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_run_sh_names_a_wrong_variant_before_any_work(tmp_path: Path) -> None:
+    done = shell(RUN, "--workdir", str(tmp_path), "--variants", "9z")
+    assert done.returncode != 0
+    assert "unknown variant '9z'" in done.stderr
+    assert not list(tmp_path.iterdir())
