@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.search.cuts import states_in_pieces
 from tests.search.reference import beam
 from tests.search.test_greedy import make_head, same
 from tests.transducer.dp import transducer_nll
@@ -60,16 +61,8 @@ def test_cuts_and_batches_do_not_matter(data):
     )
     lens = data.draw(st.lists(st.integers(0, 25), min_size=1, max_size=4))
     enc = torch.randn(len(lens), max(lens), 6)
-    state, done, stable = search.init_state(len(lens)), [0] * len(lens), [[]] * len(lens)
-    while any(d < n for d, n in zip(done, lens, strict=True)):
-        sizes = [min(data.draw(st.integers(0, 7)), n - d) for d, n in zip(done, lens, strict=True)]
-        packet = torch.full((len(lens), max(sizes), 6), 1e3)
-        for row, (start, size) in enumerate(zip(done, sizes, strict=True)):
-            packet[row, :size] = enc[row, start : start + size]
-        state = search.step(packet, torch.tensor(sizes), state)
-        done = [d + s for d, s in zip(done, sizes, strict=True)]
-        if data.draw(st.booleans()):
-            state = state.stack(state.unstack())
+    stable = [[]] * len(lens)
+    for state in states_in_pieces(data, search, enc, lens):
         known = [h.tokens[:n] for h, n in zip(search.best(state), search.stable(state), strict=True)]
         assert all(new[: len(old)] == old for new, old in zip(known, stable, strict=True))
         stable = known

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.search.cuts import states_in_pieces
 from tests.search.plain_scores import ARPA, WORDS, parsed, phrase_value, sentence
 from tests.search.reference import beam
 from tests.search.test_greedy import make_head, same
@@ -133,16 +134,7 @@ def test_cuts_and_batches_do_not_matter(tmp_path_factory, data):
     search.fusion.row = RowCache(search.fusion._row, max_bytes=1)
     lens = data.draw(st.lists(st.integers(0, 25), min_size=1, max_size=3))
     enc = torch.randn(len(lens), max(lens), 6)
-    state, done = search.init_state(len(lens)), [0] * len(lens)
-    while any(d < n for d, n in zip(done, lens, strict=True)):
-        sizes = [min(data.draw(st.integers(0, 7)), n - d) for d, n in zip(done, lens, strict=True)]
-        packet = torch.full((len(lens), max(sizes), 6), 1e3)
-        for row, (start, size) in enumerate(zip(done, sizes, strict=True)):
-            packet[row, :size] = enc[row, start : start + size]
-        state = search.step(packet, torch.tensor(sizes), state)
-        done = [d + s for d, s in zip(done, sizes, strict=True)]
-        if data.draw(st.booleans()):
-            state = state.stack(state.unstack())
+    *_, state = states_in_pieces(data, search, enc, lens)
     for row, found in enumerate(search.nbest(search.drain(state), 9)):
         one = alone.step(enc[row : row + 1, : lens[row]], torch.tensor([lens[row]]), alone.init_state(1))
         wanted = alone.nbest(alone.drain(one), 9)[0]

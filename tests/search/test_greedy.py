@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.search.cuts import states_in_pieces
 from tests.search.reference import greedy
 from xlsrt.errors import UserError
 from xlsrt.search import GreedySearch, search_from_dict
@@ -54,17 +55,7 @@ def test_cuts_and_batches_do_not_matter(data):
     search = GreedySearch(head, max_symbols=data.draw(st.integers(1, 4)), window=data.draw(st.integers(1, 9)))
     lens = data.draw(st.lists(st.integers(0, 30), min_size=1, max_size=4))
     enc = torch.randn(len(lens), max(lens), 6)
-    state = search.init_state(len(lens))
-    done = [0] * len(lens)
-    while any(d < n for d, n in zip(done, lens, strict=True)):
-        sizes = [min(data.draw(st.integers(0, 7)), n - d) for d, n in zip(done, lens, strict=True)]
-        packet = torch.full((len(lens), max(sizes), 6), 1e3)  # padding must not matter
-        for row, (start, size) in enumerate(zip(done, sizes, strict=True)):
-            packet[row, :size] = enc[row, start : start + size]
-        state = search.step(packet, torch.tensor(sizes), state)
-        done = [d + s for d, s in zip(done, sizes, strict=True)]
-        if data.draw(st.booleans()):
-            state = state.stack(state.unstack())
+    *_, state = states_in_pieces(data, search, enc, lens)
     for row, found in enumerate(search.finish(state)):
         one = search.step(enc[row : row + 1, : lens[row]], torch.tensor([lens[row]]), search.init_state(1))
         same(found, search.finish(one)[0])
