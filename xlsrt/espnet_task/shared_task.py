@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import gc
 import logging
 import multiprocessing
 import sys
@@ -97,9 +98,13 @@ class SharedTask(abs_task.AbsTask):
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None
         finally:
-            # A rank that leaves with its group open can wait for the others for minutes.
+            # A rank that leaves with its group open can wait for the others for minutes, and
+            # DDP's reducer, which lives in reference cycles, would keep the group's threads to
+            # the interpreter's end, which then aborts in one run of four.
             if torch.distributed.is_initialized():
+                gc.collect()
                 torch.distributed.destroy_process_group()
+                gc.collect()
 
     @classmethod
     def build_optimizers(cls, args: argparse.Namespace, model: Any) -> list[Any]:
