@@ -94,8 +94,7 @@ class WaveAugment:
                 process.
         """
         config = self.config
-        # Drawn on the CPU whatever the device, so that the numbers do not depend on it.
-        draw = torch.Generator().manual_seed(((self.seed * 1_000_003 + step) * 1_009 + rank) % 2**63)
+        draw = batch_generator(self.seed, step, rank)
         if config.speed:
             wav, lens = _change_speed(wav, lens, config.speed[_randint(len(config.speed), draw)])
         if config.eq_prob or config.band_limit_prob:
@@ -140,6 +139,11 @@ class WaveAugment:
         snr = _uniform(batch, draw, *config.noise_snr_db)
         wanted = (-snr / 20 * math.log(10)).exp() * (_uniform(batch, draw) < config.noise_prob)
         return wav + noise * (level * wanted.to(wav)).unsqueeze(1)
+
+
+def batch_generator(seed: int, step: int, rank: int) -> torch.Generator:
+    """The randomness of one training batch, on the CPU so that it does not depend on the device."""
+    return torch.Generator().manual_seed(((seed * 1_000_003 + step) * 1_009 + rank) % 2**63)
 
 
 def _uniform(

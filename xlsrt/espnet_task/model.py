@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -14,10 +14,15 @@ from torch import Tensor, nn
 
 from xlsrt.encoder.layer import keep_in_graph
 from xlsrt.errors import UserError
+from xlsrt.espnet_task.augment import batch_generator
 from xlsrt.espnet_task.encoder import XlsrEspnetEncoder
+from xlsrt.espnet_task.join import JoinConfig, join_batch
 from xlsrt.espnet_task.trained_model import TrainedModel
 from xlsrt.search import GreedySearch
 from xlsrt.transducer import TransducerHead
+
+_JOIN_SEED = 7  # another than the augmentation's, which draws from the same steps
+_SPACE = "<space>"  # ESPnet's, in token lists of characters
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,13 @@ class ModelConfig:
         ctc_only_updates: updates at the start that train the CTC branch alone. From random weights CTC finds
             the alignment first, and the predictor does not learn the transcripts by heart before the encoder
             hears.
+        join: how training utterances are joined to longer ones, see `JoinConfig`; off by default.
         valid_max_symbols: tokens per joint frame at most in validation's greedy search.
         extract_feats_in_collect_stats: ESPnet's key; there are no features, so it must stay False.
     """
 
     ctc_only_updates: int = 0
+    join: JoinConfig = field(default_factory=JoinConfig)
     valid_max_symbols: int = 10
     extract_feats_in_collect_stats: bool = False
 
@@ -48,7 +55,9 @@ class ModelConfig:
         if unknown:
             known = ", ".join(sorted(cls.known() | set(head_keys)))
             raise UserError(f"model_conf: unknown keys {', '.join(unknown)}; known: {known}")
-        return cls(**{key: value for key, value in model_conf.items() if key in cls.known()})
+        values = {key: value for key, value in model_conf.items() if key in cls.known()}
+        values["join"] = JoinConfig.from_dict(values.get("join") or {})
+        return cls(**values)
 
 
 class XlsrTransducerModel(TrainedModel, ESPnetASRModel):
@@ -110,16 +119,31 @@ class XlsrTransducerModel(TrainedModel, ESPnetASRModel):
             ``ter_errors``/``ter_tokens`` and ``cer_ctc_errors``/``cer_ctc_tokens``, of which the trainer
             makes rates.
         """
+        weight = torch.tensor(float(speech.size(0)), device=speech.device)
+        share = 1.0
+        if self.training and self.config.join.utterances > 1:
+            (speech, speech_lengths), (text, text_lengths) = self._joined(
+                (speech, speech_lengths), (text, text_lengths)
+            )
+            share = speech.size(0) / float(weight)
         frames, lens = self.encode(speech, speech_lengths)
         if self.training and self.trains_ctc_alone:
             loss = keep_in_graph(self._ctc_loss(frames, lens, text, text_lengths), self.head)
             losses = {"loss": loss, "loss_ctc": loss}
         else:
             losses = self.head.losses(frames, lens, text, text_lengths, self.num_updates)
+        # Per utterance of the corpus, however many were joined.
+        losses = {name: share * value for name, value in losses.items()}
         stats = {name: value.detach() for name, value in losses.items()}
         if not self.training:
             stats.update(self._error_counts(frames, lens, text, text_lengths))
-        return losses["loss"], stats, torch.tensor(float(speech.size(0)), device=losses["loss"].device)
+        return losses["loss"], stats, weight
+
+    def _joined(self, speech: tuple[Tensor, Tensor], text: tuple[Tensor, Tensor]) -> Any:
+        encoder = self.encoder
+        draw = batch_generator(encoder.augment.seed + _JOIN_SEED, encoder.batches_seen, encoder.rank)
+        space = self.token_list.index(_SPACE) if _SPACE in self.token_list else None
+        return join_batch(self.config.join, speech, text, space, draw)
 
     def collect_feats(self, **batch: Tensor) -> dict[str, Tensor]:
         """There are no features: ESPnet's statistics stage is replaced by reading the lengths."""

@@ -1,0 +1,79 @@
+"""Joined utterances: nothing lost, nothing invented, the same for the same batch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from xlsrt.errors import UserError
+from xlsrt.espnet_task.join import JoinConfig, join_batch
+
+
+def _batch(
+    lens: list[int], token_lens: list[int]
+) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
+    """Utterance i holds samples and tokens that say i."""
+    wav, ids = torch.zeros(len(lens), max(lens)), torch.full((len(lens), max(token_lens)), -1)
+    for i, (n, u) in enumerate(zip(lens, token_lens, strict=True)):
+        wav[i, :n], ids[i, :u] = i + 1, i + 1
+    return (wav, torch.tensor(lens)), (ids, torch.tensor(token_lens))
+
+
+def _runs(row: torch.Tensor) -> list[int]:
+    return [int(v) for v in torch.unique_consecutive(row)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_sample_and_token_stays_in_the_same_order(seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    size = int(torch.randint(1, 9, (1,), generator=draw))
+    lens = torch.randint(800, 40000, (size,), generator=draw).tolist()
+    token_lens = torch.randint(0, 6, (size,), generator=draw).tolist()
+    config = JoinConfig(utterances=3, seconds=4.0, pause=(0.0, 0.0))
+    (wav, n), (ids, u) = join_batch(config, *_batch(lens, token_lens), None, draw)
+    assert n.sum() == sum(lens) and u.sum() == sum(token_lens)
+    heard = []
+    for row, samples, text, tokens in zip(wav, n, ids, u, strict=True):
+        said = _runs(row[:samples])
+        assert not row[samples:].any() and (text[tokens:] == -1).all()
+        assert [i for i in said if token_lens[i - 1]] == (_runs(text[:tokens]) if tokens else [])
+        assert len(said) <= 3 and (len(said) == 1 or samples <= 4 * 16000)
+        heard += said
+    assert sorted(heard) == list(range(1, size + 1))
+
+
+def test_pauses_are_as_quiet_as_the_utterance_and_spaces_part_words() -> None:
+    speech, text = _batch([16000, 16000, 16000, 16000], [2, 2, 0, 2])
+    speech[0][:, :320] *= 0.01
+    config = JoinConfig(utterances=8, seconds=60.0, pause=(0.5, 0.5))
+    for seed in range(50):
+        draw = torch.Generator().manual_seed(seed)
+        (wav, n), (ids, u) = join_batch(config, speech, text, 9, draw)
+        if len(n) == 1:
+            break
+    assert n.tolist() == [4 * 16000 + 3 * 8000]
+    assert (ids == 9).sum() == 2 and u.tolist() == [8]  # none beside the empty transcript
+    gap = wav[0, 16000:24000]
+    assert 0 < gap.abs().max() < 0.25
+    same = join_batch(config, speech, text, 9, torch.Generator().manual_seed(seed))
+    assert torch.equal(same[0][0], wav)
+
+
+def test_long_utterances_stay_alone() -> None:
+    config = JoinConfig(utterances=4, seconds=1.0)
+    (_, n), _ = join_batch(config, *_batch([32000, 30000, 20000], [1, 1, 1]), None, torch.Generator())
+    assert sorted(n.tolist()) == [20000, 30000, 32000]
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"utterances": 0}, "join.utterances"),
+        ({"seconds": 0}, "join.seconds"),
+        ({"pause": [2, 1]}, "join.pause"),
+        ({"pauses": 1}, "pauses"),
+    ],
+)
+def test_nonsense_is_refused_by_name(values: dict[str, object], named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        JoinConfig.from_dict(values)

@@ -1,0 +1,125 @@
+"""Joins utterances of a training batch to longer ones, as recordings of minutes have them.
+
+Corpora come cut into sentences, and a transducer that has only heard single sentences learns that nothing
+follows a sentence's last words: on recordings of minutes it falls silent. Joined utterances teach it to go
+on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlsrt.errors import UserError
+
+SAMPLE_RATE = 16000
+_FLOOR_SAMPLES = 320
+
+
+@dataclass(frozen=True)
+class JoinConfig:
+    """How utterances are joined; the default does nothing.
+
+    Attributes:
+        utterances: most that become one; each group's number is drawn from 1 to this.
+        seconds: no longer than this unless a single utterance is.
+        pause: [low, high] seconds between two, filled with noise as quiet as the first one's quietest 20 ms.
+    """
+
+    utterances: int = 1
+    seconds: float = 20.0
+    pause: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.utterances < 1:
+            raise UserError(f"model_conf.join.utterances is {self.utterances}; it must be 1 (off) or more")
+        if self.seconds <= 0:
+            raise UserError(f"model_conf.join.seconds is {self.seconds}; it must be above 0")
+        if len(self.pause) != 2 or not 0 <= self.pause[0] <= self.pause[1]:
+            raise UserError(f"model_conf.join.pause is {list(self.pause)}; it must be [low, high] in seconds")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> JoinConfig:
+        """Build from field names; an unknown name is refused."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise UserError(
+                f"model_conf.join: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}"
+            )
+        return cls(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        )
+
+
+def join_batch(
+    config: JoinConfig,
+    speech: tuple[Tensor, Tensor],
+    text: tuple[Tensor, Tensor],
+    space: int | None,
+    draw: torch.Generator,
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """A batch of fewer and longer utterances with every sample and token of the given one.
+
+    Args:
+        speech: waveforms (B, S) and samples of each (B,). text: ids (B, U), any value where padded, and
+            tokens of each (B,).
+        space: id put between two transcripts, for tokens that do not mark where a word begins.
+        draw: decides everything; drawn on the CPU, so that the groups do not depend on the device.
+
+    Returns:
+        speech and text again, padded with 0 and -1.
+    """
+    (wav, lens), (ids, id_lens) = speech, text
+    samples, tokens = lens.tolist(), id_lens.tolist()
+    wavs, texts = [], []
+    for group in _groups(config, samples, draw):
+        pieces: list[Tensor] = []
+        words: list[Tensor] = []
+        for at, row in enumerate(group):
+            said = ids[row, : tokens[row]]
+            if at:
+                pieces.append(_pause(config, wav[group[at - 1], : samples[group[at - 1]]], draw))
+                if space is not None and len(said) and any(len(part) for part in words):
+                    words.append(said.new_tensor([space]))
+            pieces.append(wav[row, : samples[row]])
+            words.append(said)
+        wavs.append(torch.cat(pieces))
+        texts.append(torch.cat(words))
+    return _padded(wavs, lens, 0), _padded(texts, id_lens, -1)
+
+
+def _groups(config: JoinConfig, samples: list[int], draw: torch.Generator) -> list[list[int]]:
+    """Rows in random order, cut into groups of random sizes that keep to the longest duration."""
+    most = config.seconds * SAMPLE_RATE
+    pause = config.pause[1] * SAMPLE_RATE
+    groups: list[list[int]] = []
+    room, left = 0.0, 0
+    for row in torch.randperm(len(samples), generator=draw).tolist():
+        if left == 0 or samples[row] + pause > room:
+            groups.append([])
+            left = int(torch.randint(1, config.utterances + 1, (1,), generator=draw))
+            room = most + pause
+        groups[-1].append(row)
+        left -= 1
+        room -= samples[row] + pause
+    return groups
+
+
+def _pause(config: JoinConfig, before: Tensor, draw: torch.Generator) -> Tensor:
+    low, high = config.pause
+    seconds = low + (high - low) * float(torch.rand((), generator=draw))
+    noise = torch.randn(round(seconds * SAMPLE_RATE), generator=draw).to(before)
+    whole = before[: len(before) // _FLOOR_SAMPLES * _FLOOR_SAMPLES].view(-1, _FLOOR_SAMPLES)
+    if not len(whole):
+        return torch.zeros_like(noise)
+    return noise * whole.pow(2).mean(1).min().sqrt()
+
+
+def _padded(rows: list[Tensor], lens: Tensor, value: int) -> tuple[Tensor, Tensor]:
+    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
+    return padded, torch.tensor([len(row) for row in rows]).to(lens)
