@@ -25,7 +25,7 @@ class JoinConfig:
     """How utterances are joined; the default does nothing.
 
     Attributes:
-        utterances: most that become one; each group's number is drawn from 1 to this.
+        utterances: most that become one; how many is drawn for each batch, from 1 to this.
         seconds: no longer than this unless a single utterance is.
         pause: [low, high] seconds between two, filled with noise as quiet as the first one's quietest 20 ms.
     """
@@ -94,20 +94,28 @@ def join_batch(
 
 
 def _groups(config: JoinConfig, samples: list[int], draw: torch.Generator) -> list[list[int]]:
-    """Rows in random order, cut into groups of random sizes that keep to the longest duration."""
-    most = config.seconds * SAMPLE_RATE
+    """Rows in random order, cut into groups of about one size, since different ones would be padded."""
+    wanted = int(torch.randint(1, config.utterances + 1, (1,), generator=draw))
+    rows = torch.randperm(len(samples), generator=draw).tolist()
     pause = config.pause[1] * SAMPLE_RATE
-    groups: list[list[int]] = []
-    room, left = 0.0, 0
-    for row in torch.randperm(len(samples), generator=draw).tolist():
-        if left == 0 or samples[row] + pause > room:
-            groups.append([])
-            left = int(torch.randint(1, config.utterances + 1, (1,), generator=draw))
-            room = most + pause
-        groups[-1].append(row)
-        left -= 1
-        room -= samples[row] + pause
-    return groups
+    mean = sum(samples) / len(samples) + pause
+    wanted = max(1, min(wanted, int((config.seconds * SAMPLE_RATE + pause) / mean)))
+    number = -(-len(rows) // wanted)
+    groups = [rows[at::number] for at in range(number)]
+    return [part for group in groups for part in _within(group, samples, config)]
+
+
+def _within(group: list[int], samples: list[int], config: JoinConfig) -> list[list[int]]:
+    """A group, cut where it would be longer than allowed."""
+    parts: list[list[int]] = []
+    room = 0.0
+    for row in group:
+        room -= samples[row] + config.pause[1] * SAMPLE_RATE
+        if room < 0 or not parts:
+            parts.append([])
+            room = config.seconds * SAMPLE_RATE - samples[row]
+        parts[-1].append(row)
+    return parts
 
 
 def _pause(config: JoinConfig, before: Tensor, draw: torch.Generator) -> Tensor:
