@@ -15,6 +15,8 @@ case $cmd_backend in
     exit 2
     ;;
 esac
+# Options may follow it, so it is split into words: a folder with blanks in its name is quoted.
+if [[ $backend =~ [^A-Za-z0-9_@%+=:,./-] ]]; then backend="'${backend//\'/\'\\\'\'}'"; fi
 train_cmd=$backend  # light jobs: formatting, tokens, lengths
 cuda_cmd=$backend   # training; more options may follow, e.g. "$backend --mem 32G --time 24:00:00"
 decode_cmd=$backend # decoding

@@ -64,8 +64,8 @@ inference_nj=2         # parallel jobs of decoding
 # End of options
 
 option_aliases="inference_config:decode_configs inference_configs:decode_configs decode_config:decode_configs"
-XLSRT_COMMAND="$0 $*"
-export XLSRT_COMMAND
+export XLSRT_COMMAND="$0 $*"
+if [ -L "$0" ]; then exec bash "$(readlink -f "$0")" "$@"; fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/utils/parse_options.sh"
 . "$here/path.sh"
@@ -86,8 +86,7 @@ case $corpus in
   */*) corpus_dir=$(cd "$corpus" && pwd) || die "--corpus $corpus: no such folder" ;;
   *) corpus_dir=$root/egs/$corpus; [ -d "$corpus_dir" ] || die "--corpus $corpus: there is no egs/$corpus" ;;
 esac
-datadir=data
-source_dir=$datadir last_config=()
+datadir=data source_dir=data last_config=()
 if "$debug"; then
   datadir=data/debug
   if [ "$corpus" = mini ]; then source_dir=$datadir local_data_opts+=" --size smoke"; fi
@@ -130,12 +129,13 @@ case $gpu_inference in
   false) decode_gpus=0 ;;
   *) die "--gpu_inference $gpu_inference: write true, false or auto" ;;
 esac
-read -ra tests <<< "$test_sets"
-shopt -s nullglob
+read -ra tests <<< "$test_sets"; shopt -s nullglob
 mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | awk '!seen[$0]++')
 [[ $stage -ge 1 && $stop_stage -le 13 && $stage -le $stop_stage ]] || die "--stage $stage --stop_stage $stop_stage: stages are 1 to 13, in this order"
 tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
-tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" > /dev/null # a wrong one is named before any work
+tool check_start --stages_config "${stages_yaml[@]}" --variants "$variants" --stage "$stage" --stop_stage "$stop_stage" --skip_train "$skip_train" \
+  --skip_eval "$skip_eval" --asr_exp "$asr_exp" --pretrained "$adapt_from" --train_config "$train_yaml" "${last_config[@]}" --adapt "$adapt" \
+  --adapt_config "$adapt_yaml" --decode_configs "$decode_configs" --config_folders . "${corpus_dir:-.}" "$root" # before any work
 step() { # run a command unless its marker says that it is done; title, kind, marker, inputs..., -- command...
   local place=(--cmd "$train_cmd --num-threads $nj" --log "$(dirname "$3")/log/$2.log") # what runs elsewhere, on a cluster
   if [ "$cmd_backend" = local ] || [[ ! $2 =~ ^(format|tokens|shapes)$ ]]; then place=(); fi

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -119,6 +120,7 @@ def test_run_sh_is_short() -> None:
         (["--ngpu", "many"], "--ngpu many"),
         (["--train_hours", "most"], "--train_hours most: write a number"),
         (["--adapt_config", "nowhere.yaml"], "configuration nowhere.yaml is neither here"),
+        (["--pretrained", "/nowhere"], "/nowhere: no such file or directory"),
         (["--corpus", "none", "--stop_stage", "1"], "data/train/wav.scp is missing"),
     ],
 )
@@ -134,3 +136,18 @@ def test_run_sh_names_a_wrong_variant_before_any_work(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "unknown variant '9z'" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_run_sh_works_through_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "link.sh"
+    link.symlink_to(RUN)
+    done = shell(link, "--workdir", str(tmp_path / "work"), "--stage", "5", "--stop_stage", "4")
+    assert "stages are 1 to 13, in this order" in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["/opt/xlsrt", "/opt/my clone/xlsrt", "/opt/it's/a (new) ünï"])
+def test_backends_are_found_in_any_folder(folder: str) -> None:
+    script = f'root={shlex.quote(folder)}; . {ROOT}/cmd.sh; printf "%s|" "$train_cmd" "$decode_cmd"'
+    done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True)
+    for backend in done.stdout.split("|")[:2]:
+        assert shlex.split(f"{backend} --mem 4G") == [f"{folder}/utils/run.pl", "--mem", "4G"]

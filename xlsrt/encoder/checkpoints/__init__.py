@@ -9,15 +9,19 @@ family is one reader, its names in `keys`, one line in `source`, and a round-tri
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
+from xlsrt.encoder.checkpoints import hf, hub
+from xlsrt.encoder.checkpoints.bundles import BUNDLES, fetch
 from xlsrt.encoder.checkpoints.checkpoint import build, check_overrides, fill
 from xlsrt.encoder.checkpoints.export import save_pretrained
+from xlsrt.encoder.checkpoints.files import check_weights
 from xlsrt.encoder.checkpoints.source import open_source
 from xlsrt.encoder.config import XlsrConfig
 from xlsrt.encoder.encoder import XlsrEncoder
 
-__all__ = ["load_pretrained", "read_config", "save_pretrained"]
+__all__ = ["check_source", "load_pretrained", "read_config", "save_pretrained"]
 
 
 def load_pretrained(source: str | os.PathLike[str], **overrides: Any) -> XlsrEncoder:
@@ -46,3 +50,20 @@ def read_config(source: str | os.PathLike[str], **overrides: Any) -> XlsrConfig:
     """The config that `load_pretrained` would use; no tensors are read or fetched where a config tells it."""
     check_overrides(overrides)
     return open_source(source, overrides).config(overrides)
+
+
+def check_source(source: str | os.PathLike[str], **overrides: Any) -> None:
+    """Raise the `UserError` that `load_pretrained` would raise, as far as it can be told without reading the
+    tensors. What has to be fetched is fetched.
+    """
+    read_config(source, **overrides)
+    name, path = os.fspath(source), Path(source).expanduser()
+    if path.is_dir():
+        check_weights(hf.find_weights(path))
+    elif path.exists():
+        if path.suffix in (".safetensors", ".json"):  # any other file has been opened already
+            check_weights(path)
+    elif name in BUNDLES:
+        check_weights(fetch(BUNDLES[name].file))
+    else:
+        check_weights(hf.find_weights(hub.directory_of(name)))

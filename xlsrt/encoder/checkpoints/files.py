@@ -90,15 +90,38 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return tensors_of(read_torch(path), path)
 
 
-def read_shards(index: Path) -> dict[str, Tensor]:
-    """Tensors of a sharded checkpoint by its ``*.index.json``, each from the shard that the index names."""
+def check_weights(path: Path) -> None:
+    """Refuse a file of weights, or one of its shards, that is missing or cut off; tensors are not read."""
+    if path.suffix == ".json":
+        for shard in set(_weight_map(path).values()):
+            check_weights(path.parent / shard)
+    elif path.suffix == ".safetensors":
+        check_readable(path)
+        try:
+            with safe_open(path, framework="pt"):
+                pass
+        except SafetensorError as error:
+            raise _damaged(path, error) from None
+    else:
+        read_torch(path)
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    """Tensor names and the file of each, from a ``*.index.json``."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
         raise UserError(f'{index} has no "weight_map" from tensor names to file names: fetch it again')
-    tensors: dict[str, Tensor] = {}
     for shard in sorted(set(weight_map.values())):
         if Path(shard).name != shard:
             raise UserError(f"{index} names the shard {shard!r}: shards must lie in the same directory")
+    return weight_map
+
+
+def read_shards(index: Path) -> dict[str, Tensor]:
+    """Tensors of a sharded checkpoint by its ``*.index.json``, each from the shard that the index names."""
+    weight_map = _weight_map(index)
+    tensors: dict[str, Tensor] = {}
+    for shard in sorted(set(weight_map.values())):
         wanted = {name for name, file in weight_map.items() if file == shard}
         content = read_weights(index.parent / shard)
         absent = sorted(wanted - content.keys())

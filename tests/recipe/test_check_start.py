@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xlsrt.bin import check_start
+from xlsrt.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "egs/mini/pretrained"
+
+
+@pytest.fixture
+def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Options of a run that trains, and no network."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    given = ["--stages_config", str(ROOT / "conf/stages.yaml"), "--asr_exp", str(tmp_path / "exp/asr")]
+    return [*given, "--train_config", str(ROOT / "conf/train_tiny.yaml")]
+
+
+def copied(folder: Path) -> Path:
+    shutil.copytree(SHIPPED, folder)
+    return folder
+
+
+def test_encoders_that_are_not_there_or_broken(words: list[str], tmp_path: Path) -> None:
+    cut = copied(tmp_path / "cut") / "model.safetensors"
+    cut.write_bytes(cut.read_bytes()[:100_000])
+    bare = copied(tmp_path / "bare")
+    (bare / "model.safetensors").unlink()
+    text = tmp_path / "encoder.pt"
+    text.write_text("no weights", encoding="utf-8")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for source, message in (
+        (tmp_path / "nowhere", "no such file or directory"),
+        (cut.parent, "model.safetensors .* is damaged, cut off"),
+        (cut, "model.safetensors .* is damaged, cut off"),
+        (bare, "none of model.safetensors"),
+        (empty, "has no config.json"),
+        (text, "encoder.pt"),
+        ("someone/encoder", "is not in the local cache"),
+    ):
+        with pytest.raises(UserError, match=message) as failure:
+            check_start.main([*words, "--pretrained", str(source)])
+        assert "--pretrained" in str(failure.value)
+
+
+def test_a_bundle_is_fetched_first(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from xlsrt.encoder.checkpoints import bundles
+
+    def refuse(*_: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(bundles, "_download", refuse)
+    with pytest.raises(UserError, match=r"put it at .*wav2vec2_fairseq_large_xlsr53.pth"):
+        check_start.main([*words, "--pretrained", "WAV2VEC2_XLSR53"])
+
+
+def test_what_the_files_name_counts_too(words: list[str], tmp_path: Path) -> None:
+    config = tmp_path / "train.yaml"
+    config.write_text("encoder_conf: {pretrained: lost}\n", encoding="utf-8")
+    words += [str(config)]
+    with pytest.raises(UserError, match="lost: no such file"):
+        check_start.main(words)
+    adapting = tmp_path / "adapt.yaml"
+    adapting.write_text("encoder_conf: {pretrained: gone}\n", encoding="utf-8")
+    with pytest.raises(UserError, match="gone: no such file"):
+        check_start.main([*words, "--adapt", "true", "--adapt_config", str(adapting)])
+    assert check_start.main([*words, "--pretrained", "none"]) == 0
+    # Where nothing starts from it, nobody is kept from working.
+    assert check_start.main([*words, "--stop_stage", "4"]) == 0
+    assert check_start.main([*words, "--stage", "6"]) == 0
+    assert check_start.main([*words, "--skip_train", "true"]) == 0
+    assert check_start.main([*words, "--variants", "2b"]) == 0
+    done = tmp_path / "exp/asr_stage1/.done"
+    done.parent.mkdir(parents=True)
+    done.touch()
+    assert check_start.main(words) == 0
+
+
+def test_mistakes_in_decoding_configurations(words: list[str], tmp_path: Path) -> None:
+    config = tmp_path / "decode_x.yaml"
+    config.write_text("context: full\nmod: streaming\n", encoding="utf-8")
+    words += ["--decode_configs", str(config)]
+    with pytest.raises(UserError, match=r"decode_x.yaml: unknown key mod"):
+        check_start.main(words)
+    assert check_start.main([*words, "--skip_eval", "true"]) == 0
+    with pytest.raises(UserError, match=r"there is no decode_y.yaml"):
+        check_start.main([*words[:-1], "decode_y.yaml"])
+
+
+def test_the_shipped_encoder_is_checked_without_torch(words: list[str]) -> None:
+    code = (
+        "import sys; from xlsrt.bin import check_start\n"
+        f"check_start.main({[*words, '--pretrained', 'egs/mini/pretrained']!r})\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,77 @@
+"""Say what is wrong with the options of run.sh before any work; run.sh asks first thing."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from xlsrt.bin import run_main
+from xlsrt.data.arguments import yes_or_no
+from xlsrt.errors import UserError
+from xlsrt.recipe.decoding import find_configs
+from xlsrt.recipe.stages import load_stages
+from xlsrt.recipe.start import encoders, is_whole, trains_first
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="check_start", description=__doc__)
+    parser.add_argument(
+        "--stages_config", nargs="+", required=True, help="stage table; later files over earlier ones"
+    )
+    parser.add_argument("--variants", default="default", help="rows of the table")
+    parser.add_argument("--stage", type=int, default=1, help="first stage of run.sh")
+    parser.add_argument("--stop_stage", type=int, default=13, help="last stage")
+    parser.add_argument("--skip_train", type=yes_or_no, default=False, help="without stages 5 to 9")
+    parser.add_argument("--skip_eval", type=yes_or_no, default=False, help="without stages 10 to 13")
+    parser.add_argument("--asr_exp", required=True, help="experiments without their suffix _stage<variant>")
+    parser.add_argument("--pretrained", default="", help="encoder to start from; empty: as the files say")
+    parser.add_argument("--train_config", nargs="+", required=True, help="training configuration")
+    parser.add_argument(
+        "--adapt", type=yes_or_no, default=False, help="whether that encoder is adapted first"
+    )
+    parser.add_argument("--adapt_config", nargs="*", default=[], help="how")
+    parser.add_argument("--decode_configs", default="", help="decoding configurations")
+    parser.add_argument(
+        "--config_folders", nargs="+", type=Path, default=[Path()], help="where they are looked up"
+    )
+    return parser
+
+
+def main(cmd: Sequence[str] | None = None) -> int:
+    args = get_parser().parse_args(cmd)
+    table = load_stages(*args.stages_config)
+    table.select(args.variants)
+    if args.decode_configs and args.stop_stage >= 10 and not args.skip_eval:
+        check_decoding(args)
+    if trains_first(args.stage, args.stop_stage) and not args.skip_train:
+        adapting = args.adapt_config if args.adapt else []
+        found = encoders(table, args.variants, args.asr_exp, args.train_config, args.pretrained, adapting)
+        for source, overrides in found.items():
+            if not is_whole(source):
+                check_encoder(source, overrides)
+    return 0
+
+
+def check_decoding(args: argparse.Namespace) -> None:
+    """Files that are not there, and mistakes in them."""
+    from xlsrt.decoding.config import DecodeConfig
+
+    for path in find_configs(args.decode_configs, args.config_folders):
+        DecodeConfig.from_file(path)
+
+
+def check_encoder(source: str, overrides: dict[str, object]) -> None:
+    """Ask the encoder's reader, which loads torch."""
+    from xlsrt.encoder.checkpoints import check_source
+
+    try:
+        check_source(source, **overrides)
+    except UserError as error:
+        raise UserError(
+            f"the encoder to start from (--pretrained; looked up in {Path.cwd()}): {error}"
+        ) from None
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,62 @@
+"""What run.sh can find wrong before it does anything: an encoder to start from that is not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from xlsrt.recipe.stages import FIRST_RUN_STAGE, StageTable
+from xlsrt.recipe.training import MARKER, NO_PRETRAINED, experiment, located
+from xlsrt.recipe.tree import overlay, read_tree
+
+
+def trains_first(first: int, last: int) -> bool:
+    """Whether run.sh's stages ``first`` to ``last`` hold the one that needs an encoder to start from."""
+    return first <= FIRST_RUN_STAGE <= last
+
+
+def encoders(
+    table: StageTable,
+    variants: str,
+    prefix: str,
+    train_configs: Sequence[str],
+    pretrained: str,
+    adapt_configs: Sequence[str] = (),
+) -> dict[str, dict[str, Any]]:
+    """The encoders that the selected variants start from and that are not trained yet, with the settings
+    laid over them.
+
+    Args:
+        prefix: experiments without ``_stage<variant>``. pretrained: of run.sh; empty: as the files say.
+        adapt_configs: of the adaptation before training stage 1, where there is one.
+    """
+    base = overlay({}, *map(read_tree, train_configs))
+    adapting = overlay({}, *map(read_tree, adapt_configs)).get("encoder_conf") or {}
+    found = {}
+    for variant in table.select(variants):
+        if variant.init_from is not None or (experiment(prefix, variant.name) / MARKER).is_file():
+            continue
+        conf = overlay(base, variant.options).get("encoder_conf") or {}
+        source = pretrained or adapting.get("pretrained") or conf.get("pretrained")
+        if source and source != NO_PRETRAINED:
+            config = conf.get("config") or {}
+            found[located(source)] = {name: value for name, value in config.items() if name != "preset"}
+    return found
+
+
+def is_whole(source: str) -> bool:
+    """Whether ``source`` is a directory with a readable config.json and a complete model.safetensors.
+
+    That is the common case, told without torch; everything else is the encoder's to judge.
+    """
+    folder = Path(source)
+    try:
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        with safe_open(folder / "model.safetensors", framework="np") as file:
+            return content.get("model_type") == "wav2vec2" and len(file.keys()) > 0
+    except (OSError, ValueError, AttributeError, SafetensorError):
+        return False
