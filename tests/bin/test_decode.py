@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
 
 from tests.recognizer.make import make_exp, noise
+from xlsrt import Recognizer
 from xlsrt.bin.asr_decode import main
 from xlsrt.decoding import runner
 from xlsrt.decoding.outputs import FILES
@@ -116,6 +118,32 @@ def test_streaming_equals_masked(setup: Path, packet_ms: int) -> None:
         file.write(f"mode: streaming\npacket_ms: {packet_ms}\n")
     assert same(masked, decode(setup, "streaming"))
     assert same(masked, decode(setup, "alone", "--batch_size", "1"))
+
+
+@pytest.mark.parametrize("packet_ms", [35, 700])
+def test_endpoints_cut_streams_as_they_cut_wholes(setup: Path, packet_ms: int) -> None:
+    rules = "endpoint: {trailing_silence: 0.1, max_seconds: 0.8, min_pause: 0.1}\n"
+    config = setup / "decode.yaml"
+    config.write_text(config.read_text() + rules + f"packet_ms: {packet_ms}\n")
+    masked, streamed = decode(setup, "masked"), decode(setup, "streamed", "--mode", "streaming")
+    assert same(streamed, masked)
+    recognizer = Recognizer.from_exp(setup / "exp", search={"type": "greedy", "max_symbols": 2})
+    segments = 0
+    for name, line in zip(
+        masked["text"].splitlines(), (setup / "streamed/word_stable").read_text().splitlines(), strict=True
+    ):
+        utt, _, text = name.partition(" ")
+        stream = recognizer.stream(yaml.safe_load(rules)["endpoint"])
+        wav = soundfile.read(setup / "data" / f"{utt}.flac")[0]
+        found = [*stream.accept(wav).finished, stream.finish()]
+        segments += len(found)
+        assert " ".join(result.text for result in found if result.text) == text
+        times = [float(time) for time in line.split()[1:]]
+        assert len(times) == len(text.split()) and times == sorted(times)
+        assert all(time <= len(wav) / 16000 + 1e-3 for time in times)
+    assert segments > len(SECONDS)
+    facts = json.loads((setup / "streamed/decoding.json").read_text())
+    assert facts["endpoint"]["trailing_silence"] == 0.1
 
 
 def test_shards_of_a_queue_equal_one_run(setup: Path) -> None:

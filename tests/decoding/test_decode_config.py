@@ -7,6 +7,7 @@ import pytest
 from xlsrt.context import AttentionContext
 from xlsrt.decoding.config import DecodeConfig
 from xlsrt.errors import UserError
+from xlsrt.recognizer import EndpointRules
 
 
 def test_defaults_and_units() -> None:
@@ -16,6 +17,9 @@ def test_defaults_and_units() -> None:
     config = DecodeConfig.from_dict({"mode": "streaming", "packet_ms": 62.5, "stages": [1, "5b"]})
     assert config.context.is_full and config.packet_samples == 1000
     assert config.stages == ("1", "5b")
+    assert config.endpoint is None
+    rules = DecodeConfig.from_dict({"endpoint": {"trailing_silence": 0.5}}).endpoint
+    assert rules == EndpointRules(trailing_silence=0.5)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +31,13 @@ def test_defaults_and_units() -> None:
         ({"packet_ms": "fast"}, "packet_ms 'fast'"),
         ({"search": "greedy"}, "search must be a mapping"),
         ({"stages": "5b"}, "stages must be a list"),
+        ({"endpoint": 0.5}, "endpoint must be rules such as"),
+        ({"endpoint": {"silence": 0.5}}, "x.yaml: unknown endpoint rules silence"),
+        ({"endpoint": {"trailing_silence": "long"}}, "x.yaml: endpoint rule trailing_silence is 'long'"),
+        ({"endpoint": {"min_pause": None}}, "min_pause is None"),
+        ({"endpoint": {"restart_encoder": "yes"}}, "restart_encoder is 'yes'"),
+        ({"endpoint": {"restart_encoder": True}}, "x.yaml: endpoint: restart_encoder is for mode: streaming"),
+        ({"endpoint": {}, "mode": "streaming"}, "x.yaml: with full attention nothing comes out"),
         ({"context": "none"}, "context must be `full` or"),
         ({"context": {"chunk_ms": 330}}, "x.yaml: .*330"),
     ],

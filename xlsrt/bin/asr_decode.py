@@ -20,7 +20,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--model_file", help="checkpoint in --exp_dir (default: the average of the best, else the best)"
     )
     parser.add_argument(
-        "--decode_config", type=Path, required=True, help="YAML: context, search, mode, packet_ms"
+        "--decode_config", type=Path, required=True, help="YAML: context, search, mode, packet_ms, endpoint"
     )
     parser.add_argument(
         "--data_dir", type=Path, required=True, help="Kaldi data directory, e.g. dump/raw/test"

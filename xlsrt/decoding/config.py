@@ -11,6 +11,7 @@ import yaml
 
 from xlsrt.context import AttentionContext
 from xlsrt.errors import UserError
+from xlsrt.recognizer.endpoint import EndpointRules
 
 MODES = ("masked", "streaming")
 
@@ -25,6 +26,8 @@ class DecodeConfig:
         mode: ``masked`` (whole utterances under the context's mask) or ``streaming`` (packets through the
             caches). Both give the same words.
         packet_ms: length of the packets of ``streaming``, in milliseconds.
+        endpoint: rules that close segments, after each of which the search begins anew; an utterance's words
+            are those of its segments. None: it is one segment.
         stages: training stages whose models this is meant for; None: all. Only the recipe reads it.
     """
 
@@ -32,7 +35,21 @@ class DecodeConfig:
     search: Mapping[str, Any]
     mode: str = "masked"
     packet_ms: float = 320.0
+    endpoint: EndpointRules | None = None
     stages: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.endpoint is None:
+            return
+        if self.mode == "masked" and self.endpoint.restart_encoder:
+            raise UserError(
+                "endpoint: restart_encoder is for mode: streaming; under a mask the encoder hears the whole"
+            )
+        if self.mode == "streaming" and self.context.is_full:
+            raise UserError(
+                "with full attention nothing comes out of a stream before its end, so an endpoint is no use; "
+                "choose mode: masked, or a context with chunks"
+            )
 
     @property
     def packet_samples(self) -> int:
@@ -65,13 +82,18 @@ class DecodeConfig:
         stages = content.get("stages")
         if stages is not None and not isinstance(stages, (list, tuple)):
             raise UserError(f"{where}: stages must be a list such as [5b, 5c], not {stages!r}")
-        return cls(
-            context=_context(content.get("context"), where),
-            search=dict(search),
-            mode=mode,
-            packet_ms=float(packet_ms),
-            stages=None if stages is None else tuple(str(stage) for stage in stages),
-        )
+        context, endpoint = _context(content.get("context"), where), _endpoint(content.get("endpoint"), where)
+        try:
+            return cls(
+                context=context,
+                search=dict(search),
+                mode=mode,
+                packet_ms=float(packet_ms),
+                endpoint=endpoint,
+                stages=None if stages is None else tuple(str(stage) for stage in stages),
+            )
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
 
     @classmethod
     def from_file(cls, path: Path) -> DecodeConfig:
@@ -98,3 +120,15 @@ def _context(content: Any, where: str) -> AttentionContext:
         return AttentionContext.from_dict(dict(content))
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
+
+
+def _endpoint(content: Any, where: str) -> EndpointRules | None:
+    if content is None:
+        return None
+    if not isinstance(content, Mapping):
+        raise UserError(f"{where}: endpoint must be rules such as {{trailing_silence: 0.5}}, not {content!r}")
+    try:
+        rules = EndpointRules.from_dict(content)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    return rules

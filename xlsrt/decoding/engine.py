@@ -6,6 +6,7 @@ Shape legend: B utterances, S samples at 16 kHz, T encoder frames of 20 ms, D en
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,14 @@ from xlsrt.context import AttentionContext
 from xlsrt.decoding.config import DecodeConfig
 from xlsrt.decoding.outputs import Recognised
 from xlsrt.encoder import XlsrEncoder
-from xlsrt.recognizer import Recognizer
+from xlsrt.recognizer import EndpointRules, Recognizer
+from xlsrt.recognizer.line import Engine, advance, close, open_line, search_frames
 from xlsrt.search import Hypothesis, Search
 
 SAMPLE_RATE = 16000
+
+Segment = tuple[Hypothesis, list[float] | None]
+"""A hypothesis and, in streams, for each token the seconds of audio after which it could not change."""
 
 
 class Decoder:
@@ -40,34 +45,81 @@ class Decoder:
         """Decode a batch of waveforms (S,)."""
         config, encoder, search = self.config, self.recognizer.encoder, self.recognizer.search
         tensors = [torch.from_numpy(wav).to(self.device) for wav in wavs]
-        stable: list[list[float]] | list[None] = [None] * len(wavs)
-        if config.mode == "streaming":
-            found, stable = decode_streaming(encoder, search, tensors, config.context, config.packet_samples)
+        streaming, packet = config.mode == "streaming", config.packet_samples
+        if config.endpoint is not None:
+            engine = Engine(encoder, search, config.context)
+            if streaming:
+                found = streamed_segments(engine, config.endpoint, tensors, packet)
+            else:
+                found = masked_segments(engine, config.endpoint, tensors)
+        elif streaming:
+            pairs = zip(*decode_streaming(encoder, search, tensors, config.context, packet), strict=True)
+            found = [[pair] for pair in pairs]
         else:
-            found = decode_masked(encoder, search, tensors, config.context)
+            found = [[(best, None)] for best in decode_masked(encoder, search, tensors, config.context)]
         seconds = [len(wav) / SAMPLE_RATE for wav in wavs]
-        return [self._recognised(*row) for row in zip(names, found, seconds, stable, strict=True)]
+        return [self._recognised(*row) for row in zip(names, found, seconds, strict=True)]
 
-    def _recognised(
-        self, name: str, found: Hypothesis, seconds: float, stable: list[float] | None
-    ) -> Recognised:
+    def _recognised(self, name: str, segments: Sequence[Segment], seconds: float) -> Recognised:
+        """The segments of an utterance as one hypothesis. Each begins with a new word."""
         model = self.recognizer.tokens
         group = self.recognizer.head.config.output_subsampling
-        words = model.words(found.tokens, found.frames, found.probs, group)
+        parts = [part for part, _ in segments]
+        words = [word for part in parts for word in model.words(part.tokens, part.frames, part.probs, group)]
+        ids = [token for part in parts for token in part.tokens]
+        stable = [
+            times[last]
+            for part, times in segments
+            if times is not None
+            for _, _, last in model.spans(part.tokens)
+        ]
         return Recognised(
             utt=name,
-            text=model.text(found.tokens).strip(),
-            tokens=tuple(model.pieces(found.tokens)),
-            token_ids=tuple(found.tokens),
-            frames=tuple(found.frames),
-            probs=tuple(round(prob, 6) for prob in found.probs),
-            score=found.score,
+            text=" ".join(text for part in parts if (text := model.text(part.tokens).strip())),
+            tokens=tuple(model.pieces(ids)),
+            token_ids=tuple(ids),
+            frames=tuple(frame for part in parts for frame in part.frames),
+            probs=tuple(round(prob, 6) for part in parts for prob in part.probs),
+            score=sum(part.score for part in parts),
             words=tuple((word.text, word.start, word.end, round(word.confidence, 6)) for word in words),
-            stable=None
-            if stable is None
-            else tuple(stable[last] for _, _, last in model.spans(found.tokens)),
+            stable=tuple(stable) if self.config.mode == "streaming" else None,
             audio_seconds=seconds,
         )
+
+
+@torch.inference_mode()
+def masked_segments(engine: Engine, rules: EndpointRules, wavs: Sequence[Tensor]) -> list[list[Segment]]:
+    """Whole utterances, each (S,), under the context's mask, cut into segments where the rules say so."""
+    padded, lens = pad(wavs)
+    found = search_frames(engine, rules, *engine.encoder(padded, lens, engine.context))
+    return [[*((one.hypothesis, None) for one in closed), (last, None)] for closed, last in found]
+
+
+@torch.inference_mode()
+def streamed_segments(
+    engine: Engine, rules: EndpointRules, wavs: Sequence[Tensor], packet_samples: int
+) -> list[list[Segment]]:
+    """The same utterances packet by packet, with the times of `decode_streaming`."""
+    lines = [open_line(engine, rules) for _ in wavs]
+    found: list[list[Segment]] = [[] for _ in wavs]
+    times: list[list[float]] = [[] for _ in wavs]
+
+    def end_segment(row: int, best: Hypothesis, now: float) -> None:
+        found[row].append((best, times[row] + [now] * (len(best.tokens) - len(times[row]))))
+        times[row] = []
+
+    for start in range(0, max(wav.size(0) for wav in wavs), packet_samples):
+        rows = [row for row, wav in enumerate(wavs) if start < wav.size(0)]
+        packets = [wavs[row][start : start + packet_samples] for row in rows]
+        for row, line in zip(rows, advance(engine, [lines[row] for row in rows], packets), strict=True):
+            now = min(start + packet_samples, wavs[row].size(0)) / SAMPLE_RATE
+            for closed in line.closed:
+                end_segment(row, closed.hypothesis, now)
+            times[row] += [now] * (engine.search.stable(line.search)[0] - len(times[row]))
+            lines[row] = replace(line, closed=())
+    for row, line in enumerate(close(engine, lines)):
+        end_segment(row, engine.search.best(line.search)[0], wavs[row].size(0) / SAMPLE_RATE)
+    return found
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ import os
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,6 +142,7 @@ def merge(job: Job) -> None:
         "search": dict(job.config.search),
         "mode": job.config.mode,
         "packet_ms": job.config.packet_ms,
+        "endpoint": job.config.endpoint and asdict(job.config.endpoint),
         "utterances": len(kept),
         "audio_seconds": round(audio, 3),
         "real_time_factor": round(factor, 6),
@@ -171,6 +172,7 @@ def fingerprint_of(job: Job, entries: list[Entry]) -> str:
             dict(job.config.search),
             job.config.mode,
             job.config.packet_ms,
+            *([asdict(job.config.endpoint)] if job.config.endpoint else []),
         ],
         "set": [
             [e.name, e.utterance.wav, e.utterance.start, e.utterance.end, e.num_samples] for e in entries

@@ -35,8 +35,13 @@ class EndpointRules:
     def __post_init__(self) -> None:
         for name in ("trailing_silence", "max_seconds", "min_pause"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UserError(f"endpoint rule {name} is {value}; give seconds above 0 or leave it out")
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if value is not None and not (number and value > 0):
+                raise UserError(f"endpoint rule {name} is {value!r}; give seconds above 0 or leave it out")
+        if not isinstance(self.restart_encoder, bool):
+            raise UserError(f"endpoint rule restart_encoder is {self.restart_encoder!r}; give true or false")
+        if self.min_pause is None:
+            raise UserError("endpoint rule min_pause is None; give seconds above 0 or leave it out")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EndpointRules:

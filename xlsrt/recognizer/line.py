@@ -106,6 +106,27 @@ def close(engine: Engine, lines: Sequence[Line]) -> list[Line]:
     ]
 
 
+@torch.no_grad()
+def search_frames(
+    engine: Engine, rules: EndpointRules, enc: Tensor, counts: Tensor
+) -> list[tuple[list[Closed], Hypothesis]]:
+    """Encoder frames (B, T, D), counts (B,), of whole recordings -> segments that closed, and the open one.
+
+    What `advance` and `close` find in a recording's packets: an endpoint never splits the last, incomplete
+    chunk. The rules must not restart the encoder.
+    """
+    assert not rules.restart_encoder
+    chunk, search = engine.context.chunk_frames, engine.search
+    whole = counts if chunk is None else counts // chunk * chunk
+    lines = [Line(None, search.init_state(1), rules, enc.new_zeros(0)) for _ in range(enc.size(0))]
+    lines = [line for line, _ in _search(engine, lines, enc, whole)]
+    rest = [enc[row, start:end] for row, (start, end) in enumerate(zip(whole, counts, strict=True))]
+    state = stacked([line.search for line in lines])
+    padded = torch.nn.utils.rnn.pad_sequence(rest, batch_first=True)
+    state = search.drain(search.step(padded, counts - whole, state))
+    return [(list(line.closed), best) for line, best in zip(lines, search.best(state), strict=True)]
+
+
 def stacked(states: Sequence[Any]) -> Any:
     """States of encoders or searches as one batch; one alone is not copied."""
     return states[0] if len(states) == 1 else type(states[0]).stack(states)
