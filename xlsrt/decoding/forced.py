@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xlsrt.data.kaldi import DataDir
+from xlsrt.decoding.boundaries import WordFrames, quiet_frames, word_bounds
 from xlsrt.decoding.sets import load_samples, read_set
 from xlsrt.errors import UserError
 from xlsrt.recognizer import Recognizer
@@ -62,20 +64,32 @@ class Aligner:
         model = self.recognizer
         ids = model.tokens.encode(text)
         wav = torch.from_numpy(samples).to(model.device, model.dtype)
-        spans = align_tokens(self._log_probs(wav), ids, model.head.config.blank_id)
+        log_probs = self._log_probs(wav)
+        spans = align_tokens(log_probs, ids, model.head.config.blank_id)
         assert len(spans) == len(ids)
-        probs = [span.prob for span in spans]
-        begun = model.tokens.words(ids, [span.start for span in spans], probs)
-        ended = model.tokens.words(ids, [span.end - 1 for span in spans], probs)
         words = text.split()
-        if len(begun) != len(words):
+        found = model.tokens.spans(ids)
+        if len(found) != len(words):
             raise UserError(
-                f"the vocabulary makes {len(begun)} words of {len(words)}: it lacks characters of {text!r}"
+                f"the vocabulary makes {len(found)} words of {len(words)}: it lacks characters of {text!r}"
             )
-        return [
-            SaidWord(word, a.start, max(b.end, a.start), a.confidence)
-            for word, a, b in zip(words, begun, ended, strict=True)
+        frames = [
+            WordFrames(spans[a].start, spans[b].end, self._letters(ids[a]), self._letters(ids[b]))
+            for _, a, b in found
         ]
+        bounds = word_bounds(frames, quiet_frames(samples, len(log_probs)))
+        return [
+            SaidWord(
+                word,
+                round(start * FRAME_SECONDS, 3),
+                round(end * FRAME_SECONDS, 3),
+                math.exp(sum(math.log(max(span.prob, 1e-30)) for span in spans[a : b + 1]) / (b + 1 - a)),
+            )
+            for word, (_, a, b), (start, end) in zip(words, found, bounds, strict=True)
+        ]
+
+    def _letters(self, token: int) -> int:
+        return len(self.recognizer.tokens.text([token]).strip()) or 1
 
     def _log_probs(self, wav: Tensor) -> Tensor:
         """(S,) -> (T, V)."""
