@@ -36,7 +36,7 @@ allow_pipes=false      # whether commands may stand in wav.scp: they are run
 audio_format=auto      # of the formatted audio: flac, wav, flac.ark (archives), or auto: flac.ark from 100,000 utterances on
 dumpdir=dump           # formatted audio
 expdir=exp             # experiments
-token_type=bpe         # bpe or char
+token_type=auto        # bpe, char, or auto: char for the built-in corpus, else bpe
 nbpe=400               # number of SentencePiece tokens
 # Training
 stages_config=conf/stages.yaml  # stage table; the corpus's own conf/stages.yaml is laid over the default
@@ -103,14 +103,14 @@ if [ "$stages_config" = conf/stages.yaml ] && [ -f "$corpus_dir/conf/stages.yaml
 fi
 [[ $train_hours =~ ^(all|[0-9.]+)$ ]] || die "--train_hours $train_hours: write a number such as 0.17 or 1, or all"
 if [ "$train_hours" = all ]; then hours=; else hours=_${train_hours}h; fi
+if [ "$token_type" = auto ]; then token_type=bpe; [ "$corpus/$debug" != mini/false ] || token_type=char; fi
 case $token_type in
   bpe) token_tag=bpe$nbpe token_dir=$datadir/token_list/bpe_unigram$nbpe$hours; bpemodel=(--bpemodel "$token_dir/bpe.model") ;;
   char) token_tag=char token_dir=$datadir/token_list/char$hours; bpemodel=() ;;
-  *) die "--token_type $token_type: write bpe or char" ;;
+  *) die "--token_type $token_type: write bpe, char or auto" ;;
 esac
 whole_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp} train_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp}$hours
-valid_dump=$dumpdir/raw/$valid_set
-stats_dir=$expdir/asr_stats_$token_tag${speed_perturb_factors:+_sp}$hours
+valid_dump=$dumpdir/raw/$valid_set stats_dir=$expdir/asr_stats_$token_tag${speed_perturb_factors:+_sp}$hours
 train_name=$(basename "$train_config" .yaml)
 adapt_exp=$expdir/adapt_${train_name#train_} adapt_from=$pretrained adapted=
 if "$adapt"; then adapted=_adapted pretrained=$adapt_exp/encoder; fi

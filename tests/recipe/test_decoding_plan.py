@@ -98,6 +98,8 @@ def test_configurations_are_looked_up_folder_by_folder(tmp_path: Path) -> None:
         ROOT / "conf/decode_chunk_640ms.yaml"
     ]
     assert find_configs("conf/decode_*.yaml", [tmp_path / "conf", ROOT]) == CONFIGS
+    mixed = find_configs("conf/decode_*.yaml", [tmp_path, ROOT])
+    assert mixed == [mine if path.name == mine.name else path for path in CONFIGS]
     with pytest.raises(UserError, match=r"there is no conf/none\.yaml"):
         find_configs("conf/none.yaml", [tmp_path, ROOT])
     with pytest.raises(UserError, match="two files are called decode_offline"):

@@ -113,7 +113,7 @@ def test_run_sh_is_short() -> None:
     [
         (["--stage", "5", "--stop_stage", "4"], "stages are 1 to 13, in this order"),
         (["--stop_stage", "14"], "stages are 1 to 13"),
-        (["--token_type", "word"], "write bpe or char"),
+        (["--token_type", "word"], "write bpe, char or auto"),
         (["--corpus", "nowhere"], "no egs/nowhere"),
         (["--train_config", "nowhere.yaml"], "configuration nowhere.yaml is neither here"),
         (["--gpu_inference", "maybe"], "write true, false or auto"),

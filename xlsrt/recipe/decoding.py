@@ -41,18 +41,21 @@ class Decoding:
 
 
 def find_configs(words: str, folders: Sequence[Path]) -> list[Path]:
-    """Configurations named by ``--decode_configs``: paths or patterns, looked up in each folder in turn."""
+    """Configurations named by ``--decode_configs``: paths or patterns, of all folders.
+
+    A file hides those of the same name in later folders.
+    """
     found: list[Path] = []
     for word in words.replace(",", " ").split():
+        matches: dict[str, Path] = {}
         for folder in folders:
-            matches = sorted(folder.glob(word)) if not Path(word).is_absolute() else [Path(word)]
-            matches = [path for path in matches if path.is_file()]
-            if matches:
-                found += matches
-                break
-        else:
+            for path in folder.glob(word) if not Path(word).is_absolute() else [Path(word)]:
+                if path.is_file():
+                    matches.setdefault(path.name, path)
+        if not matches:
             places = ", ".join(map(str, folders))
             raise UserError(f"--decode_configs: there is no {word} in {places}")
+        found += [matches[name] for name in sorted(matches)]
     if not found:
         raise UserError("--decode_configs is empty: name files such as conf/decode_offline.yaml")
     stems = [path.stem for path in dict.fromkeys(found)]
