@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
@@ -46,13 +47,22 @@ def check_penalty(value: float) -> float:
     return float(value)
 
 
-def joint_logits(head: TransducerHead, frames: Tensor, projected: Tensor, blank_penalty: float) -> Tensor:
-    """Projected frames and predictor outputs (..., J) that broadcast -> logits (..., V) in float32.
+def window_width(limit: int, rows: int, frames: Tensor) -> int:
+    """How many joint frames to look at together for each of ``rows`` streams; ``frames`` (B, N, J).
 
-    The blank's are lowered by ``blank_penalty``, as in icefall: a model that has heard little speech
+    Beyond a stream's next token all is in vain. On a CPU that costs more than a round more does.
+    """
+    width = min(limit, max(1, frames.size(1)))
+    return width if frames.device.type != "cpu" else min(width, max(4, 64 // rows))
+
+
+def joint_log_probs(head: TransducerHead, frames: Tensor, projected: Tensor, blank_penalty: float) -> Tensor:
+    """Projected frames and predictor outputs (..., J) that broadcast -> log-probabilities (..., V), float32.
+
+    The blank's logits are lowered by ``blank_penalty``, as in icefall: a model that has heard little speech
     spreads a token over many frames, in each of which the blank wins.
     """
     logits: Tensor = head.joint(frames, projected).float()
     if blank_penalty:
         logits[..., head.config.blank_id] -= blank_penalty
-    return logits
+    return torch.log_softmax(logits, dim=-1)

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
-from xlsrt.search.base import check_penalty, joint_logits
-from xlsrt.search.beam_parts import Hypotheses, Log, mixed_key
+from xlsrt.search.base import check_penalty, joint_log_probs, window_width
+from xlsrt.search.beam_parts import Choices, Hypotheses, Log, contexts, mixed_key
 from xlsrt.search.beam_state import BeamState, Node, initial_state
 from xlsrt.search.carry import Carry, flush, push
 from xlsrt.search.fusion import Fusion, Walk
 from xlsrt.search.hypothesis import Hypothesis
+from xlsrt.search.outputs import PredictorOutputs
 from xlsrt.transducer import TransducerHead
 
 NOTHING = float("-inf")
@@ -33,7 +34,7 @@ class BeamSearch:
         max_symbols: tokens per joint frame at most.
         margin: nothing grows that falls so far (natural logarithm) behind the best of its frame.
         length_norm: rank the hypotheses by score per token (and one) instead of score.
-        window: joint frames looked at together; speed only, never the result.
+        window: joint frames looked at together at most; speed only, never the result.
         blank_penalty: taken from the blank's logits (natural logarithm); more means fewer deletions and more
             insertions.
         fusion: scores added to those of the transducer (`xlsrt.search.fusion`), or None.
@@ -46,7 +47,7 @@ class BeamSearch:
         max_symbols: int = 10,
         margin: float = 5.0,
         length_norm: bool = False,
-        window: int = 4,
+        window: int = 8,
         blank_penalty: float = 0.0,
         fusion: Fusion | None = None,
     ) -> None:
@@ -63,6 +64,7 @@ class BeamSearch:
         self.window = window
         self.blank_penalty = check_penalty(blank_penalty)
         self.fusion = fusion
+        self._outputs = PredictorOutputs(head)
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> BeamState:
@@ -137,37 +139,44 @@ class BeamSearch:
             known = [walk.number(node.memory) if node else 0 for node in log.old]
             memory = torch.tensor(known, device=frames.device).view_as(numbers)
         beam = Hypotheses(state.scores, state.keys, numbers, memory, state.projected, state.predictor).clone()
-        frames = torch.nn.functional.pad(frames, (0, 0, 0, self.window))
-        offsets = torch.arange(self.window, device=frames.device)
+        flat = torch.nn.functional.pad(frames, (0, 0, 0, self.window)).flatten(0, 1)
+        begin = torch.arange(frames.size(0), device=frames.device) * (frames.size(1) + self.window)
         time = torch.zeros_like(counts)
         while True:
             rows = (time < counts).nonzero().squeeze(1)
             if rows.numel() == 0:
                 break
-            now = beam.rows(rows)
-            at = time[rows].unsqueeze(1) + offsets
-            valid = at < counts[rows].unsqueeze(1)
-            window = frames[rows.unsqueeze(1), at]
-            log_probs = self._log_probs(window.unsqueeze(1), now.projected.unsqueeze(2))  # (R, K, W, V)
-            blanks = log_probs[..., self.head.config.blank_id].double().masked_fill(~valid.unsqueeze(1), 0)
-            after = now.scores.unsqueeze(2) + blanks.cumsum(2)
-            extra = walk.rows(now.memory) if walk else None
-            tokens = self._tokens(log_probs, None if extra is None else extra.unsqueeze(2))
-            grown = tokens.amax(3).double() + (after - blanks)
+            now, scores, at = time[rows], beam.scores[rows], begin[rows] + time[rows]
+            offsets = torch.arange(window_width(self.window, len(rows), frames), device=frames.device)
+            states = tuple(part[rows] for part in beam.predictor)
+            heard = self._outputs.heard(None, states, beam.keys[rows])
+            shared, (stream, place) = contexts(heard, beam.memory[rows], scores > NOTHING)
+            ahead = flat[at[stream].unsqueeze(1) + offsets]  # (U, W, J)
+            output = beam.projected[rows[stream], place].unsqueeze(1)
+            log_probs = joint_log_probs(self.head, ahead, output, self.blank_penalty)
+            extra = walk.rows(beam.memory[rows[stream], place]).unsqueeze(1) if walk else None
+            blanks, tokens = self._split(log_probs, extra)
+            left = counts[rows] - now
+            valid = offsets < left.unsqueeze(1)
+            added = blanks[shared].masked_fill(~valid.unsqueeze(1), 0)
+            after = scores.unsqueeze(2) + added.cumsum(2)
+            grown = tokens.amax(2).double()[shared] + (after - added)
             busy = (grown.amax(1) > self._cut(after, dim=1)) & valid
-            stop = torch.where(busy.any(1), busy.int().argmax(1), valid.sum(1))
+            grows = busy.any(1)
+            stop = torch.where(grows, busy.int().argmax(1), left.clamp(max=len(offsets)))
             skipped = after.gather(2, (stop - 1).clamp(min=0).view(-1, 1, 1).expand(-1, after.size(1), 1))
-            beam.scores[rows] = torch.where((stop > 0).unsqueeze(1), skipped.squeeze(2), now.scores)
-            time[rows] += stop
-            line = busy.any(1).nonzero().squeeze(1)
+            beam.scores[rows] = torch.where((stop > 0).unsqueeze(1), skipped.squeeze(2), scores)
+            time[rows] = now + stop
+            line = grows.nonzero().squeeze(1)
             if line.numel() == 0:
                 continue
-            rows, stop = rows[line], stop[line]
-            grid = (line.unsqueeze(1), torch.arange(beam.keys.size(1), device=line.device), stop.unsqueeze(1))
-            clock = (state.frames[rows] + time[rows]).unsqueeze(1)
-            ended = self._grow(beam.rows(rows), window[line, stop], log_probs[grid], clock, log, walk)
-            beam.put(rows, ended)
-            time[rows] += 1
+            rows, now, stop = rows[line], now[line] + stop[line], stop[line]
+            grid = shared[line], stop.unsqueeze(1)  # (R, K)
+            choices = self._choices(tokens[grid], log_probs[grid])
+            clock = (state.frames[rows] + now).unsqueeze(1)
+            frame = flat[begin[rows] + now]
+            beam.put(rows, self._grow(beam.rows(rows), frame, blanks[grid], choices, clock, log, walk))
+            time[rows] = now + 1
         return replace(
             state,
             scores=beam.scores,
@@ -182,39 +191,44 @@ class BeamSearch:
         self,
         front: Hypotheses,
         frame: Tensor,
-        log_probs: Tensor,
+        blanks: Tensor,
+        choices: Choices,
         clock: Tensor,
         log: Log,
         walk: Walk | None,
     ) -> Hypotheses:
-        """One frame (R, J) where tokens may come; ``log_probs`` (R, K, V) of ``front``; ``clock`` (R, 1)."""
-        blank = self.head.config.blank_id
-        ended = replace(front, scores=front.scores + log_probs[..., blank].double())
+        """One frame (R, J) where tokens may come, at ``clock`` (R, 1).
+
+        ``blanks`` (R, K) and ``choices``: of the hypotheses in ``front``.
+        """
+        ended = replace(front, scores=front.scores + blanks)
         for _ in range(self.max_symbols):
-            extra = walk.rows(front.memory) if walk else None
-            scores = self._tokens(log_probs, extra).double() + front.scores.unsqueeze(2)  # (R, K, V)
-            vocabulary = scores.size(2)
-            top, place = scores.flatten(1).topk(min(self.beam_size, scores[0].numel()), dim=1)
-            top = top.masked_fill(top <= self._cut(ended.scores, dim=1).unsqueeze(1), NOTHING)
-            if not bool((top > NOTHING).any()):
+            scores = (front.scores.unsqueeze(2) + choices.values).flatten(1)
+            top, place = scores.topk(self.beam_size, dim=1)
+            alive = top > self._cut(ended.scores, dim=1).unsqueeze(1)
+            if not bool(alive.any()):
                 break
-            slot, token = torch.div(place, vocabulary, rounding_mode="floor"), place % vocabulary
-            parent = front.pick(slot)
-            lines = torch.arange(slot.size(0), device=slot.device).unsqueeze(1)
-            flat = tuple(part.flatten(0, 1) for part in parent.predictor)
-            output, after = self.head.predictor.step(token.flatten(), flat)
-            memory = walk.advance(parent.memory, token, top > NOTHING) if walk else parent.memory
+            parent = front.pick(torch.div(place, choices.values.size(2), rounding_mode="floor"))
+            token = choices.tokens.flatten(1).gather(1, place)
+            prob = choices.log_probs.flatten(1).gather(1, place).exp()
+            keys = mixed_key(parent.keys, token)
+            memory = walk.advance(parent.memory, token, alive) if walk else parent.memory
+            heard = self._outputs.heard(token, parent.predictor, keys)
+            shared, grid = contexts(heard, memory, alive)
+            output, after = self._outputs.step(token[grid], tuple(part[grid] for part in parent.predictor))
+            log_probs = joint_log_probs(self.head, frame[grid[0]], output, self.blank_penalty)
+            some_blanks, tokens = self._split(log_probs, walk.rows(memory[grid]) if walk else None)
+            blanks = some_blanks[shared]
+            choices = Choices(*(part[shared] for part in self._choices(tokens, log_probs)))
             front = Hypotheses(
-                top,
-                mixed_key(parent.keys, token),
-                log.add(parent.nodes, token, clock, log_probs[lines, slot, token].exp(), memory),
+                top.masked_fill(~alive, NOTHING),
+                keys,
+                log.add(parent.nodes, token, clock, prob, memory),
                 memory,
-                self.head.joint.predictor_projection(output).unflatten(0, slot.shape),
-                tuple(part.unflatten(0, slot.shape) for part in after),
+                output[shared],
+                tuple(part[shared] for part in after),
             )
-            log_probs = self._log_probs(frame.unsqueeze(1), front.projected)
-            blanked = replace(front, scores=front.scores + log_probs[..., blank].double())
-            ended = self._merged(ended, blanked)
+            ended = self._merged(ended, replace(front, scores=front.scores + blanks))
         return ended
 
     def _merged(self, old: Hypotheses, new: Hypotheses) -> Hypotheses:
@@ -232,15 +246,20 @@ class BeamSearch:
         )
         return both.pick(both.scores.topk(self.beam_size, dim=1).indices)
 
-    def _log_probs(self, frames: Tensor, projected: Tensor) -> Tensor:
-        logits = joint_logits(self.head, frames, projected, self.blank_penalty)
-        return torch.log_softmax(logits, dim=-1)
-
-    def _tokens(self, log_probs: Tensor, extra: Tensor | None) -> Tensor:
-        """Log-probabilities and what the fusion adds to them, with the blank ruled out."""
+    def _split(self, log_probs: Tensor, extra: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Log-probabilities (..., V) -> float64 ones of the blank (...), and (..., V) of the tokens with what
+        the fusion adds to them and with the blank ruled out. May change ``log_probs`` at the blank.
+        """
         blank = self.head.config.blank_id
-        log_probs = log_probs if extra is None else log_probs + extra
-        return log_probs.index_fill(-1, torch.tensor([blank], device=log_probs.device), NOTHING)
+        blanks = log_probs[..., blank].double()
+        tokens = log_probs if extra is None else log_probs + extra
+        tokens[..., blank] = NOTHING
+        return blanks, tokens
+
+    def _choices(self, tokens: Tensor, log_probs: Tensor) -> Choices:
+        """The K best tokens after each hypothesis: the K best of all of them are among these."""
+        values, best = tokens.topk(min(self.beam_size, tokens.size(-1)), dim=-1)
+        return Choices(values, best, log_probs.gather(-1, best))
 
     def _cut(self, scores: Tensor, dim: int) -> Tensor:
         """What a grown hypothesis must exceed: the worst of K at that frame, and the best less the margin."""

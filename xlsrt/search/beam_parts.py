@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -62,6 +62,36 @@ class Hypotheses:
 def _from_parts(parts: list[Tensor]) -> Hypotheses:
     scores, keys, nodes, memory, projected, *predictor = parts
     return Hypotheses(scores, keys, nodes, memory, projected, tuple(predictor))
+
+
+class Choices(NamedTuple):
+    """The k likeliest tokens after each hypothesis, all (R, K, k): what they add to its score, their ids, and
+    their log-probabilities without fusion.
+    """
+
+    values: Tensor
+    tokens: Tensor
+    log_probs: Tensor
+
+
+def contexts(heard: Tensor, memory: Tensor, alive: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Which hypotheses of a stream predictor, joint and fusion cannot tell apart, to ask them only once.
+
+    Args:
+        heard: (R, K, C) all that the predictor knows. memory: (R, K) states of the fusion.
+        alive: (R, K) False at empty places, whose results are of no use: they share place 0's.
+
+    Returns:
+        (R, K) numbers below U of what differs; the stream (U,), below R, and place (U,), below K, of each.
+    """
+    heard = torch.cat([heard, memory.unsqueeze(2)], dim=2)
+    equal = (heard.unsqueeze(2) == heard.unsqueeze(1)).all(3)
+    equal[..., 0] |= ~alive
+    first = equal.int().argmax(2)
+    leads = first == torch.arange(first.size(1), device=first.device)
+    numbers = leads.flatten().cumsum(0).view_as(first) - 1
+    stream, place = leads.nonzero().unbind(1)
+    return numbers.gather(1, first), (stream, place)
 
 
 class Log:

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
-from xlsrt.search.base import check_penalty, joint_logits
+from xlsrt.search.base import check_penalty, joint_log_probs, window_width
 from xlsrt.search.carry import Carry, flush, join_carries, push
 from xlsrt.search.hypothesis import Hypothesis
+from xlsrt.search.outputs import PredictorOutputs
 from xlsrt.transducer import TransducerHead
 from xlsrt.transducer.predictor import PredictorState
 
@@ -82,13 +83,13 @@ class GreedySearch:
     Args:
         head: the transducer's head, in eval mode.
         max_symbols: after so many tokens at one frame the search moves on to the next frame without a blank.
-        window: joint frames looked at together; speed only, never the result.
+        window: joint frames looked at together at most; speed only, never the result.
         blank_penalty: taken from the blank's logits (natural logarithm); more means fewer deletions and more
             insertions.
     """
 
     def __init__(
-        self, head: TransducerHead, max_symbols: int = 10, window: int = 8, blank_penalty: float = 0.0
+        self, head: TransducerHead, max_symbols: int = 10, window: int = 16, blank_penalty: float = 0.0
     ) -> None:
         if max_symbols < 1 or window < 1:
             raise UserError(f"greedy: max_symbols ({max_symbols}) and window ({window}) must be 1 or more")
@@ -96,6 +97,7 @@ class GreedySearch:
         self.max_symbols = max_symbols
         self.window = window
         self.blank_penalty = check_penalty(blank_penalty)
+        self._outputs = PredictorOutputs(head)
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> GreedyState:
@@ -162,11 +164,11 @@ class GreedySearch:
 
     def _search(self, frames: Tensor, counts: Tensor, state: GreedyState) -> GreedyState:
         """Joint frames (B, N, J), counts (B,): walk each stream to its end."""
-        joint, blank = self.head.joint, self.head.config.blank_id
+        blank = self.head.config.blank_id
         predictor = tuple(part.clone() for part in state.predictor)
         projected, score = state.projected.clone(), state.score.clone()
-        frames = torch.nn.functional.pad(frames, (0, 0, 0, self.window))
-        offsets = torch.arange(self.window, device=frames.device)
+        flat = torch.nn.functional.pad(frames, (0, 0, 0, self.window)).flatten(0, 1)
+        begin = torch.arange(frames.size(0), device=frames.device) * (frames.size(1) + self.window)
         time = torch.zeros_like(counts)
         emitted_here = torch.zeros_like(counts)
         found: list[tuple[Tensor, ...]] = []
@@ -174,36 +176,36 @@ class GreedySearch:
             rows = (time < counts).nonzero().squeeze(1)
             if rows.numel() == 0:
                 break
-            at = time[rows].unsqueeze(1) + offsets
-            nodes = frames[rows.unsqueeze(1), at], projected[rows].unsqueeze(1)
-            logits = joint_logits(self.head, *nodes, self.blank_penalty)
-            tokens = logits.argmax(-1)
-            valid = at < counts[rows].unsqueeze(1)
-            stops = (tokens != blank) & valid
+            now = time[rows]
+            offsets = torch.arange(window_width(self.window, len(rows), frames), device=frames.device)
+            ahead = flat[(begin[rows] + now).unsqueeze(1) + offsets]  # (R, W, J)
+            log_probs = joint_log_probs(self.head, ahead, projected[rows].unsqueeze(1), self.blank_penalty)
+            blanks = log_probs[..., blank]
+            left = counts[rows] - now
+            stops = (log_probs.amax(-1) > blanks) & (offsets < left.unsqueeze(1))
             emits = stops.any(1)
             # Index of the window's first token, or of its end: the blanks in front of it are taken at once.
-            stop = torch.where(emits, stops.int().argmax(1), valid.sum(1))
-            normaliser = logits.logsumexp(-1)
-            blanks = (logits[..., blank] - normaliser).double()
-            score[rows] += blanks.masked_fill(offsets >= stop.unsqueeze(1), 0).sum(1)
-            time[rows] += stop
-            emitted_here[rows] = torch.where(stop > 0, 0, emitted_here[rows])
-            if not bool(emits.any()):
-                continue
+            stop = torch.where(emits, stops.int().argmax(1), left.clamp(max=len(offsets)))
+            score[rows] += blanks.double().masked_fill(offsets >= stop.unsqueeze(1), 0).sum(1)
+            now = now + stop
+            time[rows] = now
             line = emits.nonzero().squeeze(1)
-            rows, stop = rows[line], stop[line]
-            token = tokens[line, stop]
-            log_prob = logits[line, stop, token] - normaliser[line, stop]
+            if line.numel() == 0:
+                emitted_here[rows] = 0
+                continue
+            symbols = torch.where(stop > 0, 0, emitted_here[rows])[line] + 1
+            emitted_here[rows] = 0
+            rows, now = rows[line], now[line]
+            log_prob, token = log_probs[line, stop[line]].max(-1)
             score[rows] += log_prob.double()
-            found.append((rows, token, state.frames[rows] + time[rows], log_prob.exp()))
-            output, after = self.head.predictor.step(token, tuple(part[rows] for part in predictor))
+            found.append((rows, token, state.frames[rows] + now, log_prob.exp()))
+            output, after = self._outputs.step(token, tuple(part[rows] for part in predictor))
             for part, new in zip(predictor, after, strict=True):
                 part[rows] = new
-            projected[rows] = joint.predictor_projection(output)
-            emitted_here[rows] += 1
-            full = emitted_here[rows] >= self.max_symbols
-            time[rows] += full.long()
-            emitted_here[rows] = torch.where(full, 0, emitted_here[rows])
+            projected[rows] = output
+            full = symbols >= self.max_symbols
+            time[rows] = now + full.long()
+            emitted_here[rows] = symbols.masked_fill(full, 0)
         return replace(
             state,
             predictor=predictor,

@@ -56,8 +56,24 @@ class StatelessPredictor(Predictor):
         return self._output(padded.unfold(1, self.context_size, 1))
 
     def step(self, tokens: Tensor, state: PredictorState) -> tuple[Tensor, PredictorState]:
-        history = torch.cat([state[0][:, 1:], tokens.unsqueeze(1)], dim=1)
+        history = self.heard(tokens, state)
         return self._output(history), (history,)
+
+    def heard(self, tokens: Tensor, state: PredictorState) -> Tensor:
+        """The last tokens (..., C) after one more each (...)."""
+        return torch.cat([state[0][..., 1:], tokens.unsqueeze(-1)], dim=-1)
+
+    def sums(self) -> Tensor:
+        """What each token at each place of the history adds to the layer: (C * V, P), oldest place first."""
+        weights = self.mix.weight.unflatten(1, (self.context_size, -1)).unbind(1)
+        places = [nn.functional.linear(self.embed.weight, weight) for weight in weights]
+        places[0] = places[0] + self.mix.bias
+        return torch.cat(places)
+
+    def from_sums(self, history: Tensor, sums: Tensor) -> Tensor:
+        """Histories (B, C) -> outputs (B, P), in eval mode, from ``sums()``."""
+        places = torch.arange(self.context_size, device=history.device) * self.embed.num_embeddings
+        return torch.relu(nn.functional.embedding(history + places, sums).sum(1))
 
     def _zero_state(self, batch_size: int) -> PredictorState:
         shape = (batch_size, self.context_size)
