@@ -71,6 +71,14 @@ def test_a_word_is_played_and_shown(page: Page, html: Path) -> None:
     assert drawn > 0
 
 
+def test_words_recognised_in_one_moment_do_not_cover_each_other(page: Page, html: Path) -> None:
+    page.open(html, *WIDTHS["phone"])
+    assert page.run("placeLabels([[0, 20], [0, 10], [100, 30]])") == [0, 24, 100]
+    # what would stand far from its mark is left out, and takes no room
+    assert page.run("placeLabels([[10, 50], [10, 9], [12, 9], [64, 9]])") == [10, None, None, 64]
+    assert page.run("placeLabels([])") == []
+
+
 def test_search_filter_and_order(page: Page, html: Path) -> None:
     page.open(html, *WIDTHS["phone"])
     count = "document.getElementById('count').textContent"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xlsrt.errors import UserError
-from xlsrt.report.significance import bootstrap_interval, compare, matched_pairs
+from xlsrt.report.significance import bootstrap_interval, compare, matched_pairs, p_text
 
 GENERATOR = np.random.default_rng(7)
 REFS = GENERATOR.integers(3, 20, size=80).tolist()
@@ -54,6 +54,16 @@ def test_a_false_alarm_is_as_rare_as_it_says() -> None:
     generator = np.random.default_rng(3)
     alarms = sum(matched_pairs(*generator.poisson(1.0, size=(2, 100)).tolist()) < 0.05 for _ in range(400))
     assert 8 <= alarms <= 34
+
+
+def test_no_probability_is_said_to_be_nothing() -> None:
+    assert [p_text(p) for p in (1.0, 0.2971, 0.001, 0.0009, 0.0)] == [
+        "1.000",
+        "0.297",
+        "0.001",
+        "<0.001",
+        "<0.001",
+    ]
 
 
 def test_other_numbers_of_utterances() -> None:

@@ -10,7 +10,7 @@ from xlsrt.errors import UserError
 from xlsrt.report.decodings import Decoded, find_decoded
 from xlsrt.report.names import context_name, short_names
 from xlsrt.report.results import plain_table
-from xlsrt.report.significance import Comparison, bootstrap_interval, compare
+from xlsrt.report.significance import Comparison, bootstrap_interval, compare, p_text
 
 HEADER = ("model", "decoding", "context", "words", "WER", "95 % interval", "difference", "95 % interval", "p")
 FEW = 30
@@ -100,7 +100,7 @@ def table_rows(rows: Sequence[Row]) -> list[tuple[str, ...]]:
             cells += ["baseline", "", ""]
         else:
             low_high = f"{versus.low:+.2f} to {versus.high:+.2f}"
-            cells += [f"{versus.difference:+.2f}", low_high, f"{versus.p:.3f}"]
+            cells += [f"{versus.difference:+.2f}", low_high, p_text(versus.p)]
         table.append(tuple(cells))
     return table
 

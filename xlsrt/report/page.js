@@ -9,7 +9,7 @@ for (const head of document.querySelectorAll("table.sortable th")) {
     head.ariaSort = down ? "descending" : "ascending";
     const value = (row) => {
       const text = row.cells[index].textContent;
-      const number = parseFloat(text);
+      const number = parseFloat(text.replace("<", ""));
       return Number.isNaN(number) ? text : number;
     };
     const rows = [...body.rows].sort((a, b) => {

@@ -13,7 +13,7 @@ from xlsrt.report.decodings import Decoded
 from xlsrt.report.elements import Cell, folded, heated, named, note, table
 from xlsrt.report.material import Material
 from xlsrt.report.names import context_name
-from xlsrt.report.significance import bootstrap_interval, compare
+from xlsrt.report.significance import bootstrap_interval, compare, p_text
 
 NOTHING = "<p>Nothing has been decoded and scored yet.</p>"
 SCORE_NOTE = note(
@@ -65,7 +65,7 @@ def _figures(decoded: Decoded, best: Decoded, most: float) -> list[str | Cell]:
     low, high = bootstrap_interval(errors, refs)
     p = ""
     if decoded is not best and list(decoded.alignments) == list(best.alignments):
-        p = f"{compare(errors, _per_utterance(best)[1], refs).p:.3f}"
+        p = p_text(compare(errors, _per_utterance(best)[1], refs).p)
     percents = [f"{counts.percent(n):.1f}" for n in (counts.sub, counts.dele, counts.ins)]
     factor = decoded.facts.get("real_time_factor")
     return [

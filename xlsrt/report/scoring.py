@@ -153,7 +153,7 @@ def score_files(
 
 def comparison_text(ref: Path, hyp: Path, other: Path) -> str:
     """Two systems on one set: difference in WER, its bootstrap interval, the matched pairs test."""
-    from xlsrt.report.significance import compare
+    from xlsrt.report.significance import compare, p_text
 
     refs = read_text(ref)
     errors = []
@@ -164,7 +164,8 @@ def comparison_text(ref: Path, hyp: Path, other: Path) -> str:
     found = compare(errors[0], errors[1], [len(words(text)) for text in refs.values()])
     return (
         f"WER of {hyp} minus {other}: {found.difference:+.2f} % absolute, 95 % interval {found.low:+.2f} to "
-        f"{found.high:+.2f} (paired bootstrap), p = {found.p:.4f} (matched pairs, {len(refs)} utterances)"
+        f"{found.high:+.2f} (paired bootstrap), p {p_text(found.p, '= ')} "
+        f"(matched pairs, {len(refs)} utterances)"
     )
 
 

@@ -94,3 +94,8 @@ def _weights(utterances: int, draws: int, seed: int) -> np.ndarray:
 
 def _rates(counts: np.ndarray, errors: np.ndarray, refs: np.ndarray) -> np.ndarray:
     return 100.0 * (counts @ errors) / np.maximum(1, counts @ refs)
+
+
+def p_text(p: float, sign: str = "") -> str:
+    """A probability, ``sign`` in front unless that is "<": one too small for its digits is not nothing."""
+    return f"{sign}{p:.3f}" if p >= 0.001 else "<0.001"

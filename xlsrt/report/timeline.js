@@ -14,6 +14,18 @@ function visibleSpans([chunk, left, sinks], q, frames) {
   return spans.filter(([a, b]) => b > a).map(([a, b, kind]) => [a * FRAME, b * FRAME, kind]);
 }
 
+// Where texts begin whose marks begin at x and that are so wide, in pixels: side by side, up to 40 pixels late; null for
+// those that have no room. A recogniser says words in moments, often two in one.
+function placeLabels(marks) {
+  let free = -Infinity;
+  return marks.map(([x, width]) => {
+    const at = Math.max(x, free);
+    if (at > x + 40) return null;
+    free = at + width + 4;
+    return at;
+  });
+}
+
 function timeline(node, row, player, { context, seconds, said, wave }) {
   const timed = row.pairs.filter((pair) => pair[3] !== null);
   const length = seconds || Math.max(0, ...timed.map((pair) => pair[4])) + 0.2;
@@ -54,22 +66,20 @@ function timeline(node, row, player, { context, seconds, said, wave }) {
       pen.fillRect(x(i / 25), middle - size, Math.max(1, x(1 / 25) - x(0) - 0.5), 2 * size);
     }
     pen.font = "12px system-ui, sans-serif";
-    const word = (text, a, b, y, colour) => {
-      pen.fillStyle = colour;
-      pen.fillRect(x(a), y + 3, Math.max(2, x(b) - x(a) - 1), 2);
-      pen.save();
-      pen.beginPath();
-      pen.rect(x(a), y - 14, Math.max(14, x(b) - x(a)), 16);
-      pen.clip();
-      pen.fillText(text, x(a), y);
-      pen.restore();
-    };
-    (said || []).forEach(([a, b], index) => word(refs[index][1], a, b, 14, INK.said));
-    for (const [type, , hyp, a, b, stable] of timed) {
-      const colour = type === "C" ? INK.right : INK.wrong;
-      word(hyp, a, b, 36, colour);
-      if (stable) {
+    const words = (list, y) => {
+      const places = placeLabels(list.map(([text, a]) => [x(a), pen.measureText(text).width]));
+      list.forEach(([text, a, b, colour], index) => {
         pen.fillStyle = colour;
+        pen.fillRect(x(a), y + 3, Math.max(2, x(b) - x(a) - 1), 2);
+        if (places[index] !== null) pen.fillText(text, places[index], y);
+      });
+    };
+    const colour = (type) => (type === "C" ? INK.right : INK.wrong);
+    words((said || []).map(([a, b], index) => [refs[index][1], a, b, INK.said]), 14);
+    words(timed.map(([type, , hyp, a, b]) => [hyp, a, b, colour(type)]), 36);
+    for (const [type, , , , b, stable] of timed) {
+      if (stable) {
+        pen.fillStyle = colour(type);
         pen.fillRect(x(b), 40, Math.max(0, x(stable) - x(b)), 0.7);
         pen.beginPath();
         pen.arc(x(stable), 40, 2.5, 0, 7);
