@@ -119,6 +119,20 @@ def test_languages_together_keep_speakers_apart(release: Path, tmp_path: Path) -
     assert not speakers[0] & speakers[1] and not speakers[1] & speakers[2] and not speakers[0] & speakers[2]
 
 
+def test_a_language_without_test_clips_does_not_stop_the_others(
+    release: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tables = {
+        name: [row(letter, f"common_voice_br_{letter}.mp3", "Demat", "br")]
+        for name, letter in (("train", "x"), ("dev", "y"))
+    }
+    language(release, "br", {**tables, "test": []})
+    data = prepare("common_voice", release, tmp_path / "data")
+    assert {path.name for path in data.iterdir()} == {"train", "dev", "test", "test_et"}
+    assert "test_br: no utterance is left (0 utterances): not written" in caplog.text
+    assert "br" in table(data / "train" / "utt2lang").values()
+
+
 def test_early_releases_have_fewer_columns_and_no_suffix(tmp_path: Path) -> None:
     folder = tmp_path / "br"
     sound(folder / "clips" / "common_voice_br_1.mp3")

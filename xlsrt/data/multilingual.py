@@ -93,7 +93,8 @@ def fill_sets(
                 sets = [whole]
                 if part == "test" and len(folders) > 1:
                     name = f"test_{safe_id(language)}"
-                    sets.append(stack.enter_context(SetWriter(output / name, where)))
+                    # A small language has no test set of its own; the others' are wanted all the same.
+                    sets.append(stack.enter_context(SetWriter(output / name, where, needed=False)))
                 log.info("%s: %s", folder, part)
                 read(folder, part, Sink(language, tuple(sets)))
 

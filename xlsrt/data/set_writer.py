@@ -44,13 +44,16 @@ class SetWriter:
         path: the data directory.
         hint: what to do when no utterance is left, for the error message.
         check_audio: leave utterances out whose audio file is missing, empty or unreadable.
+        needed: without utterances it is an error; else the set is not written, and a warning says so.
 
     Raises:
-        UserError: at the end of the block, if no utterance is left.
+        UserError: at the end of the block, if no utterance is left of a set that is needed.
     """
 
-    def __init__(self, path: Path, hint: str = "check --source", check_audio: bool = True) -> None:
-        self.path, self.hint, self.check_audio = path, hint, check_audio
+    def __init__(
+        self, path: Path, hint: str = "check --source", check_audio: bool = True, needed: bool = True
+    ) -> None:
+        self.path, self.hint, self.check_audio, self.needed = path, hint, check_audio, needed
         self.kept = 0
         self.reasons: Counter[str] = Counter()
         self._fresh = path.with_name(f".{path.name}.new")
@@ -152,7 +155,11 @@ class SetWriter:
             _write_groups(spk2utt, self._speakers)
         if not self.kept:
             told = f"; the first: {self._example}" if self._example else ""
-            raise UserError(f"{self.path}: no utterance is left ({self.summary()}{told}): {self.hint}")
+            problem = f"{self.path}: no utterance is left ({self.summary()}{told})"
+            if self.needed:
+                raise UserError(f"{problem}: {self.hint}")
+            log.warning("%s: not written", problem)
+            return
         self._dropped.close()
         for name in [*streams, DROPPED]:
             if not (self._fresh / name).stat().st_size:
