@@ -60,3 +60,14 @@ def test_files(tmp_path: Path) -> None:
         "context: {chunk_ms: 320, left_ms: all, sink_frames: 0}\nmode: streaming\n"
     )
     assert DecodeConfig.from_file(tmp_path / "c.yaml").context == AttentionContext(16, None, 0)
+
+
+def test_shipped_configurations() -> None:
+    root = Path(__file__).resolve().parents[2]
+    paths = [path for kind in ("decode", "live") for path in root.glob(f"**/conf/{kind}_*.yaml")]
+    assert len(paths) > 12
+    for path in paths:
+        config = DecodeConfig.from_file(path)
+        assert config.stages
+        # Longer packets would hold complete chunks back: 640 ms came out after 960.
+        assert config.mode == "masked" or config.packet_ms <= 80, path
