@@ -106,6 +106,22 @@ def test_bad_options_and_files(exp, wav, tmp_path):
         transcribe.main([str(tmp_path / "text.wav"), *model])
 
 
+def test_one_bad_file_among_several(exp, wav, tmp_path, capsys):
+    broken = tmp_path / "brökén.wav"
+    broken.write_bytes(b"RIFF, but no more")
+    options = ["--model", str(exp)]
+    with pytest.raises(UserError, match="1 of 3 files"):
+        transcribe.main([wav, str(broken), wav, *options])
+    shown = capsys.readouterr()
+    assert shown.out.count(f"{wav}: ") == 2 and len(shown.out.splitlines()) == 2
+    assert str(broken) in shown.err
+    with pytest.raises(UserError, match=r"gone\.wav does not exist"):
+        transcribe.main([wav, str(tmp_path / "gone.wav"), *options])
+    assert not capsys.readouterr().out
+    with pytest.raises(UserError, match="srt makes one document"):
+        transcribe.main([wav, wav, "--output", "srt", *options])
+
+
 def test_raw_samples_on_standard_input(exp, wav, capsys, monkeypatch):
     samples = numpy.round(soundfile.read(wav)[0] * 32767).astype("<i2")
     wanted = Recognizer.from_exp(exp).transcribe(samples).text
@@ -124,6 +140,8 @@ def test_raw_samples_on_standard_input(exp, wav, capsys, monkeypatch):
     assert said(b"") == "\n"
     with pytest.raises(UserError, match="ends in the middle of a sample of 2 bytes"):
         said(samples.tobytes()[:-1])
+    with pytest.raises(UserError, match="standard input is a WAV file"):
+        said(b"RIFF" + samples.tobytes())
     floats[7] = float("nan")
     with pytest.raises(UserError, match="sample 7 is NaN or infinite: is it really raw f32le"):
         said(floats.tobytes(), "--raw_format", "f32le")

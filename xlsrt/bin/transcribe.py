@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlsrt.bin import add_fusion_options, fusion_values, run_main
-from xlsrt.data.sources import RAW_FORMATS, microphone_packets, packets_of
+from xlsrt.data.sources import RAW_FORMATS, check_files, microphone_packets, packets_of
 from xlsrt.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,11 +41,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--chunk_ms", help="chunk of the context in ms, or 'full'; default: the model's own")
     parser.add_argument("--left_ms", default="all", help="left context in ms, or 'all' (with --chunk_ms)")
     parser.add_argument("--sink_frames", type=int, default=0, help="attention sinks (with --chunk_ms)")
-    parser.add_argument(
-        "--search",
-        choices=["greedy", "beam"],
-        help="how words are found (default: greedy, or beam where an option is for it)",
-    )
+    found = "how words are found (default: greedy, or beam where an option is for it)"
+    parser.add_argument("--search", choices=["greedy", "beam"], help=found)
     parser.add_argument("--beam_size", type=int, help="hypotheses of the beam search (default: 4)")
     add_fusion_options(parser)
     parser.add_argument("--output", choices=FORMATS, default="text", help="format, on standard output")
@@ -59,12 +56,8 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--max_segment", type=float, metavar="SECONDS", help="close a segment at this length")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
-    parser.add_argument(
-        "--num_threads",
-        type=int,
-        default=1,
-        help="CPU threads; more help on quiet machines only (default: 1)",
-    )
+    more = "CPU threads; more help on quiet machines only (default: 1)"
+    parser.add_argument("--num_threads", type=int, default=1, help=more)
     return parser
 
 
@@ -78,6 +71,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
         raise UserError("give audio files, `-` for raw samples on standard input, or --microphone")
     if args.num_threads < 1:
         raise UserError(f"--num_threads is {args.num_threads}; give 1 or more")
+    if len(args.files) > 1 and args.output in ("srt", "vtt"):
+        raise UserError(f"--output {args.output} makes one document: give one file at a time")
+    check_files(args.files)
     import torch
 
     from xlsrt.recognizer import Recognizer
@@ -87,11 +83,21 @@ def main(cmd: Sequence[str] | None = None) -> None:
     recognizer = Recognizer.from_exp(
         args.model, context(args), search(args), model_file=args.model_file, device=args.device
     )
+    failed = 0
     for name in args.files or ["microphone"]:
-        results = transcribed(recognizer, name, args)
+        try:
+            results = transcribed(recognizer, name, args)
+        except UserError as error:
+            if len(args.files) < 2:
+                raise
+            print(f"error: {error}", file=sys.stderr)  # the others are not to suffer
+            failed += 1
+            continue
         sys.stdout.write(f"{name}: " if len(args.files) > 1 and args.output == "text" else "")
         sys.stdout.write(formatted(Path(name).stem if args.output == "ctm" else name, results, args.output))
         sys.stdout.flush()
+    if failed:
+        raise UserError(f"{failed} of {len(args.files)} files could not be transcribed, see above")
 
 
 def context(args: argparse.Namespace) -> dict[str, Any] | None:

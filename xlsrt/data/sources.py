@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,11 +15,19 @@ from xlsrt.errors import UserError
 
 log = logging.getLogger(__name__)
 
+CONTAINERS = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"NIST_1A": "SPHERE"}
 RAW_FORMATS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}
 MICROPHONE_HELP = (
     "install it (pip install sounddevice; it needs the PortAudio library, libportaudio2), or pipe raw audio "
     "in: arecord -q -t raw -f S16_LE -r 16000 -c 1 | python -m xlsrt.bin.transcribe - ..."
 )
+
+
+def check_files(names: Sequence[str]) -> None:
+    """Refuse a list of sources of which one is not there, before time is spent on the others."""
+    for name in names:
+        if name != "-" and not Path(name).is_file():
+            raise UserError(f"{name} does not exist or is no file")
 
 
 def file_packets(name: str, size: int) -> Iterator[np.ndarray]:
@@ -39,7 +47,7 @@ def raw_packets(
     """Raw samples of one channel as they arrive, in packets of ``size``, the last one shorter.
 
     Raises:
-        UserError: NaN or infinite samples, or an end in the middle of a sample.
+        UserError: a file of some format, NaN or infinite samples, or an end in the middle of a sample.
     """
     yield from _cut(resampled(_raw_blocks(stream, size, raw_format), rate, SAMPLE_RATE), size)
 
@@ -48,6 +56,11 @@ def _raw_blocks(stream: IO[bytes], size: int, raw_format: str) -> Iterator[np.nd
     dtype = np.dtype(RAW_FORMATS[raw_format])
     count = 0
     while data := stream.read(size * dtype.itemsize):
+        if not count and (kind := next((k for mark, k in CONTAINERS.items() if data.startswith(mark)), None)):
+            raise UserError(
+                f"standard input is a {kind} file, not raw samples: give the file's name, or pipe "
+                "its samples: ffmpeg -v error -i FILE -f s16le -ar 16000 -ac 1 - (arecord: add -t raw)"
+            )
         if len(data) % dtype.itemsize:
             raise UserError(
                 f"standard input ends in the middle of a sample of {dtype.itemsize} bytes: is it really raw "
