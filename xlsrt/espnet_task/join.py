@@ -51,9 +51,10 @@ class JoinConfig:
             raise UserError(
                 f"model_conf.join: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}"
             )
-        return cls(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        )
+        given: dict[str, Any] = dict(values)
+        if isinstance(given.get("pause"), list):
+            given["pause"] = tuple(given["pause"])
+        return cls(**given)
 
 
 def join_batch(
