@@ -30,7 +30,7 @@ def test_every_sample_and_token_stays_in_the_same_order(seed: int) -> None:
     lens = torch.randint(800, 40000, (size,), generator=draw).tolist()
     token_lens = torch.randint(0, 6, (size,), generator=draw).tolist()
     config = JoinConfig(utterances=3, seconds=4.0, pause=(0.0, 0.0))
-    (wav, n), (ids, u) = join_batch(config, *_batch(lens, token_lens), None, draw)
+    (wav, n), (ids, u) = join_batch(config, config.number(draw), *_batch(lens, token_lens), None, draw)
     assert n.sum() == sum(lens) and u.sum() == sum(token_lens)
     heard = []
     for row, samples, text, tokens in zip(wav, n, ids, u, strict=True):
@@ -46,22 +46,18 @@ def test_pauses_are_as_quiet_as_the_utterance_and_spaces_part_words() -> None:
     speech, text = _batch([16000, 16000, 16000, 16000], [2, 2, 0, 2])
     speech[0][:, :320] *= 0.01
     config = JoinConfig(utterances=8, seconds=60.0, pause=(0.5, 0.5))
-    for seed in range(50):
-        draw = torch.Generator().manual_seed(seed)
-        (wav, n), (ids, u) = join_batch(config, speech, text, 9, draw)
-        if len(n) == 1:
-            break
+    (wav, n), (ids, u) = join_batch(config, 8, speech, text, 9, torch.Generator().manual_seed(3))
     assert n.tolist() == [4 * 16000 + 3 * 8000]
     assert (ids == 9).sum() == 2 and u.tolist() == [8]  # none beside the empty transcript
     gap = wav[0, 16000:24000]
     assert 0 < gap.abs().max() < 0.25
-    same = join_batch(config, speech, text, 9, torch.Generator().manual_seed(seed))
+    same = join_batch(config, 8, speech, text, 9, torch.Generator().manual_seed(3))
     assert torch.equal(same[0][0], wav)
 
 
 def test_long_utterances_stay_alone() -> None:
     config = JoinConfig(utterances=4, seconds=1.0)
-    (_, n), _ = join_batch(config, *_batch([32000, 30000, 20000], [1, 1, 1]), None, torch.Generator())
+    (_, n), _ = join_batch(config, 4, *_batch([32000, 30000, 20000], [1, 1, 1]), None, torch.Generator())
     assert sorted(n.tolist()) == [20000, 30000, 32000]
 
 
@@ -77,3 +73,13 @@ def test_long_utterances_stay_alone() -> None:
 def test_nonsense_is_refused_by_name(values: dict[str, object], named: str) -> None:
     with pytest.raises(UserError, match=named):
         JoinConfig.from_dict(values)
+
+
+def test_a_batch_keeps_to_one_number_of_utterances() -> None:
+    config = JoinConfig(utterances=4, seconds=60.0)
+    drawn = {config.number(torch.Generator().manual_seed(seed)) for seed in range(40)}
+    assert drawn == {1, 2, 3, 4}
+    for number in drawn:
+        batch = _batch([16000] * 12, [1] * 12)
+        _, (_, u) = join_batch(config, number, *batch, None, torch.Generator())
+        assert u.tolist() == [number] * (12 // number)

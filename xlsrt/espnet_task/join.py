@@ -56,9 +56,14 @@ class JoinConfig:
             given["pause"] = tuple(given["pause"])
         return cls(**given)
 
+    def number(self, draw: torch.Generator) -> int:
+        """How many utterances become one in a batch; ranks that draw alike do not wait for each other."""
+        return int(torch.randint(1, self.utterances + 1, (1,), generator=draw))
+
 
 def join_batch(
     config: JoinConfig,
+    number: int,
     speech: tuple[Tensor, Tensor],
     text: tuple[Tensor, Tensor],
     space: int | None,
@@ -67,6 +72,7 @@ def join_batch(
     """A batch of fewer and longer utterances with every sample and token of the given one.
 
     Args:
+        number: so many become one, where they are short enough and the batch can be divided.
         speech: waveforms (B, S) and samples of each (B,). text: ids (B, U), any value where padded, and
             tokens of each (B,).
         space: id put between two transcripts, for tokens that do not mark where a word begins.
@@ -78,7 +84,7 @@ def join_batch(
     (wav, lens), (ids, id_lens) = speech, text
     samples, tokens = lens.tolist(), id_lens.tolist()
     wavs, texts = [], []
-    for group in _groups(config, samples, draw):
+    for group in _groups(config, number, samples, draw):
         pieces: list[Tensor] = []
         words: list[Tensor] = []
         for at, row in enumerate(group):
@@ -94,15 +100,14 @@ def join_batch(
     return _padded(wavs, lens, 0), _padded(texts, id_lens, -1)
 
 
-def _groups(config: JoinConfig, samples: list[int], draw: torch.Generator) -> list[list[int]]:
+def _groups(config: JoinConfig, number: int, samples: list[int], draw: torch.Generator) -> list[list[int]]:
     """Rows in random order, cut into groups of about one size, since different ones would be padded."""
-    wanted = int(torch.randint(1, config.utterances + 1, (1,), generator=draw))
     rows = torch.randperm(len(samples), generator=draw).tolist()
     pause = config.pause[1] * SAMPLE_RATE
     mean = sum(samples) / len(samples) + pause
-    wanted = max(1, min(wanted, int((config.seconds * SAMPLE_RATE + pause) / mean)))
-    number = -(-len(rows) // wanted)
-    groups = [rows[at::number] for at in range(number)]
+    number = max(1, min(number, int((config.seconds * SAMPLE_RATE + pause) / mean)))
+    wanted = -(-len(rows) // number)
+    groups = [rows[at::wanted] for at in range(wanted)]
     return [part for group in groups for part in _within(group, samples, config)]
 
 

@@ -141,9 +141,11 @@ class XlsrTransducerModel(TrainedModel, ESPnetASRModel):
 
     def _joined(self, speech: tuple[Tensor, Tensor], text: tuple[Tensor, Tensor]) -> Any:
         encoder = self.encoder
-        draw = batch_generator(encoder.augment.seed + _JOIN_SEED, encoder.batches_seen, encoder.rank)
+        seed, step = encoder.augment.seed + _JOIN_SEED, encoder.batches_seen
+        number = self.config.join.number(batch_generator(seed, step, rank=0))
+        draw = batch_generator(seed, step, encoder.rank)
         space = self.token_list.index(_SPACE) if _SPACE in self.token_list else None
-        return join_batch(self.config.join, speech, text, space, draw)
+        return join_batch(self.config.join, number, speech, text, space, draw)
 
     def collect_feats(self, **batch: Tensor) -> dict[str, Tensor]:
         """There are no features: ESPnet's statistics stage is replaced by reading the lengths."""
