@@ -19,7 +19,15 @@ def recipe(work: Path, place: str, backend: str, *words: str, code: int = 0) -> 
     env |= {"PATH": f"{place}:{os.environ['PATH']}", "XLSRT_QUEUE_POLL_SECONDS": "1"}
     env.pop("XLSRT_PYTHON_BIN", None)
     command = ["bash", str(ROOT / "run.sh"), "--workdir", str(work), "--debug", "true", "--ngpu", "0"]
-    command += ["--variants", "1", "--test_sets", "dev", *words]
+    command += [
+        "--variants",
+        "1",
+        "--test_sets",
+        "dev",
+        "--decode_configs",
+        "conf/decode_offline.yaml",
+        *words,
+    ]
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
