@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -68,9 +70,14 @@ def test_long_utterances_stay_alone() -> None:
         ({"seconds": 0}, "join.seconds"),
         ({"pause": [2, 1]}, "join.pause"),
         ({"pauses": 1}, "pauses"),
+        ({"utterances": "three"}, "join.utterances"),
+        ({"seconds": "long"}, "join.seconds"),
+        ({"pause": 1.0}, "join.pause"),
+        ({"pause": ["a", "b"]}, "join.pause"),
+        (3, "model_conf.join is 3"),
     ],
 )
-def test_nonsense_is_refused_by_name(values: dict[str, object], named: str) -> None:
+def test_nonsense_is_refused_by_name(values: Any, named: str) -> None:
     with pytest.raises(UserError, match=named):
         JoinConfig.from_dict(values)
 

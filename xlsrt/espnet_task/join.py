@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
+from xlsrt.espnet_task.augment import SAMPLE_RATE
 
-SAMPLE_RATE = 16000
 _FLOOR_SAMPLES = 320
 
 
@@ -35,16 +35,23 @@ class JoinConfig:
     pause: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
-        if self.utterances < 1:
-            raise UserError(f"model_conf.join.utterances is {self.utterances}; it must be 1 (off) or more")
-        if self.seconds <= 0:
-            raise UserError(f"model_conf.join.seconds is {self.seconds}; it must be above 0")
-        if len(self.pause) != 2 or not 0 <= self.pause[0] <= self.pause[1]:
-            raise UserError(f"model_conf.join.pause is {list(self.pause)}; it must be [low, high] in seconds")
+        if not isinstance(self.utterances, int) or self.utterances < 1:
+            raise UserError(
+                f"model_conf.join.utterances is {self.utterances!r}; it must be an integer, 1 (off) or more"
+            )
+        if not _is_number(self.seconds) or self.seconds <= 0:
+            raise UserError(f"model_conf.join.seconds is {self.seconds!r}; it must be a number above 0")
+        pair = isinstance(self.pause, tuple) and len(self.pause) == 2 and all(map(_is_number, self.pause))
+        if not pair or not 0 <= self.pause[0] <= self.pause[1]:
+            raise UserError(f"model_conf.join.pause is {self.pause!r}; it must be [low, high] in seconds")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> JoinConfig:
         """Build from field names; an unknown name is refused."""
+        if not isinstance(values, Mapping):
+            raise UserError(
+                f"model_conf.join is {values!r}; write for instance {{utterances: 3, seconds: 12}}"
+            )
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -106,8 +113,8 @@ def _groups(config: JoinConfig, number: int, samples: list[int], draw: torch.Gen
     pause = config.pause[1] * SAMPLE_RATE
     mean = sum(samples) / len(samples) + pause
     number = max(1, min(number, int((config.seconds * SAMPLE_RATE + pause) / mean)))
-    wanted = -(-len(rows) // number)
-    groups = [rows[at::wanted] for at in range(wanted)]
+    count = -(-len(rows) // number)
+    groups = [rows[at::count] for at in range(count)]
     return [part for group in groups for part in _within(group, samples, config)]
 
 
@@ -132,6 +139,10 @@ def _pause(config: JoinConfig, before: Tensor, draw: torch.Generator) -> Tensor:
     if not len(whole):
         return torch.zeros_like(noise)
     return noise * whole.pow(2).mean(1).min().sqrt()
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _padded(rows: list[Tensor], lens: Tensor, value: int) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,7 @@ from xlsrt.transducer import TransducerHead
 
 _JOIN_SEED = 7  # another than the augmentation's, which draws from the same steps
 _SPACE = "<space>"  # ESPnet's, in token lists of characters
+_Padded = tuple[Tensor, Tensor]  # rows and the length of each
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,12 @@ class XlsrTransducerModel(TrainedModel, ESPnetASRModel):
             ``ter_errors``/``ter_tokens`` and ``cer_ctc_errors``/``cer_ctc_tokens``, of which the trainer
             makes rates.
         """
-        weight = torch.tensor(float(speech.size(0)), device=speech.device)
-        share = 1.0
+        utterances, share = speech.size(0), 1.0
         if self.training and self.config.join.utterances > 1:
             (speech, speech_lengths), (text, text_lengths) = self._joined(
                 (speech, speech_lengths), (text, text_lengths)
             )
-            share = speech.size(0) / float(weight)
+            share = speech.size(0) / utterances
         frames, lens = self.encode(speech, speech_lengths)
         if self.training and self.trains_ctc_alone:
             loss = keep_in_graph(self._ctc_loss(frames, lens, text, text_lengths), self.head)
@@ -137,9 +137,11 @@ class XlsrTransducerModel(TrainedModel, ESPnetASRModel):
         stats = {name: value.detach() for name, value in losses.items()}
         if not self.training:
             stats.update(self._error_counts(frames, lens, text, text_lengths))
-        return losses["loss"], stats, weight
+        return losses["loss"], stats, torch.tensor(float(utterances), device=losses["loss"].device)
 
-    def _joined(self, speech: tuple[Tensor, Tensor], text: tuple[Tensor, Tensor]) -> Any:
+    def _joined(
+        self, speech: tuple[Tensor, Tensor], text: tuple[Tensor, Tensor]
+    ) -> tuple[tuple[Tensor, Tensor], ...]:
         encoder = self.encoder
         seed, step = encoder.augment.seed + _JOIN_SEED, encoder.batches_seen
         number = self.config.join.number(batch_generator(seed, step, rank=0))
