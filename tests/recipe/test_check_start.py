@@ -83,6 +83,11 @@ def test_what_the_files_name_counts_too(words: list[str], tmp_path: Path) -> Non
     done.parent.mkdir(parents=True)
     done.touch()
     assert check_start.main(words) == 0
+    # A finished training would begin anew from another encoder: that one must be there.
+    (done.parent / "train.yaml").write_text("encoder_conf: {pretrained: lost}\n", encoding="utf-8")
+    assert check_start.main(words) == 0
+    with pytest.raises(UserError, match="nowhere: no such file"):
+        check_start.main([*words, "--pretrained", "nowhere"])
 
 
 def test_mistakes_in_decoding_configurations(words: list[str], tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ def encoders(
     pretrained: str,
     adapt_configs: Sequence[str] = (),
 ) -> dict[str, dict[str, Any]]:
-    """The encoders that the selected variants start from and that are not trained yet, with the settings
-    laid over them.
+    """The encoders that the selected variants start from, with the settings laid over them.
+
+    Left out are those of variants that have been trained from them already.
 
     Args:
         prefix: experiments without ``_stage<variant>``. pretrained: of run.sh; empty: as the files say.
@@ -38,14 +39,22 @@ def encoders(
     adapting = overlay({}, *map(read_tree, adapt_configs)).get("encoder_conf") or {}
     found = {}
     for variant in table.select(variants):
-        if variant.init_from is not None or (experiment(prefix, variant.name) / MARKER).is_file():
+        if variant.init_from is not None:
             continue
         conf = overlay(base, variant.options).get("encoder_conf") or {}
         source = pretrained or adapting.get("pretrained") or conf.get("pretrained")
-        if source and source != NO_PRETRAINED:
+        if source and source != NO_PRETRAINED and not _trained_from(experiment(prefix, variant.name), source):
             config = conf.get("config") or {}
             found[located(source)] = {name: value for name, value in config.items() if name != "preset"}
     return found
+
+
+def _trained_from(exp_dir: Path, source: str) -> bool:
+    """Whether an experiment is finished and, as far as it says, started from that encoder."""
+    settings = exp_dir / "train.yaml"
+    if not (exp_dir / MARKER).is_file() or not settings.is_file():
+        return (exp_dir / MARKER).is_file()
+    return bool((read_tree(settings).get("encoder_conf") or {}).get("pretrained") == located(source))
 
 
 def is_whole(source: str) -> bool:
