@@ -249,3 +249,22 @@ def test_espnet_is_not_imported(setup: Path) -> None:
     options += ["--data_dir", str(setup / "data"), "--output_dir", str(setup / "out")]
     result = subprocess.run([sys.executable, "-c", code, *options], cwd=ROOT, capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("mode", ["masked", "streaming"])
+def test_further_hypotheses_are_written(setup: Path, mode: str) -> None:
+    context = "context: {chunk_ms: 320, left_ms: 320, sink_frames: 4}\n"
+    (setup / "decode.yaml").write_text(f"{context}search: {{type: beam, max_symbols: 2}}\nmode: {mode}\n")
+    args = ["--exp_dir", "exp", "--data_dir", "data", "--decode_config", "decode.yaml"]
+    args = [str(setup / word) if not word.startswith("--") else word for word in args]
+    for out, more in (("one", []), ("three", ["--nbest", "3"])):
+        main([*args, "--output_dir", str(setup / out), *more])
+    assert (setup / "one" / "text").read_text() == (setup / "three" / "text").read_text()
+    folder = setup / "three" / "logdir" / "output.1"
+    ranked = [(folder / f"{rank}best_recog" / "score").read_text().splitlines() for rank in (1, 2, 3)]
+    scores = {line.split()[0]: [] for line in ranked[0]}
+    for lines in ranked:
+        for line in lines:
+            scores[line.split()[0]].append(float(line.split()[1]))
+    assert all(row == sorted(row, reverse=True) for row in scores.values())
+    assert len(scores["u4"]) == 3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,16 @@ def test_merged_marker(tmp_path: Path) -> None:
     assert outputs.is_merged(tmp_path, "f") and not outputs.is_merged(tmp_path, "g")
     outputs.mark_merged(tmp_path, None)
     assert not outputs.is_merged(tmp_path, "f")
+
+
+def test_further_hypotheses_have_folders_of_their_own(tmp_path: Path) -> None:
+    three = replace(result("u1"), others=(result("u1", "a c"), result("u1", "b")), stable=(0.5, 0.9))
+    outputs.append_results(tmp_path, 1, "f", [three, replace(result("u2"), others=(result("u2", "d"),))])
+    assert outputs.kept_results(tmp_path, "f")["u1"] == three
+    outputs.merge(tmp_path, "f", ["u1", "u2"])
+    shard = tmp_path / "logdir" / "output.1"
+    texts = [(shard / f"{rank}best_recog" / "text").read_text() for rank in (1, 2, 3)]
+    assert texts == ["u1 a b\nu2 a b\n", "u1 a c\nu2 d\n", "u1 b\n"]
+    outputs.append_results(tmp_path, 1, "g", [result("u1")])
+    outputs.merge(tmp_path, "g", ["u1"])
+    assert sorted(path.name for path in shard.glob("*best_recog")) == ["1best_recog"]

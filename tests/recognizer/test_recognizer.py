@@ -203,3 +203,17 @@ def test_contexts_can_be_given_in_three_ways(exps):
     by_value = Recognizer.from_exp(exps[1], context=AttentionContext.from_ms(320, 320, 4))
     same(by_name.transcribe(wav), by_value.transcribe(wav))
     same(Recognizer.from_exp(exps[1]).transcribe(wav), by_value.transcribe(wav))
+
+
+def test_more_than_one_transcript(exps):
+    recognizer = Recognizer.from_exp(exps[4], CONTEXTS[0], SEARCHES[1])
+    wav = noise(1.3, seed=5)
+    ranked = recognizer.transcribe_nbest(wav, 3)
+    scores = [one.hypothesis.score for one in ranked]
+    assert len({tuple(one.hypothesis.tokens) for one in ranked}) == 3
+    assert scores == sorted(scores, reverse=True)
+    same(ranked[0], recognizer.transcribe(wav))
+    with pytest.raises(UserError, match="4 transcripts were asked for; this search keeps 3"):
+        recognizer.transcribe_nbest(wav, 4)
+    with pytest.raises(UserError, match="keeps 1"):
+        Recognizer.from_exp(exps[4]).transcribe_nbest(wav, 2)

@@ -20,7 +20,10 @@ def get_parser() -> argparse.ArgumentParser:
         "--model_file", help="checkpoint in --exp_dir (default: the average of the best, else the best)"
     )
     parser.add_argument(
-        "--decode_config", type=Path, required=True, help="YAML: context, search, mode, packet_ms, endpoint"
+        "--decode_config",
+        type=Path,
+        required=True,
+        help="YAML: context, search, mode, packet_ms, nbest, endpoint",
     )
     parser.add_argument(
         "--data_dir", type=Path, required=True, help="Kaldi data directory, e.g. dump/raw/test"
@@ -30,6 +33,9 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--mode", choices=["masked", "streaming"], help="instead of the one in --decode_config"
+    )
+    parser.add_argument(
+        "--nbest", type=int, help="hypotheses to write of each utterance, instead of --decode_config's"
     )
     parser.add_argument("--nj", type=int, default=1, help="shards, decoded in as many processes")
     parser.add_argument(
@@ -65,7 +71,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
     from xlsrt.decoding.config import DecodeConfig
 
     config = DecodeConfig.from_file(args.decode_config)
-    config = replace(config, mode=args.mode or config.mode, search={**config.search, **fusion_values(args)})
+    nbest = config.nbest if args.nbest is None else args.nbest
+    search = {**config.search, **fusion_values(args)}
+    config = replace(config, mode=args.mode or config.mode, search=search, nbest=nbest)
     job = runner.Job(
         exp_dir=args.exp_dir,
         model_file=args.model_file,

@@ -12,6 +12,7 @@ import yaml
 from xlsrt.context import AttentionContext
 from xlsrt.errors import UserError
 from xlsrt.recognizer.endpoint import EndpointRules
+from xlsrt.search.options import BEAM_SIZE, check_search
 
 MODES = ("masked", "streaming")
 
@@ -26,6 +27,7 @@ class DecodeConfig:
         mode: ``masked`` (whole utterances under the context's mask) or ``streaming`` (packets through the
             caches). Both give the same words.
         packet_ms: length of the packets of ``streaming``, in milliseconds.
+        nbest: hypotheses of an utterance to hand out, best first; more than one needs a beam as wide.
         endpoint: rules that close segments, after each of which the search begins anew; an utterance's words
             are those of its segments. None: it is one segment.
         stages: training stages whose models this is meant for; None: all. Only the recipe reads it.
@@ -35,12 +37,23 @@ class DecodeConfig:
     search: Mapping[str, Any]
     mode: str = "masked"
     packet_ms: float = 320.0
+    nbest: int = 1
     endpoint: EndpointRules | None = None
     stages: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        width = self.search.get("beam_size", BEAM_SIZE) if self.search.get("type") == "beam" else 1
+        if isinstance(self.nbest, bool) or not isinstance(self.nbest, int) or self.nbest < 1:
+            raise UserError(f"nbest {self.nbest!r} is not a whole number from 1 on")
+        if self.nbest > width:
+            raise UserError(
+                f"nbest {self.nbest} needs search: {{type: beam, beam_size: {self.nbest}}} or more; "
+                f"this search keeps {width}"
+            )
         if self.endpoint is None:
             return
+        if self.nbest > 1:
+            raise UserError("nbest is for whole utterances; with an endpoint it must be 1")
         if self.mode == "masked" and self.endpoint.restart_encoder:
             raise UserError(
                 "endpoint: restart_encoder is for mode: streaming; under a mask the encoder hears the whole"
@@ -86,9 +99,10 @@ class DecodeConfig:
         try:
             return cls(
                 context=context,
-                search=dict(search),
+                search=check_search(search),
                 mode=mode,
                 packet_ms=float(packet_ms),
+                nbest=content.get("nbest", cls.nbest),
                 endpoint=endpoint,
                 stages=None if stages is None else tuple(str(stage) for stage in stages),
             )

@@ -53,12 +53,20 @@ class Decoder:
             else:
                 found = masked_segments(engine, config.endpoint, tensors)
         elif streaming:
-            pairs = zip(*decode_streaming(encoder, search, tensors, config.context, packet), strict=True)
-            found = [[pair] for pair in pairs]
+            ranked, times = decode_streaming(encoder, search, tensors, config.context, packet, config.nbest)
+            found = [[(row[0], stable)] for row, stable in zip(ranked, times, strict=True)]
         else:
-            found = [[(best, None)] for best in decode_masked(encoder, search, tensors, config.context)]
+            ranked = decode_masked(encoder, search, tensors, config.context, config.nbest)
+            found = [[(row[0], None)] for row in ranked]
         seconds = [len(wav) / SAMPLE_RATE for wav in wavs]
-        return [self._recognised(*row) for row in zip(names, found, seconds, strict=True)]
+        results = [self._recognised(*row) for row in zip(names, found, seconds, strict=True)]
+        if config.nbest == 1:
+            return results
+        others = [
+            tuple(self._recognised(result.utt, [(other, None)], result.audio_seconds) for other in row[1:])
+            for result, row in zip(results, ranked, strict=True)
+        ]
+        return [replace(result, others=rest) for result, rest in zip(results, others, strict=True)]
 
     def _recognised(self, name: str, segments: Sequence[Segment], seconds: float) -> Recognised:
         """The segments of an utterance as one hypothesis. Each begins with a new word."""
@@ -82,7 +90,7 @@ class Decoder:
             probs=tuple(round(prob, 6) for part in parts for prob in part.probs),
             score=sum(part.score for part in parts),
             words=tuple((word.text, word.start, word.end, round(word.confidence, 6)) for word in words),
-            stable=tuple(stable) if self.config.mode == "streaming" else None,
+            stable=None if any(times is None for _, times in segments) else tuple(stable),
             audio_seconds=seconds,
         )
 
@@ -124,12 +132,12 @@ def streamed_segments(
 
 @torch.inference_mode()
 def decode_masked(
-    encoder: XlsrEncoder, search: Search, wavs: Sequence[Tensor], context: AttentionContext
-) -> list[Hypothesis]:
-    """Whole utterances, each (S,), under the context's mask."""
+    encoder: XlsrEncoder, search: Search, wavs: Sequence[Tensor], context: AttentionContext, nbest: int = 1
+) -> list[list[Hypothesis]]:
+    """Whole utterances, each (S,), under the context's mask: the ``nbest`` best hypotheses of each."""
     padded, lens = pad(wavs)
     enc, enc_lens = encoder(padded, lens, context)
-    return search.finish(search.step(enc, enc_lens, search.init_state(len(wavs))))
+    return search.nbest(search.drain(search.step(enc, enc_lens, search.init_state(len(wavs)))), nbest)
 
 
 @torch.inference_mode()
@@ -139,10 +147,12 @@ def decode_streaming(
     wavs: Sequence[Tensor],
     context: AttentionContext,
     packet_samples: int,
-) -> tuple[list[Hypothesis], list[list[float]]]:
+    nbest: int = 1,
+) -> tuple[list[list[Hypothesis]], list[list[float]]]:
     """The same utterances as streams that advance together, packet by packet, through the caches.
 
-    Also, for each token, the seconds of audio that had been received when it could not change any more.
+    Also, for each token of the best hypotheses, the seconds of audio that had been received when it could not
+    change any more.
     """
     padded, lens = pad(wavs)
     state = encoder.init_state(len(wavs), context)
@@ -158,9 +168,9 @@ def decode_streaming(
         for times, count, end in zip(stable, search.stable(found), ends, strict=True):
             times += [min(now, end)] * (count - len(times))
     enc, enc_lens = encoder.flush(state)
-    hypotheses = search.finish(search.step(enc, enc_lens, found))
-    for times, hypothesis, end in zip(stable, hypotheses, ends, strict=True):
-        times += [end] * (len(hypothesis.tokens) - len(times))
+    hypotheses = search.nbest(search.drain(search.step(enc, enc_lens, found)), nbest)
+    for times, ranked, end in zip(stable, hypotheses, ends, strict=True):
+        times += [end] * (len(ranked[0].tokens) - len(times))
     return hypotheses, stable
 
 

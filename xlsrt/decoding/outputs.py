@@ -3,13 +3,15 @@
 A shard appends one JSON line per utterance to ``logdir/output.N/results.<fingerprint>.jsonl``. A run that was
 killed loses at most the batch in hand: complete lines are kept, whatever their shard, and only those of one
 fingerprint (model, configuration, set) count. Merging writes the `FILES` of the set, and the same below each
-``logdir/output.N/1best_recog``, each through a temporary file.
+``logdir/output.N/1best_recog`` (``2best_recog`` ... where a decoding hands out more), each through a
+temporary file.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -40,6 +42,7 @@ class Recognised:
             more; None where whole utterances were decoded.
         audio_seconds: length of the utterance.
         wall_seconds: its share, by length, of the time its batch took.
+        others: the next best hypotheses, in order.
     """
 
     utt: str
@@ -53,6 +56,7 @@ class Recognised:
     stable: tuple[float, ...] | None = None
     audio_seconds: float = 0.0
     wall_seconds: float = 0.0
+    others: tuple[Recognised, ...] = ()
 
     def line(self, file: str) -> str:
         """This utterance's line of one of `FILES` or `WORD_STABLE`; times in seconds."""
@@ -127,7 +131,7 @@ def merge(output_dir: Path, fingerprint: str, utterances: Sequence[str]) -> list
     wanted = set(utterances)
     for path in _result_files(output_dir, fingerprint):
         part = {result.utt: result for result in _read(path) if result.utt in wanted}
-        _write(path.parent / "1best_recog", [part[utt] for utt in sorted(part)])
+        _write_ranks(path.parent, [part[utt] for utt in sorted(part)])
     ordered = [kept[utt] for utt in utterances]
     _write(output_dir, ordered)
     return ordered
@@ -157,12 +161,16 @@ def _read(path: Path) -> list[Recognised]:
     results = []
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
-            content = json.loads(line)
-            results.append(Recognised(**{key: _tuples(value) for key, value in content.items()}))
+            results.append(_recognised(json.loads(line)))
         except (json.JSONDecodeError, TypeError, AttributeError):
             # The line that was being written when the process was killed: that utterance is decoded again.
             continue
     return results
+
+
+def _recognised(content: dict[str, Any]) -> Recognised:
+    others = tuple(_recognised(other) for other in content.pop("others", ()))
+    return Recognised(**{key: _tuples(value) for key, value in content.items()}, others=others)
 
 
 def _tuples(value: Any) -> Any:
@@ -177,6 +185,16 @@ def _end_broken_line(path: Path) -> None:
         file.seek(-1, os.SEEK_END)
         if file.read(1) != b"\n":
             file.write(b"\n")
+
+
+def _write_ranks(directory: Path, results: Sequence[Recognised]) -> None:
+    """``1best_recog`` with all utterances, ``2best_recog`` ... with those that have so many hypotheses."""
+    for path in directory.glob("*best_recog"):
+        shutil.rmtree(path)
+    _write(directory / "1best_recog", results)
+    for rank in range(max((len(result.others) for result in results), default=0)):
+        ranked = [result.others[rank] for result in results if rank < len(result.others)]
+        _write(directory / f"{rank + 2}best_recog", ranked)
 
 
 def _write(directory: Path, results: Sequence[Recognised]) -> None:

@@ -142,6 +142,7 @@ def merge(job: Job) -> None:
         "search": dict(job.config.search),
         "mode": job.config.mode,
         "packet_ms": job.config.packet_ms,
+        "nbest": job.config.nbest,
         "endpoint": job.config.endpoint and asdict(job.config.endpoint),
         "utterances": len(kept),
         "audio_seconds": round(audio, 3),
@@ -173,6 +174,7 @@ def fingerprint_of(job: Job, entries: list[Entry]) -> str:
             job.config.mode,
             job.config.packet_ms,
             *([asdict(job.config.endpoint)] if job.config.endpoint else []),
+            *([job.config.nbest] if job.config.nbest > 1 else []),
         ],
         "set": [
             [e.name, e.utterance.wav, e.utterance.start, e.utterance.end, e.num_samples] for e in entries

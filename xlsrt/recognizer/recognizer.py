@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from xlsrt.context import AttentionContext
+from xlsrt.errors import UserError
 from xlsrt.recognizer.audio import SAMPLE_RATE, as_samples
 from xlsrt.recognizer.endpoint import EndpointRules
 from xlsrt.recognizer.line import Engine, advance, close, open_line
@@ -78,18 +79,31 @@ class Recognizer:
         """One recording (S,) -> its transcript. The same as `stream`, all packets and `finish`."""
         return self.transcribe_batch([samples], rate)[0]
 
-    @torch.no_grad()
     def transcribe_batch(self, recordings: Sequence[Any], rate: int = SAMPLE_RATE) -> list[Result]:
         """Recordings, each (S,) -> their transcripts, in order."""
+        return [ranked[0] for ranked in self._transcribe(recordings, rate, 1)]
+
+    def transcribe_nbest(self, samples: Any, count: int, rate: int = SAMPLE_RATE) -> list[Result]:
+        """One recording (S,) -> at most ``count`` transcripts, best first.
+
+        Raises:
+            UserError: the search keeps fewer hypotheses than ``count``.
+        """
+        width = getattr(self.search, "beam_size", 1)
+        if not 1 <= count <= width:
+            raise UserError(f"{count} transcripts were asked for; this search keeps {width}, widen its beam")
+        return self._transcribe([samples], rate, count)[0]
+
+    @torch.no_grad()
+    def _transcribe(self, recordings: Sequence[Any], rate: int, count: int) -> list[list[Result]]:
+        """Recordings, each (S,) -> at most ``count`` transcripts of each, best first."""
         wavs = [as_samples(samples, rate, self.device, self.dtype) for samples in recordings]
-        results: dict[int, Hypothesis] = {}
+        results: dict[int, list[Hypothesis]] = {}
         for rows in _batches([wav.numel() for wav in wavs]):
-            for row, hypothesis in zip(rows, self._hypotheses([wavs[row] for row in rows]), strict=True):
-                results[row] = hypothesis
-        return [
-            self._result(results[row], 0, int(self.encoder.config.num_frames(wav.numel())))
-            for row, wav in enumerate(wavs)
-        ]
+            found = self._hypotheses([wavs[row] for row in rows], count)
+            results.update(zip(rows, found, strict=True))
+        ends = [int(self.encoder.config.num_frames(wav.numel())) for wav in wavs]
+        return [[self._result(one, 0, end) for one in results[row]] for row, end in enumerate(ends)]
 
     def stream(
         self, endpoint: EndpointRules | Mapping[str, Any] | None = None, preview: bool = False
@@ -109,18 +123,19 @@ class Recognizer:
         """Many streams that are computed as one batch; arguments as in `stream`."""
         return StreamPool(self, _rules(endpoint), preview)
 
-    def _hypotheses(self, wavs: list[Tensor]) -> list[Hypothesis]:
-        packet = PACKET_SECONDS * SAMPLE_RATE
+    def _hypotheses(self, wavs: list[Tensor], count: int) -> list[list[Hypothesis]]:
+        search, packet = self.search, PACKET_SECONDS * SAMPLE_RATE
         if max(wav.numel() for wav in wavs) <= 2 * packet or self.context.cache_frames is None:
             lens = torch.tensor([wav.numel() for wav in wavs], device=self.device)
             padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
             enc, counts = self.encoder(padded, lens, self.context)
-            return self.search.finish(self.search.step(enc, counts, self.search.init_state(len(wavs))))
+            state = search.step(enc, counts, search.init_state(len(wavs)))
+            return search.nbest(search.drain(state), count)
         lines = [open_line(self._engine, None) for _ in wavs]
         for start in range(0, max(wav.numel() for wav in wavs), packet):
             lines = advance(self._engine, lines, [wav[start : start + packet] for wav in wavs])
         ended = close(self._engine, lines)
-        return [self.search.best(line.search)[0] for line in ended]
+        return [search.nbest(line.search, count)[0] for line in ended]
 
     def _result(self, hypothesis: Hypothesis, start: int, end: int) -> Result:
         """A hypothesis with its text; frames from the start of the stream."""

@@ -30,6 +30,9 @@ class Search(Protocol):
     def best(self, state: Any) -> list[Hypothesis]:
         """The best hypotheses so far."""
 
+    def nbest(self, state: Any, count: int) -> list[list[Hypothesis]]:
+        """At most ``count`` hypotheses of each stream, best first; a greedy search has one."""
+
     def finish(self, state: Any) -> list[Hypothesis]:
         """The best hypotheses of streams that have ended: ``best`` of ``drain``."""
 

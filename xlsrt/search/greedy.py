@@ -138,6 +138,10 @@ class GreedySearch:
             for (tokens, frames, probs), score in zip(state.hypotheses, state.score.tolist(), strict=True)
         ]
 
+    def nbest(self, state: GreedyState, count: int) -> list[list[Hypothesis]]:
+        """The only hypothesis of each stream."""
+        return [[best] for best in self.best(state)]
+
     def stable(self, state: GreedyState) -> list[int]:
         """For each stream how many tokens of its best hypothesis can no longer change: all of them."""
         return [len(tokens) for tokens, _, _ in state.hypotheses]

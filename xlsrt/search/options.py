@@ -1,0 +1,72 @@
+"""The settings of a search as decode configurations spell them, judged without torch or a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xlsrt.errors import UserError
+
+LM_WEIGHT, PHRASE_SCORE = 0.3, 1.0
+BEAM_SIZE = 4
+FUSION = ("lm", "lm_weight", "lm_unit", "phrases", "phrase_score")
+_KEYS = {
+    "greedy": ("max_symbols", "window", "blank_penalty"),
+    "beam": ("beam_size", "max_symbols", "margin", "length_norm", "window", "blank_penalty", *FUSION),
+}
+_WHOLE = ("beam_size", "max_symbols", "window")
+_NUMBERS = ("margin", "blank_penalty", "lm_weight", "phrase_score")
+_NEEDS = {"lm_weight": "lm", "lm_unit": "lm", "phrase_score": "phrases"}
+
+
+def check_search(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The settings as a dict with their ``type``; None and {} mean greedy.
+
+    A greedy search has a beam of one: ``beam_size: 1`` is allowed beside it, so that one file serves both.
+
+    Raises:
+        UserError: an unknown key, a value of the wrong kind, a file that does not exist, or a setting of
+            something that is not given.
+    """
+    given = {"type": "greedy", **(values or {})}
+    kind = given["type"]
+    if kind not in _KEYS:
+        raise UserError(f"search type {kind!r} is unknown; known: {', '.join(_KEYS)}")
+    if kind == "greedy" and given.get("beam_size") in (None, 1):
+        given.pop("beam_size", None)
+    unknown = sorted(set(given) - set(_KEYS[kind]) - {"type"})
+    if unknown:
+        way_out = "; that needs type: beam" if set(unknown) <= set(FUSION) else ""
+        raise UserError(
+            f"search: {kind} has no {', '.join(unknown)}{way_out}; known: {', '.join(_KEYS[kind])}"
+        )
+    for key, value in given.items():
+        _check_value(key, value)
+    for key, needs in _NEEDS.items():
+        if key in given and given.get(needs) is None:
+            raise UserError(f"search: {key} is for {needs}, which is not given")
+    for path in search_files(given):
+        if not path.is_file():
+            raise UserError(f"search: {path} does not exist")
+    return given
+
+
+def search_files(values: Mapping[str, Any]) -> list[Path]:
+    """The files that a search's settings name; what they hold decides the words too."""
+    return [Path(values[key]) for key in ("lm", "phrases") if isinstance(values.get(key), (str, Path))]
+
+
+def _check_value(key: str, value: Any) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+    if key != "margin":
+        number = number and math.isfinite(value)
+    if key in _WHOLE and not (number and isinstance(value, int) and value > 0):
+        raise UserError(f"search: {key} is {value!r}; give a whole number from 1 on")
+    if key in _NUMBERS and not number:
+        raise UserError(f"search: {key} is {value!r}; give a number")
+    if key == "margin" and not value > 0:
+        raise UserError(f"search: margin is {value!r}; give a number above 0")
+    if key == "length_norm" and not isinstance(value, bool):
+        raise UserError(f"search: length_norm is {value!r}; write true or false")
