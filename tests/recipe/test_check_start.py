@@ -9,6 +9,9 @@ import pytest
 
 from xlsrt.bin import check_start
 from xlsrt.errors import UserError
+from xlsrt.recipe.stages import load_stages
+from xlsrt.recipe.training import experiment, layered
+from xlsrt.recipe.tree import overlay, write_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "egs/mini/pretrained"
@@ -63,6 +66,76 @@ def test_a_bundle_is_fetched_first(words: list[str], monkeypatch: pytest.MonkeyP
         check_start.main([*words, "--pretrained", "WAV2VEC2_XLSR53"])
 
 
+@pytest.mark.parametrize(
+    ("where", "options", "message"),
+    [
+        ("train_config", "model_conf: {ctc_wait: 0.3}", "model_conf: unknown keys ctc_wait"),
+        ("stages_config", "model_conf: {ctc_wait: 0.3}", "model_conf: unknown keys ctc_wait"),
+        ("last_config", "model_conf: {ctc_wait: 0.3}", "model_conf: unknown keys ctc_wait"),
+        ("train_config", "model_conf: {join: {utterances: 0}}", "join.utterances is 0"),
+        ("train_config", "model_conf: {loss: fast}", "loss"),
+        ("train_config", "decoder_conf: {contexts: 1}", "decoder_conf: unknown keys contexts"),
+        ("train_config", "encoder_conf: {configs: {}}", "encoder_conf: unknown keys configs"),
+        ("train_config", "encoder_conf: {config: {mask_time_probe: 0.1}}", "mask_time_probe"),
+        ("stages_config", "encoder_conf: {config: {mask_time_probe: 0.1}}", "mask_time_probe"),
+        ("train_config", "encoder_conf: {augment: {gain: 6}}", "gain"),
+        ("train_config", "max_epochs: 3", "unrecognized arguments: max_epochs; did you mean max_epoch"),
+        ("train_config", "best_model_criterion: [[valid, wer, min]]", "wer"),
+    ],
+)
+def test_settings_that_no_training_knows(
+    words, tmp_path: Path, where: str, options: str, message: str
+) -> None:
+    file = tmp_path / "more.yaml"
+    stage = f"stages: {{2: {{variants: {{2b: {{options: {{{options}}}}}}}}}}}"
+    file.write_text(stage if where == "stages_config" else options, encoding="utf-8")
+    files = [str(ROOT / "conf/stages.yaml"), str(file)] if where == "stages_config" else [str(file)]
+    base = ["--train_config", str(ROOT / "conf/train_small.yaml")] if where == "train_config" else []
+    extra = [*base, *files] if where == "train_config" else [f"--{where}", *files]
+    for pretrained in ([], ["--pretrained", "none"]):
+        with pytest.raises(UserError, match=message) as failure:
+            check_start.main([*words, *extra, *pretrained])
+        assert f"training stage {'2b' if where == 'stages_config' else '1'} (" in str(failure.value)
+    assert check_start.main([*words, *extra, "--stop_stage", "4"]) == 0
+
+
+@pytest.fixture
+def finished(words: list[str]) -> list[Path]:
+    """The markers of all trainings of the default path, done as the options say."""
+    table, config = load_stages(words[1]), words[5]
+    markers = []
+    for variant in table.select("default"):
+        folder = experiment(words[3], variant.name)
+        folder.mkdir(parents=True)
+        trained = overlay(layered(table, variant, [config]), {"token_type": "bpe", "init_from": "x"})
+        write_tree(folder / "train.yaml", trained, "")
+        markers.append(folder / ".done")
+        markers[-1].touch()
+    return markers
+
+
+def test_finished_trainings_are_not_looked_at_again(words, finished, tmp_path: Path, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr("xlsrt.espnet_task.settings.check_settings", lambda _, where: asked.append(where))
+    assert check_start.main(words) == 0 and not asked
+    other = tmp_path / "other.yaml"
+    other.write_text("grad_clip: 7\n", encoding="utf-8")
+    assert check_start.main([*words, "--last_config", str(other)]) == 0 and len(asked) == 5
+    asked.clear()
+    finished[2].unlink()
+    assert check_start.main(words) == 0 and len(asked) == 1 and "training stage 3b" in asked[0]
+
+
+def test_nothing_to_train_is_told_without_torch(words: list[str], finished: list[Path]) -> None:
+    code = (
+        "import sys; from xlsrt.bin import check_start\n"
+        f"check_start.main({[*words, '--pretrained', 'egs/mini/pretrained']!r})\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_what_the_files_name_counts_too(words: list[str], tmp_path: Path) -> None:
     config = tmp_path / "train.yaml"
     config.write_text("encoder_conf: {pretrained: lost}\n", encoding="utf-8")
@@ -99,13 +172,3 @@ def test_mistakes_in_decoding_configurations(words: list[str], tmp_path: Path) -
     assert check_start.main([*words, "--skip_eval", "true"]) == 0
     with pytest.raises(UserError, match=r"there is no decode_y.yaml"):
         check_start.main([*words[:-1], "decode_y.yaml"])
-
-
-def test_the_shipped_encoder_is_checked_without_torch(words: list[str]) -> None:
-    code = (
-        "import sys; from xlsrt.bin import check_start\n"
-        f"check_start.main({[*words, '--pretrained', 'egs/mini/pretrained']!r})\n"
-        "print('torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"

@@ -10,8 +10,8 @@ from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
 from xlsrt.errors import UserError
 from xlsrt.recipe.decoding import find_configs
-from xlsrt.recipe.stages import load_stages
-from xlsrt.recipe.start import encoders, is_whole, trains_first
+from xlsrt.recipe.stages import StageTable, load_stages
+from xlsrt.recipe.start import encoders, is_whole, trains_first, unseen_settings
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -27,6 +27,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--asr_exp", required=True, help="experiments without their suffix _stage<variant>")
     parser.add_argument("--pretrained", default="", help="encoder to start from; empty: as the files say")
     parser.add_argument("--train_config", nargs="+", required=True, help="training configuration")
+    parser.add_argument("--last_config", nargs="*", default=[], help="laid over everything else")
     parser.add_argument(
         "--adapt", type=yes_or_no, default=False, help="whether that encoder is adapted first"
     )
@@ -45,12 +46,30 @@ def main(cmd: Sequence[str] | None = None) -> int:
     if args.decode_configs and args.stop_stage >= 10 and not args.skip_eval:
         check_decoding(args)
     if trains_first(args.stage, args.stop_stage) and not args.skip_train:
+        configs = [*args.train_config, *args.last_config]
         adapting = args.adapt_config if args.adapt else []
-        found = encoders(table, args.variants, args.asr_exp, args.train_config, args.pretrained, adapting)
+        found = encoders(table, args.variants, args.asr_exp, configs, args.pretrained, adapting)
         for source, overrides in found.items():
             if not is_whole(source):
                 check_encoder(source, overrides)
+    if not args.skip_train:
+        check_trainings(args, table)
     return 0
+
+
+def check_trainings(args: argparse.Namespace, table: StageTable) -> None:
+    """Settings of trainings that are yet to come; loads ESPnet where there are any."""
+    stages = range(args.stage, args.stop_stage + 1)
+    trainings = unseen_settings(
+        table, args.variants, stages, args.asr_exp, args.train_config, args.last_config, args.pretrained
+    )
+    if not trainings:
+        return
+    from xlsrt.espnet_task.settings import check_settings
+
+    files = " + ".join(args.train_config)
+    for variant, settings in trainings.items():
+        check_settings(settings, f"training stage {variant} ({files} under {table.source})")
 
 
 def check_decoding(args: argparse.Namespace) -> None:

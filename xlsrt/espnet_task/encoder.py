@@ -19,6 +19,12 @@ ENCODER_CONF = ("config", "pretrained", "train_context", "eval_context", "augmen
 """Keys of ``encoder_conf``."""
 
 
+def check_encoder_conf(conf: Mapping[str, Any]) -> None:
+    """Refuse unknown keys of ``encoder_conf`` by name."""
+    if unknown := sorted(set(conf) - set(ENCODER_CONF)):
+        raise UserError(f"encoder_conf: unknown keys {', '.join(unknown)}; known: {', '.join(ENCODER_CONF)}")
+
+
 class XlsrEspnetEncoder(AbsEncoder):
     """Waveform in, frames out; samples the training context in train mode, keeps the fixed one in eval mode.
 

@@ -16,7 +16,7 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from xlsrt.encoder.checkpoints import load_pretrained, read_config, save_pretrained
 from xlsrt.encoder.checkpoints.pretraining import load_heads
 from xlsrt.errors import UserError
-from xlsrt.espnet_task.encoder import ENCODER_CONF, XlsrEspnetEncoder
+from xlsrt.espnet_task.encoder import ENCODER_CONF, XlsrEspnetEncoder, check_encoder_conf
 from xlsrt.espnet_task.options import add_task_arguments
 from xlsrt.espnet_task.shared_task import SharedTask
 from xlsrt.espnet_task.ssl_model import SslModel
@@ -131,10 +131,7 @@ class XlsrSslTask(SharedTask, AbsTask):
     def build_model(cls, args: argparse.Namespace) -> SslModel:
         """Build the model and resolve ``args``, so that config.yaml says what the encoder is."""
         conf = dict(args.encoder_conf or {})
-        if unknown := sorted(set(conf) - set(ENCODER_CONF)):
-            raise UserError(
-                f"encoder_conf: unknown keys {', '.join(unknown)}; known: {', '.join(ENCODER_CONF)}"
-            )
+        check_encoder_conf(conf)
         resumes = args.resume and (Path(args.output_dir) / "checkpoint.pth").exists()
         encoder = XlsrEspnetEncoder(input_size=1, load_weights=not resumes, seed=args.seed, **conf)
         args.encoder_conf = encoder.conf()

@@ -14,7 +14,7 @@ from typing import Any
 import espnet2.tasks.asr as asr
 
 from xlsrt.errors import UserError
-from xlsrt.espnet_task.encoder import ENCODER_CONF, XlsrEspnetEncoder
+from xlsrt.espnet_task.encoder import XlsrEspnetEncoder, check_encoder_conf
 from xlsrt.espnet_task.init_from import load_init_from
 from xlsrt.espnet_task.inputs import FIGURES, read_token_list
 from xlsrt.espnet_task.model import ModelConfig, XlsrTransducerModel
@@ -89,10 +89,7 @@ class XlsrASRTask(SharedTask, asr.ASRTask):
         """
         args.token_list = read_token_list(args.token_list)
         conf = dict(args.encoder_conf or {})
-        if unknown := sorted(set(conf) - set(ENCODER_CONF)):
-            raise UserError(
-                f"encoder_conf: unknown keys {', '.join(unknown)}; known: {', '.join(ENCODER_CONF)}"
-            )
+        check_encoder_conf(conf)
         resumes = args.resume and (Path(args.output_dir) / "checkpoint.pth").exists()
         overwritten = resumes or args.init_from is not None
         encoder = XlsrEspnetEncoder(input_size=1, load_weights=not overwritten, seed=args.seed, **conf)

@@ -1,4 +1,4 @@
-"""What run.sh can find wrong before it does anything: an encoder to start from that is not there."""
+"""What run.sh can find wrong before it does anything: an encoder that is not there, wrong settings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from xlsrt.recipe.stages import FIRST_RUN_STAGE, StageTable
-from xlsrt.recipe.training import MARKER, NO_PRETRAINED, experiment, located
-from xlsrt.recipe.tree import overlay, read_tree
+from xlsrt.recipe.training import MARKER, NO_PRETRAINED, experiment, layered, located
+from xlsrt.recipe.tree import Tree, overlay, read_tree
 
 
 def trains_first(first: int, last: int) -> bool:
@@ -47,6 +47,42 @@ def encoders(
             config = conf.get("config") or {}
             found[located(source)] = {name: value for name, value in config.items() if name != "preset"}
     return found
+
+
+def unseen_settings(
+    table: StageTable,
+    variants: str,
+    run_stages: range,
+    prefix: str,
+    train_configs: Sequence[str],
+    last_configs: Sequence[str],
+    pretrained: str,
+) -> dict[str, Tree]:
+    """Settings, by variant, of the trainings of ``run_stages`` that have not been done with them already."""
+    found: dict[str, Tree] = {}
+    for variant in table.select(variants):
+        if variant.run_stage not in run_stages:
+            continue
+        settings = layered(table, variant, train_configs, last_configs)
+        encoder = dict(settings.get("encoder_conf") or {})
+        source = pretrained or encoder.get("pretrained")
+        encoder["pretrained"] = located(source) if source and source != NO_PRETRAINED else None
+        settings["encoder_conf"] = encoder
+        if not _done_with(experiment(prefix, variant.name), settings):
+            found[variant.name] = settings
+    return found
+
+
+def _done_with(exp_dir: Path, settings: Tree) -> bool:
+    """Whether an experiment is finished and was trained with these settings, as far as they go."""
+    if not (exp_dir / MARKER).is_file() or not (exp_dir / "train.yaml").is_file():
+        return False
+    encoder = {key: value for key, value in settings["encoder_conf"].items() if key != "pretrained"}
+    encoder["config"] = {
+        key: value for key, value in (encoder.get("config") or {}).items() if key != "preset"
+    }
+    trained = read_tree(exp_dir / "train.yaml")
+    return overlay(trained, {**settings, "encoder_conf": encoder}) == trained
 
 
 def _trained_from(exp_dir: Path, source: str) -> bool:

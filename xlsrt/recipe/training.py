@@ -179,15 +179,7 @@ def make_plan(
         UserError: a file is missing or wrong; the experiment to start from has not been trained to its end.
     """
     variant = table[name]
-    base = overlay({}, *map(read_tree, train_configs))
-    refuse_owned(base, ", ".join(train_configs))
-    refuse_owned(variant.options, f"{table.source}: options of {variant.name}")
-    row: Tree = overlay({}, variant.options)
-    if variant.epochs is not None:
-        row["max_epoch"] = variant.epochs
-    if variant.lr is not None:
-        row = overlay(row, {"optim_conf": {"lr": variant.lr}})
-    settings = overlay(base, row, *map(read_tree, last_layers), corpus.settings())
+    settings = overlay(layered(table, variant, train_configs, last_layers), corpus.settings())
     if seed is not None:
         settings["seed"] = seed
     exp_dir = experiment(prefix, variant.name)
@@ -212,6 +204,21 @@ def make_plan(
     if init_from:
         settings["init_from"] = str(init_from)
     return Plan(variant, exp_dir, start, settings, init_from)
+
+
+def layered(
+    table: StageTable, variant: Variant, train_configs: Sequence[str], last_layers: Sequence[str] = ()
+) -> Tree:
+    """What the files say of a variant: training configurations, its row of the table, ``last_layers``."""
+    base = overlay({}, *map(read_tree, train_configs))
+    refuse_owned(base, ", ".join(train_configs))
+    refuse_owned(variant.options, f"{table.source}: options of {variant.name}")
+    row: Tree = overlay({}, variant.options)
+    if variant.epochs is not None:
+        row["max_epoch"] = variant.epochs
+    if variant.lr is not None:
+        row = overlay(row, {"optim_conf": {"lr": variant.lr}})
+    return overlay(base, row, *map(read_tree, last_layers))
 
 
 def identity(settings: Mapping[str, object]) -> str:

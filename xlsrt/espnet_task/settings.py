@@ -1,0 +1,71 @@
+"""Judge the settings of a training before there are data for it; run.sh asks before stage 1."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xlsrt.encoder import XlsrConfig
+from xlsrt.encoder.checkpoints import read_config
+from xlsrt.errors import UserError
+from xlsrt.espnet_task.augment import AugmentConfig
+from xlsrt.espnet_task.encoder import check_encoder_conf
+from xlsrt.espnet_task.model import ModelConfig
+from xlsrt.espnet_task.task import XlsrASRTask
+from xlsrt.transducer import HeadConfig
+from xlsrt.transducer.config import _MODEL_KEYS
+
+
+def check_settings(settings: Mapping[str, Any], where: str) -> None:
+    """Read ``settings`` as the training will, with stand-ins for what a corpus brings.
+
+    Raises:
+        UserError: an unknown option or key, or a value that its reader refuses; ``where`` names the settings.
+    """
+    try:
+        args = _parsed(settings)
+        XlsrASRTask.check_required_command_args(args)
+        encoder = dict(args.encoder_conf or {})
+        check_encoder_conf(encoder)
+        AugmentConfig.from_dict(encoder.get("augment") or {})
+        size = _encoder_config(encoder).hidden_size
+        ModelConfig.from_model_conf(args.model_conf or {}, tuple(_MODEL_KEYS))
+        HeadConfig.from_espnet(vars(args), size, vocab_size=2)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _parsed(settings: Mapping[str, Any]) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "train.yaml"
+        file.write_text(yaml.safe_dump(dict(settings)), encoding="utf-8")
+        options = [
+            "--config",
+            str(file),
+            "--output_dir",
+            folder,
+            "--token_list",
+            os.devnull,
+            "--dry_run",
+            "true",
+        ]
+        try:
+            return XlsrASRTask.get_parser().parse_args(options)
+        except UserError as error:
+            raise UserError(str(error).replace(f" (from {file})", "")) from None
+
+
+def _encoder_config(conf: Mapping[str, Any]) -> XlsrConfig:
+    """The encoder's sizes, or those of the smallest where its checkpoint is not on this disk yet."""
+    fields, pretrained = dict(conf.get("config") or {}), conf.get("pretrained")
+    if not pretrained:
+        return XlsrConfig.from_dict(fields)
+    fields.pop("preset", None)
+    if Path(pretrained).is_dir():
+        return read_config(pretrained, **fields)
+    return XlsrConfig.from_dict({"preset": "tiny", **fields})
