@@ -237,7 +237,7 @@ stage_13() { # packing: the last of the trained models
   local variant exp
   variant=$(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" | tail -n 1)
   exp=${asr_exp}_stage$variant
-  step "stage 13: packing training stage $variant" pack "$exp/.packed" "$exp/.done" -- \
+  step "stage 13: packing training stage $variant" pack "$exp/.packed" "$exp/.done" "$exp"/*/*/decoding.json -- \
     "$python" -m xlsrt.bin.pack --exp_dir "$exp" --output_dir "$exp/packed"
 }
 

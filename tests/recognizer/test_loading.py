@@ -139,6 +139,28 @@ def test_packs_say_the_same(exp, tmp_path):
     assert not list(tmp_path.glob(".pack-*"))
 
 
+def test_a_pack_searches_as_its_experiment_was_decoded(exp, tmp_path):
+    own = Recognizer.from_exp(exp).context.to_dict()
+    penalised = {"type": "greedy", "blank_penalty": 3.0}
+    for name, search, context in (
+        ("decode_a", {"type": "beam", "beam_size": 2}, own),
+        ("decode_b", {"type": "greedy", "blank_penalty": 9.0}, {"chunk_ms": 1280, "left_ms": 0}),
+        ("decode_c", penalised, own),
+    ):
+        folder = exp / name / "dev"
+        folder.mkdir(parents=True)
+        (folder / "decoding.json").write_text(json.dumps({"search": search, "context": context}))
+    packed, wav = write_pack(exp, tmp_path / "m"), noise(2)
+    wanted = Recognizer.from_exp(exp, search=penalised).transcribe(wav)
+    assert wanted.hypothesis.tokens != Recognizer.from_exp(exp).transcribe(wav).hypothesis.tokens
+    same(Recognizer.from_exp(packed).transcribe(wav), wanted)
+    # Packs of before have no search in them.
+    settings = json.loads((packed / "model.json").read_text(encoding="utf-8"))
+    del settings["search"]
+    (packed / "model.json").write_text(json.dumps(settings), encoding="utf-8")
+    same(Recognizer.from_exp(packed).transcribe(wav), Recognizer.from_exp(exp).transcribe(wav))
+
+
 def test_packing_drops_what_only_training_needs(tmp_path):
     exp = make_exp(tmp_path / "exp", model_conf={"loss": "pruned", "ctc_weight": 0.0})
     packed = write_pack(exp, tmp_path / "m")

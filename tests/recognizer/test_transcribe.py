@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import pathlib
 import sys
 import types
 
@@ -118,8 +119,71 @@ def test_one_bad_file_among_several(exp, wav, tmp_path, capsys):
     with pytest.raises(UserError, match=r"gone\.wav does not exist"):
         transcribe.main([wav, str(tmp_path / "gone.wav"), *options])
     assert not capsys.readouterr().out
-    with pytest.raises(UserError, match="srt makes one document"):
+    with pytest.raises(UserError, match="srt makes one document: several files need --output_dir"):
         transcribe.main([wav, wav, "--output", "srt", *options])
+
+
+def test_a_document_for_each_file(exp, wav, tmp_path, capsys):
+    other, third = tmp_path / "other.wav", tmp_path / "more" / "other.flac"
+    third.parent.mkdir()
+    soundfile.write(other, noise(2, seed=3).clamp(-1, 1).numpy(), 16000, subtype="FLOAT")
+    soundfile.write(third, noise(1, seed=4).clamp(-1, 1).numpy(), 16000)
+    options = ["--model", str(exp), "--output_dir", str(tmp_path / "out")]
+    transcribe.main([wav, str(other), "--output", "srt", *options])
+    assert not capsys.readouterr().out
+    for name in (wav, str(other)):
+        transcribe.main([name, "--output", "srt", "--model", str(exp)])
+        document = (tmp_path / "out" / (pathlib.Path(name).stem + ".srt")).read_text(encoding="utf-8")
+        assert document == capsys.readouterr().out and "-->" in document
+    with pytest.raises(UserError, match=r"other\.wav and .*other\.flac would both become other\.txt"):
+        transcribe.main([str(other), str(third), *options])
+    with pytest.raises(UserError, match=r"--output_dir .*other\.wav: "):
+        transcribe.main([wav, "--model", str(exp), "--output_dir", str(other)])
+    # Where both names are one, the recordings of a CTM keep their folders.
+    transcribe.main([str(other), str(third), wav, "--output", "ctm", "--model", str(exp)])
+    recordings = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+    assert len(recordings) == 3 and "a_b" in recordings
+
+
+def test_settings_of_a_decode_configuration(exp, wav, tmp_path, capsys):
+    config = tmp_path / "live.yaml"
+    config.write_text(
+        "context: {chunk_ms: 160, left_ms: 320}\nsearch: {type: beam, beam_size: 2, blank_penalty: -1.0}\n"
+        "mode: streaming\nendpoint: {trailing_silence: 0.2, max_seconds: 2, restart_encoder: true}\n"
+    )
+    samples = soundfile.read(wav)[0]
+
+    def segments(*options):
+        transcribe.main([wav, "--model", str(exp), "--output", "json", *options])
+        return [part["hypothesis"]["tokens"] for part in json.loads(capsys.readouterr().out)["segments"]]
+
+    def wanted(context, search, **rules):
+        stream = Recognizer.from_exp(exp, context, search).stream(endpoint=rules)
+        parts = [*stream.accept(samples).finished, stream.finish()]
+        return [part.hypothesis.tokens for part in parts]
+
+    context, search = (
+        {"chunk_ms": 160, "left_ms": 320},
+        {"type": "beam", "beam_size": 2, "blank_penalty": -1.0},
+    )
+    rules = {"trailing_silence": 0.2, "max_seconds": 2.0}
+    found = segments("--decode_config", str(config))
+    assert len(found) > 2 and found == wanted(context, search, **rules, restart_encoder=True)
+    # Options go first, each for its own part.
+    assert segments("--decode_config", str(config), "--chunk_ms", "320", "--beam_size", "3") == wanted(
+        {"chunk_ms": 320, "left_ms": "all"}, {**search, "beam_size": 3}, **rules, restart_encoder=True
+    )
+    assert segments("--decode_config", str(config), "--search", "greedy", "--max_segment", "1") == wanted(
+        context,
+        {"type": "greedy", "blank_penalty": -1.0},
+        **{**rules, "trailing_silence": None, "max_seconds": 1.0},
+        restart_encoder=True,
+    )
+    assert segments("--max_segment", "1", "--restart_encoder") == wanted(
+        None, None, trailing_silence=None, max_seconds=1.0, restart_encoder=True
+    )
+    with pytest.raises(UserError, match="--restart_encoder is for an endpoint"):
+        segments("--restart_encoder")
 
 
 def test_raw_samples_on_standard_input(exp, wav, capsys, monkeypatch):

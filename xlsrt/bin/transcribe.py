@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xlsrt.bin import add_fusion_options, fusion_values, run_main
-from xlsrt.data.sources import RAW_FORMATS, check_files, microphone_packets, packets_of
+from xlsrt.data.sources import RAW_FORMATS, check_files
+from xlsrt.decoding.config import DecodeConfig
 from xlsrt.errors import UserError
-
-if TYPE_CHECKING:
-    from xlsrt.recognizer import Recognizer, Result
+from xlsrt.recognizer.endpoint import EndpointRules
+from xlsrt.search.options import KEYS
 
 FORMATS = ("text", "json", "srt", "vtt", "ctm")
 
@@ -38,14 +37,23 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--raw_rate", type=int, default=16000, help="samples a second of `-`")
     parser.add_argument("--model", type=Path, required=True, help="experiment directory or packed model")
     parser.add_argument("--model_file", help="checkpoint in an experiment directory")
+    parser.add_argument(
+        "--decode_config",
+        type=Path,
+        metavar="YAML",
+        help="context, search and endpoint from such a file, e.g. conf/live_640ms.yaml; options go first",
+    )
     parser.add_argument("--chunk_ms", help="chunk of the context in ms, or 'full'; default: the model's own")
     parser.add_argument("--left_ms", default="all", help="left context in ms, or 'all' (with --chunk_ms)")
     parser.add_argument("--sink_frames", type=int, default=0, help="attention sinks (with --chunk_ms)")
-    found = "how words are found (default: greedy, or beam where an option is for it)"
+    found = "how words are found (default: as the model was packed with, else greedy)"
     parser.add_argument("--search", choices=["greedy", "beam"], help=found)
     parser.add_argument("--beam_size", type=int, help="hypotheses of the beam search (default: 4)")
     add_fusion_options(parser)
     parser.add_argument("--output", choices=FORMATS, default="text", help="format, on standard output")
+    parser.add_argument(
+        "--output_dir", type=Path, metavar="DIR", help="write a document for each file there instead"
+    )
     parser.add_argument(
         "--stream", action="store_true", help="show partial results on standard error meanwhile"
     )
@@ -55,6 +63,11 @@ def get_parser() -> argparse.ArgumentParser:
         "--endpoint", type=float, metavar="SECONDS", help="close a segment after such a silence"
     )
     parser.add_argument("--max_segment", type=float, metavar="SECONDS", help="close a segment at this length")
+    parser.add_argument(
+        "--restart_encoder",
+        action="store_true",
+        help="with an endpoint: the encoder begins anew too, as endless streams with --left_ms all need",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     more = "CPU threads; more help on quiet machines only (default: 1)"
     parser.add_argument("--num_threads", type=int, default=1, help=more)
@@ -63,6 +76,33 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
+    check_options(args)
+    given = DecodeConfig.from_file(args.decode_config) if args.decode_config else None
+    rules = endpoint(args, given.endpoint if given else None)
+    import torch
+
+    from xlsrt.decoding.listen import MICROPHONE, Documents, Listening, transcribe_sources
+    from xlsrt.recognizer import Recognizer
+    from xlsrt.recognizer.pack import load_model
+
+    names = args.files or [MICROPHONE]
+    documents = Documents(args.output, args.output_dir, names)
+    torch.set_num_threads(args.num_threads)
+    model = load_model(args.model, args.model_file)
+    recognizer = Recognizer(
+        model,
+        context(args) or (given.context if given else None),
+        search(args, given.search if given else model.search),
+        args.device,
+    )
+    live = args.stream or args.microphone is not None
+    raw = (args.raw_format, args.raw_rate)
+    how = Listening(rules, live, args.packet_ms, args.stream and args.realtime, *raw, args.microphone)
+    transcribe_sources(recognizer, names, how, documents)
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuse what cannot be, before a model is loaded."""
     if args.packet_ms < 1:
         raise UserError(f"--packet_ms is {args.packet_ms}; give 1 or more")
     if args.raw_rate < 1000:
@@ -71,33 +111,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         raise UserError("give audio files, `-` for raw samples on standard input, or --microphone")
     if args.num_threads < 1:
         raise UserError(f"--num_threads is {args.num_threads}; give 1 or more")
-    if len(args.files) > 1 and args.output in ("srt", "vtt"):
-        raise UserError(f"--output {args.output} makes one document: give one file at a time")
     check_files(args.files)
-    import torch
-
-    from xlsrt.recognizer import Recognizer
-    from xlsrt.recognizer.formats import formatted
-
-    torch.set_num_threads(args.num_threads)
-    recognizer = Recognizer.from_exp(
-        args.model, context(args), search(args), model_file=args.model_file, device=args.device
-    )
-    failed = 0
-    for name in args.files or ["microphone"]:
-        try:
-            results = transcribed(recognizer, name, args)
-        except UserError as error:
-            if len(args.files) < 2:
-                raise
-            print(f"error: {error}", file=sys.stderr)  # the others are not to suffer
-            failed += 1
-            continue
-        sys.stdout.write(f"{name}: " if len(args.files) > 1 and args.output == "text" else "")
-        sys.stdout.write(formatted(Path(name).stem if args.output == "ctm" else name, results, args.output))
-        sys.stdout.flush()
-    if failed:
-        raise UserError(f"{failed} of {len(args.files)} files could not be transcribed, see above")
 
 
 def context(args: argparse.Namespace) -> dict[str, Any] | None:
@@ -115,42 +129,28 @@ def context(args: argparse.Namespace) -> dict[str, Any] | None:
     return {**values, "sink_frames": args.sink_frames}
 
 
-def search(args: argparse.Namespace) -> dict[str, Any]:
-    """The search that the options name."""
+def search(args: argparse.Namespace, base: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The search that the options name, over the settings ``base`` of a file or of the model."""
     values = fusion_values(args)
     if args.beam_size is not None:
         values["beam_size"] = args.beam_size
-    return {"type": args.search or ("beam" if values else "greedy"), **values}
+    given = dict(base or {})
+    kind = args.search or ("beam" if values else given.get("type", "greedy"))
+    if kind == "greedy":
+        given = {key: value for key, value in given.items() if key in KEYS["greedy"]}
+    return {**given, **values, "type": kind}
 
 
-def transcribed(recognizer: Recognizer, name: str, args: argparse.Namespace) -> list[Result]:
-    """All segments of a file."""
-    rules = None
+def endpoint(args: argparse.Namespace, base: EndpointRules | None) -> EndpointRules | None:
+    """The endpoint rules that the options name, over those of a file."""
+    values = asdict(base) if base else {}
     if args.endpoint is not None or args.max_segment is not None:
-        rules = {"trailing_silence": args.endpoint, "max_seconds": args.max_segment}
-    stream = recognizer.stream(endpoint=rules)
-    rate, live = recognizer.sample_rate, args.stream or args.microphone is not None
-    size = args.packet_ms * rate // 1000 if live else 20 * rate
-    if args.microphone is not None:
-        source = microphone_packets(args.microphone, size)
-    else:
-        source = packets_of(name, size, args.raw_format, args.raw_rate)
-    results: list[Result] = []
-    begin, sent, shown = time.monotonic(), 0, ""
-    try:
-        for packet in source:
-            sent += len(packet)
-            if args.stream and args.realtime:
-                time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
-            partial = stream.accept(packet)
-            results += partial.finished
-            if live and partial.text != shown:
-                shown = partial.text
-                print(f"{sent / rate:8.2f} s  {partial.stable}|{partial.unstable}", file=sys.stderr)
-    except KeyboardInterrupt:
-        if args.microphone is None:
-            raise
-    return [*results, stream.finish()]
+        values.update(trailing_silence=args.endpoint, max_seconds=args.max_segment)
+    if not values and args.restart_encoder:
+        raise UserError("--restart_encoder is for an endpoint: add --endpoint or --max_segment")
+    if args.restart_encoder:
+        values["restart_encoder"] = True
+    return EndpointRules.from_dict(values) if values else None
 
 
 if __name__ == "__main__":

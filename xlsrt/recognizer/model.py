@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,17 @@ MODEL_FILES = ("valid.*.ave.pth", "valid.*.ave_*best.pth", "valid.*.best.pth", "
 
 @dataclass(frozen=True)
 class Model:
-    """What a recogniser is made of. ``context``: the one the model is evaluated in unless told otherwise."""
+    """What a recogniser is made of.
+
+    Attributes:
+        context, search: those that it is used with unless told otherwise.
+    """
 
     encoder: XlsrEncoder
     head: TransducerHead
     tokens: TokenModel
     context: AttentionContext
+    search: Mapping[str, Any] = field(default_factory=lambda: {"type": "greedy"})
 
 
 def load_exp(exp_dir: Path | str, model_file: str | None = None) -> Model:

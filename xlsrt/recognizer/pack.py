@@ -60,7 +60,7 @@ def write_pack(
     with tempfile.TemporaryDirectory(dir=output_dir.parent, prefix=".pack-") as temporary:
         made = Path(temporary) / output_dir.name
         made.mkdir()
-        _write_files(made, model, args, getattr(torch, dtype))
+        _write_files(made, model, decoded_with(exp_dir, model.context), args, getattr(torch, dtype))
         _write_papers(made, exp_dir)
         if as_zip:
             archive = Path(temporary) / "model.zip"
@@ -74,7 +74,19 @@ def write_pack(
     return output_dir
 
 
-def _write_files(directory: Path, model: Model, args: Mapping[str, Any], dtype: torch.dtype) -> None:
+def decoded_with(exp_dir: Path, context: AttentionContext) -> dict[str, Any]:
+    """The greedy search that an experiment was decoded with in ``context``; if in none, the plain one."""
+    for file in sorted(exp_dir.glob("*/*/decoding.json")):
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        search = facts.get("search") or {}
+        if search.get("type") == "greedy" and facts.get("context") == context.to_dict():
+            return dict(search)
+    return {"type": "greedy"}
+
+
+def _write_files(
+    directory: Path, model: Model, search: Mapping[str, Any], args: Mapping[str, Any], dtype: torch.dtype
+) -> None:
     conf = args["encoder_conf"]
     settings = {
         "format": "xlsrt-model",
@@ -82,6 +94,7 @@ def _write_files(directory: Path, model: Model, args: Mapping[str, Any], dtype: 
         "encoder": model.encoder.config.to_dict(),
         "head": {**model.head.config.to_dict(), "loss": "full"},
         "context": model.context.to_dict(),
+        "search": search,
         "trained_contexts": conf.get("train_context"),
         "token_type": model.tokens.token_type,
         "token_list": model.tokens.token_list,
@@ -116,6 +129,11 @@ def _write_papers(directory: Path, exp_dir: Path) -> None:
     )
 
 
+def load_model(path: Path, model_file: str | None = None) -> Model:
+    """Read a packed model or an experiment directory; `load_exp` tells of ``model_file``."""
+    return load_pack(path) if is_pack(path) else load_exp(path, model_file)
+
+
 def load_pack(path: Path) -> Model:
     """Read a packed model.
 
@@ -130,6 +148,7 @@ def load_pack(path: Path) -> Model:
         TransducerHead(HeadConfig.from_dict(settings["head"])),
         TokenModel(settings["token_list"], settings["token_type"], pieces or None),
         AttentionContext.from_dict(settings["context"]),
+        settings.get("search", {"type": "greedy"}),
     )
     try:
         weights = safetensors.torch.load(_read(path, WEIGHTS))

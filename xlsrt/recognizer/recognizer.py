@@ -14,8 +14,8 @@ from xlsrt.errors import UserError
 from xlsrt.recognizer.audio import SAMPLE_RATE, as_samples
 from xlsrt.recognizer.endpoint import EndpointRules
 from xlsrt.recognizer.line import Engine, advance, close, open_line
-from xlsrt.recognizer.model import Model, load_exp
-from xlsrt.recognizer.pack import is_pack, load_pack
+from xlsrt.recognizer.model import Model
+from xlsrt.recognizer.pack import load_model
 from xlsrt.recognizer.result import Result
 from xlsrt.recognizer.stream import Stream, StreamPool
 from xlsrt.search import Hypothesis, search_from_dict
@@ -33,7 +33,7 @@ class Recognizer:
     Args:
         model: encoder, head and tokens.
         context: attention context or what `AttentionContext.from_dict` takes; None is the model's own.
-        search: as `search_from_dict` takes it; None is greedy. device: "cpu", "cuda", "cuda:1" ...
+        search: as `search_from_dict` takes it; None is the model's own. device: "cpu", "cuda", "cuda:1" ...
 
     Attributes:
         encoder, head, tokens, context, search: the parts, for tools that drive them themselves.
@@ -57,7 +57,7 @@ class Recognizer:
         elif isinstance(context, Mapping):
             context = AttentionContext.from_dict(dict(context))
         self.context: AttentionContext = context
-        self.search = search_from_dict(search, self.head, self.tokens)
+        self.search = search_from_dict(model.search if search is None else search, self.head, self.tokens)
         self.dtype = next(self.encoder.parameters()).dtype
         self._engine = Engine(self.encoder, self.search, self.context)
 
@@ -71,9 +71,7 @@ class Recognizer:
         device: str | torch.device = "cpu",
     ) -> Recognizer:
         """Load an experiment directory or packed model; `load_exp` tells of ``model_file`` and errors."""
-        path = Path(exp_dir)
-        model = load_pack(path) if is_pack(path) else load_exp(path, model_file)
-        return cls(model, context, search, device)
+        return cls(load_model(Path(exp_dir), model_file), context, search, device)
 
     def transcribe(self, samples: Any, rate: int = SAMPLE_RATE) -> Result:
         """One recording (S,) -> its transcript. The same as `stream`, all packets and `finish`."""

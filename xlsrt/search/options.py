@@ -12,7 +12,7 @@ from xlsrt.errors import UserError
 LM_WEIGHT, PHRASE_SCORE = 0.3, 1.0
 BEAM_SIZE = 4
 FUSION = ("lm", "lm_weight", "lm_unit", "phrases", "phrase_score")
-_KEYS = {
+KEYS = {
     "greedy": ("max_symbols", "window", "blank_penalty"),
     "beam": ("beam_size", "max_symbols", "margin", "length_norm", "window", "blank_penalty", *FUSION),
 }
@@ -32,24 +32,25 @@ def check_search(values: Mapping[str, Any] | None) -> dict[str, Any]:
     """
     given = {"type": "greedy", **(values or {})}
     kind = given["type"]
-    if kind not in _KEYS:
-        raise UserError(f"search type {kind!r} is unknown; known: {', '.join(_KEYS)}")
+    if kind not in KEYS:
+        raise UserError(f"search type {kind!r} is unknown; known: {', '.join(KEYS)}")
     if kind == "greedy" and given.get("beam_size") in (None, 1):
         given.pop("beam_size", None)
-    unknown = sorted(set(given) - set(_KEYS[kind]) - {"type"})
+    unknown = sorted(set(given) - set(KEYS[kind]) - {"type"})
     if unknown:
         way_out = "; that needs type: beam" if set(unknown) <= set(FUSION) else ""
         raise UserError(
-            f"search: {kind} has no {', '.join(unknown)}{way_out}; known: {', '.join(_KEYS[kind])}"
+            f"search: {kind} has no {', '.join(unknown)}{way_out}; known: {', '.join(KEYS[kind])}"
         )
     for key, value in given.items():
         _check_value(key, value)
     for key, needs in _NEEDS.items():
         if key in given and given.get(needs) is None:
             raise UserError(f"search: {key} is for {needs}, which is not given")
-    for path in search_files(given):
-        if not path.is_file():
-            raise UserError(f"search: {path} does not exist")
+    for key, what in (("lm", "language model"), ("phrases", "list of phrases")):
+        for path in search_files({key: given.get(key)}):
+            if not path.is_file():
+                raise UserError(f"search: the {what} {path} does not exist")
     return given
 
 

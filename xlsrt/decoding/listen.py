@@ -1,0 +1,141 @@
+"""Files, raw samples on standard input or a microphone through a recogniser, and where the words go."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from xlsrt.data.sources import microphone_packets, packets_of
+from xlsrt.errors import UserError
+from xlsrt.recognizer import EndpointRules, Recognizer, Result
+from xlsrt.recognizer.formats import formatted
+
+SUFFIXES = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt", "ctm": ".ctm"}
+MICROPHONE = "microphone"
+FILE_SECONDS = 20
+"""Packets of a file whose partial results nobody sees."""
+
+
+@dataclass(frozen=True)
+class Listening:
+    """How audio comes in.
+
+    Attributes:
+        rules: endpoint rules or None.
+        partials: show partial results on standard error. packet_ms: audio between two of them.
+        realtime: take no packet earlier than it would have been spoken.
+        raw_format, raw_rate: of raw samples, see `xlsrt.data.sources.RAW_FORMATS`; samples a second.
+        device: of the microphone, "" for the system's choice; None: there is none, sources are files.
+    """
+
+    rules: EndpointRules | None = None
+    partials: bool = False
+    packet_ms: int = 200
+    realtime: bool = False
+    raw_format: str = "s16le"
+    raw_rate: int = 16000
+    device: str | None = None
+
+    def packets(self, name: str, rate: int) -> Iterator[np.ndarray]:
+        """The samples of a source, ``rate`` a second."""
+        size = self.packet_ms * rate // 1000 if self.partials else FILE_SECONDS * rate
+        if self.device is not None:
+            return microphone_packets(self.device, size)
+        return packets_of(name, size, self.raw_format, self.raw_rate)
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Where transcripts go.
+
+    Attributes:
+        kind: one of `SUFFIXES`. directory: receives a document for each source; None: standard output.
+        names: all sources; what a document is called depends on them.
+    """
+
+    kind: str
+    directory: Path | None
+    names: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if self.directory is None:
+            if len(self.names) > 1 and self.kind in ("srt", "vtt"):
+                raise UserError(f"--output {self.kind} makes one document: several files need --output_dir")
+            return
+        seen: dict[str, str] = {}
+        for name in self.names:
+            other = seen.setdefault(Path(name).stem, name)
+            if other != name:
+                raise UserError(
+                    f"{other} and {name} would both become {Path(name).stem}{SUFFIXES[self.kind]} in "
+                    f"{self.directory}: transcribe them one by one, into folders of their own"
+                )
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--output_dir {self.directory}: {error.strerror}") from None
+
+    def write(self, name: str, results: Sequence[Result]) -> None:
+        """The document of one source."""
+        document = formatted(self._recording(name) if self.kind == "ctm" else name, results, self.kind)
+        if self.directory is None:
+            sys.stdout.write(f"{name}: " if len(self.names) > 1 and self.kind == "text" else "")
+            sys.stdout.write(document)
+            sys.stdout.flush()
+        else:
+            path = self.directory / (Path(name).stem + SUFFIXES[self.kind])
+            path.write_text(document, encoding="utf-8")
+            print(path, file=sys.stderr)
+
+    def _recording(self, name: str) -> str:
+        """A name for NIST's formats: the file's without suffix, or all of it where two would be the same."""
+        stem = Path(name).stem
+        alike = {other for other in self.names if Path(other).stem == stem}
+        return stem if len(alike) == 1 else name.replace("/", "_")
+
+
+def transcribe_sources(
+    recognizer: Recognizer, names: Sequence[str], how: Listening, documents: Documents
+) -> None:
+    """Every source in turn; of several, one that cannot be read is named and the others go on.
+
+    Raises:
+        UserError: a source could not be transcribed.
+    """
+    failed = 0
+    for name in names:
+        try:
+            documents.write(name, listen(recognizer, name, how))
+        except UserError as error:
+            if len(names) == 1:
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            failed += 1
+    if failed:
+        raise UserError(f"{failed} of {len(names)} files could not be transcribed, see above")
+
+
+def listen(recognizer: Recognizer, name: str, how: Listening) -> list[Result]:
+    """All segments of one source. Ctrl-C ends a microphone's."""
+    stream, rate = recognizer.stream(endpoint=how.rules), recognizer.sample_rate
+    results: list[Result] = []
+    begin, sent, shown = time.monotonic(), 0, ""
+    try:
+        for packet in how.packets(name, rate):
+            sent += len(packet)
+            if how.realtime:
+                time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
+            partial = stream.accept(packet)
+            results += partial.finished
+            if how.partials and partial.text != shown:
+                shown = partial.text
+                print(f"{sent / rate:8.2f} s  {partial.stable}|{partial.unstable}", file=sys.stderr)
+    except KeyboardInterrupt:
+        if how.device is None:
+            raise
+    return [*results, stream.finish()]
