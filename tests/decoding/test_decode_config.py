@@ -35,7 +35,10 @@ def test_defaults_and_units() -> None:
         ({"search": {"type": "beam", "beam_size": 2.5}}, "x.yaml: search: beam_size is 2.5; give a whole"),
         ({"search": {"type": "beam", "margin": 0}}, "margin is 0; give a number above 0"),
         ({"search": {"type": "beam", "length_norm": 1}}, "length_norm is 1; write true or false"),
-        ({"search": {"type": "beam", "lm": "none.arpa"}}, r"x.yaml: search: none\.arpa does not exist"),
+        (
+            {"search": {"type": "beam", "lm": "none.arpa"}},
+            r"search: the language model none\.arpa does not exist",
+        ),
         ({"search": {"type": "beam", "lm_weight": 0.1}}, "lm_weight is for lm, which is not given"),
         ({"nbest": 0}, "x.yaml: nbest 0 is not a whole number from 1 on"),
         ({"nbest": 2}, "nbest 2 needs search: {type: beam, beam_size: 2} or more; this search keeps 1"),
