@@ -87,6 +87,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
     names = args.files or [MICROPHONE]
     documents = Documents(args.output, args.output_dir, names)
+    documents.prepare()
     torch.set_num_threads(args.num_threads)
     model = load_model(args.model, args.model_file)
     recognizer = Recognizer(

@@ -75,10 +75,18 @@ class Documents:
                     f"{other} and {name} would both become {Path(name).stem}{SUFFIXES[self.kind]} in "
                     f"{self.directory}: transcribe them one by one, into folders of their own"
                 )
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"--output_dir {self.directory}: {error.strerror}") from None
+
+    def prepare(self) -> None:
+        """Make the directory.
+
+        Raises:
+            UserError: it cannot be made.
+        """
+        if self.directory is not None:
+            try:
+                self.directory.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(f"--output_dir {self.directory}: {error.strerror}") from None
 
     def write(self, name: str, results: Sequence[Result]) -> None:
         """The document of one source."""

@@ -20,6 +20,7 @@ from xlsrt.search.beam_state import BeamState, Node, initial_state
 from xlsrt.search.carry import Carry, flush, push
 from xlsrt.search.fusion import Fusion, Walk
 from xlsrt.search.hypothesis import Hypothesis
+from xlsrt.search.options import BEAM_SIZE
 from xlsrt.search.outputs import PredictorOutputs
 from xlsrt.transducer import TransducerHead
 
@@ -43,7 +44,7 @@ class BeamSearch:
     def __init__(
         self,
         head: TransducerHead,
-        beam_size: int = 4,
+        beam_size: int = BEAM_SIZE,
         max_symbols: int = 10,
         margin: float = 5.0,
         length_norm: bool = False,
