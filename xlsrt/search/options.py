@@ -38,7 +38,7 @@ def check_search(values: Mapping[str, Any] | None) -> dict[str, Any]:
         given.pop("beam_size", None)
     unknown = sorted(set(given) - set(KEYS[kind]) - {"type"})
     if unknown:
-        way_out = "; that needs type: beam" if set(unknown) <= set(FUSION) else ""
+        way_out = "; that needs type: beam" if set(unknown) <= set(KEYS["beam"]) else ""
         raise UserError(
             f"search: {kind} has no {', '.join(unknown)}{way_out}; known: {', '.join(KEYS[kind])}"
         )
