@@ -59,7 +59,19 @@ def test_a_word_is_played_and_shown(page: Page, html: Path) -> None:
         "player.ontimeupdate = () => player.currentTime > 0.31 && done();"
         "document.querySelector('.pair.seek').click(); })"
     )
-    assert page.run("document.querySelector('.utterance .pair.now') !== null")
+
+    def marked(seconds: float) -> list[str]:
+        """The words that are marked there; in a playing file the answer depends on when it is asked."""
+        return page.run(
+            "new Promise((done) => { const player = document.querySelector('.utterance audio');"
+            f"player.pause(); player.ontimeupdate = () => Math.abs(player.currentTime - {seconds}) < 0.01 &&"
+            "done([...document.querySelectorAll('.utterance .pair.now')].map((pair) => pair.textContent));"
+            f"player.currentTime = {seconds}; }})"
+        )
+
+    first, second = marked(0.2), marked(0.5)  # "a" from 0.1 to 0.3 s, what was heard for "b" from 0.4 s on
+    assert len(first) == len(second) == 1 and "a" in first[0] and "b" in second[0]
+    assert not marked(0.35)
     # "a" ended at 0.25 s and stood at 0.96 s; the other word of this utterance is wrong.
     assert page.run("document.querySelector('.utterance .pair').title") == "stood 0.71 s after it was said"
     assert "words stand after 0.71 s" in page.run("document.querySelector('.utterance .head').textContent")
