@@ -46,10 +46,12 @@ def _attend_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropou
     """The same with its matrix written out, (B, H, T, head size): training in bfloat16 on a CPU, where
     PyTorch's fused kernel takes three times as long, most of it in its backward.
     """
-    scores = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(2, 3)).float()
-    if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
-    return torch.matmul(F.dropout(scores.softmax(-1), dropout).to(v.dtype), v)
+    # Autocast would copy scores and weights to float32 and back; softmax computes in float32 inside anyway.
+    with torch.autocast("cpu", enabled=False):
+        scores = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(2, 3))
+        if mask is not None:
+            scores = scores.masked_fill(~mask, float("-inf"))
+        return torch.matmul(F.dropout(scores.softmax(-1), dropout), v)
 
 
 def never_blind(mask: Tensor) -> Tensor:

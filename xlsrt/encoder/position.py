@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from xlsrt.encoder.config import XlsrConfig
+from xlsrt.encoder.grouped_conv import grouped_conv1d
 
 MOST_KERNELS = 4
 """Numbers of taps whose kernels are kept: one for each chunk size in use."""
@@ -90,4 +91,4 @@ class PositionConv(nn.Module):
         Taps that could only meet the zeros beyond are left out.
         """
         weight = self.weight(self.past + min(self.future, frames - 1) + 1)
-        return F.gelu(F.conv1d(x, weight, self.conv.bias, groups=self.groups))
+        return F.gelu(grouped_conv1d(x, weight, self.conv.bias, self.groups))

@@ -4,7 +4,7 @@ The lattice of an utterance has nodes (t, u): t joint frames done, u tokens said
 (t + 1, u) and the next token to (t, u + 1). A row of nodes is computed at once: within it only tokens are
 emitted, so alpha(t, u) = C(u) + log sum over v <= u of exp(in(t, v) - C(v)), with C the running sum of the
 row's token scores and ``in`` what came down from the row above. Everything is float64: the running sums
-cancel.
+cancel. Backward is forward in the lattice seen from its end, and both are computed as one batch.
 
 Shapes: B utterances, N joint frames, U tokens.
 """
@@ -38,33 +38,53 @@ def occupations(
     blank, label = blank.double(), label.double()
     batch, frames, nodes = blank.shape
     rows = torch.arange(batch, device=blank.device)
-    # Tokens behind the end of a transcript lead nowhere, since no blank leads on from there.
-    places = torch.arange(nodes, device=blank.device)
-    at_end = places == token_lens.unsqueeze(1)
-    blank = blank.masked_fill((places > token_lens.unsqueeze(1)).unsqueeze(1), NOTHING)
-    climbed = torch.nn.functional.pad(label.cumsum(2), (1, 0))
-    alpha = torch.empty_like(blank)
-    below = torch.full_like(blank[:, 0], NOTHING)
-    below[:, 0] = 0
-    for t in range(frames):
-        alpha[:, t] = (below - climbed[:, t]).logcumsumexp(1) + climbed[:, t]
-        below = alpha[:, t] + blank[:, t]
     last = frame_lens - 1
+    turn_t = (last.unsqueeze(1) - torch.arange(frames, device=blank.device)).clamp(min=0)
+    turn_u = (token_lens.unsqueeze(1) - torch.arange(nodes, device=blank.device)).clamp(min=0)
+
+    def turned(x: Tensor, turn_u: Tensor) -> Tensor:
+        """The lattice seen from its end, each utterance from its own: (t, u) -> (N - 1 - t, U - u)."""
+        return x[rows.view(-1, 1, 1), turn_t.unsqueeze(2), turn_u.unsqueeze(1)]
+
+    # A blank counts on arrival: from the start it is that of the row before, from the end that of the row.
+    alpha_in = torch.nn.functional.pad(blank[:, :-1], (0, 0, 1, 0))
+    came = torch.cat((alpha_in, turned(blank, turn_u)))
+    said = torch.cat((label, turned(label, (turn_u[:, :-1] - 1).clamp(min=0))))
+    alpha, beta = _rows(came, said).chunk(2)
+    beta = turned(beta, turn_u)
     total = alpha[rows, last, token_lens] + blank[rows, last, token_lens]
-    # beta(t, u): from the node to the end. The blank of the last node leaves the lattice.
-    beta = torch.empty_like(blank)
-    out = torch.empty_like(blank)  # what follows when a node is left by its blank
-    above = torch.full_like(below, NOTHING)
-    for t in range(frames - 1, -1, -1):
-        ends = torch.where(at_end, blank[:, t], NOTHING)
-        out[:, t] = torch.where((last == t).unsqueeze(1), ends, blank[:, t] + above)
-        above = (out[:, t] + climbed[:, t]).flip(1).logcumsumexp(1).flip(1) - climbed[:, t]
-        beta[:, t] = above
-    beyond = (torch.arange(frames, device=blank.device) > last.unsqueeze(1)).unsqueeze(2)
+    # What follows when a node is left by its blank; that of the last node leaves the lattice.
+    places = torch.arange(nodes, device=blank.device)
+    steps = torch.arange(frames, device=blank.device)
+    ends = (steps == last.unsqueeze(1)).unsqueeze(2)
+    leaves = ends & (places == token_lens.unsqueeze(1)).unsqueeze(1)
+    onward = (
+        torch.nn.functional.pad(beta[:, 1:], (0, 0, 0, 1)).masked_fill(ends, NOTHING).masked_fill(leaves, 0)
+    )
+    beyond = (steps > last.unsqueeze(1)).unsqueeze(2) | (places > token_lens.unsqueeze(1)).unsqueeze(1)
     scale = total.view(-1, 1, 1)
-    blank_share = (alpha + out - scale).exp().masked_fill(beyond, 0)
-    label_share = (alpha[:, :, :-1] + label + beta[:, :, 1:] - scale).exp().masked_fill(beyond, 0)
-    return -total, blank_share, label_share
+    blank_share = (alpha + blank + onward - scale).masked_fill(beyond, NOTHING).exp()
+    label_share = alpha[:, :, :-1] + label + beta[:, :, 1:] - scale
+    return -total, blank_share, label_share.masked_fill(beyond[:, :, 1:], NOTHING).exp()
+
+
+def _rows(came: Tensor, said: Tensor) -> Tensor:
+    """alpha (B, N, U + 1) from the scores of arriving at a node by a blank (B, N, U + 1) and of leaving it by
+    the next token (B, N, U).
+
+    A node depends on none with a higher u, so padding needs no mask. All that is not recursive is done for
+    all rows at once: the loop is one addition and one running sum a row.
+    """
+    climbed = torch.nn.functional.pad(said.cumsum(2), (1, 0))
+    came = came - climbed
+    came[:, 1:] += climbed[:, :-1]
+    row = torch.full_like(came[:, 0], NOTHING)
+    row[:, 0] = 0
+    found = []
+    for arrival in came.unbind(1):
+        row = (row + arrival).logcumsumexp(1)
+        found.append(row)
+    return torch.stack(found, 1) + climbed
 
 
 class _LatticeLoss(torch.autograd.Function):
