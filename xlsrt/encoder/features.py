@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from xlsrt.encoder.config import XlsrConfig
 from xlsrt.encoder.linear import Linear
 from xlsrt.encoder.normalize import valid_mask
+from xlsrt.encoder.strided_conv import strided_conv1d
 
 
 class ConvLayer(nn.Module):
@@ -45,10 +46,7 @@ class ConvLayer(nn.Module):
 
         ``lens`` (B,): valid output frames, for the group norm alone.
         """
-        # A 2-d convolution of height 1 is the one that oneDNN and cuDNN run channels-last.
-        weight = self.conv.weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-        x = F.conv2d(x.transpose(1, 2).unsqueeze(2), weight, self.conv.bias, stride=(1, self.stride))
-        x = x.squeeze(2).transpose(1, 2)
+        x = strided_conv1d(x, self.conv.weight, self.conv.bias, self.stride)
         if isinstance(self.layer_norm, nn.GroupNorm):
             x = _norm_over_time(x, lens, self.layer_norm)
         elif self.layer_norm is not None:
