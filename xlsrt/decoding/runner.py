@@ -49,7 +49,7 @@ class Job:
     output_dir: Path
     nj: int = 1
     ngpu: int = 0
-    batch_size: int = 64
+    batch_size: int = 16
     batch_seconds: float = 240.0
     num_threads: int = 0
 
