@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 JOURNAL = ".done"
 TAG = "XLSRT_KILL_AT_RANDOM"
+HEEDED = 20  # seconds in which a run that heeds a signal has ended
 # Of these, one run's differ from another's: clocks, process numbers, versions of files.
 COMPARED = (
     "text",
@@ -117,7 +118,10 @@ def differences(ours: Path, theirs: Path) -> Iterator[str]:
 
 
 def strike(work: Path, process: subprocess.Popen[bytes], draw: random.Random) -> str:
-    """Signal run.sh or a process below it, and wait until nothing of the run is left."""
+    """Signal run.sh or a process below it, and wait until nothing of the run is left.
+
+    A SIGTERM may come too late for a process to heed it: then the run goes on, which is no reason to wait.
+    """
     pids = processes(work) or [process.pid]
     victim = process.pid if draw.random() < 0.5 else draw.choice(pids)
     number = draw.choice([signal.SIGKILL, signal.SIGTERM])
@@ -129,7 +133,10 @@ def strike(work: Path, process: subprocess.Popen[bytes], draw: random.Random) ->
         os.kill(victim, number)
     except OSError:
         pass
-    process.wait()
+    try:
+        process.wait(HEEDED)
+    except subprocess.TimeoutExpired:
+        return f"{number.name} to {name}, unheeded"
     end = time.monotonic() + 180
     while left := processes(work):
         if time.monotonic() > end:
@@ -159,8 +166,8 @@ def main(words: Sequence[str] | None = None) -> int:
     seconds = float((whole / "seconds").read_text())
     print(f"undisturbed: {seconds:.0f} s", flush=True)
     kills, bad = 0, []
+    process = run(killed, args.options)
     while True:
-        process = run(killed, args.options)
         # On average the run is cut into as many equal parts as there are kills, which so reach every stage.
         # A start costs some seconds, in which little is done.
         wait = draw.uniform(0, 2 * seconds / max(args.kills, 1)) + 10 * draw.random()
@@ -169,7 +176,9 @@ def main(words: Sequence[str] | None = None) -> int:
         except subprocess.TimeoutExpired:
             told = strike(killed, process, draw)
             kills += 1
-            bad += [f"after kill {kills}: {text}" for text in damage(killed)]
+            if process.poll() is not None:
+                bad += [f"after kill {kills}: {text}" for text in damage(killed)]
+                process = run(killed, args.options)
             print(f"kill {kills} after {wait:.0f} s: {told}; {len(bad)} damaged files", flush=True)
             continue
         if code:
