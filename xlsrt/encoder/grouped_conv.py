@@ -15,7 +15,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 ROWS = 128
 """Rows that a product of matrices should have to be fast: so many output channels times shifts."""
@@ -43,7 +42,6 @@ class _GroupedConv(torch.autograd.Function):
         return F.conv1d(x, weight, bias, groups=groups)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         input_wanted, weight_wanted, bias_wanted, _ = ctx.needs_input_grad

@@ -42,9 +42,9 @@ def occupations(
     turn_t = (last.unsqueeze(1) - torch.arange(frames, device=blank.device)).clamp(min=0)
     turn_u = (token_lens.unsqueeze(1) - torch.arange(nodes, device=blank.device)).clamp(min=0)
 
-    def turned(x: Tensor, turn_u: Tensor) -> Tensor:
+    def turned(x: Tensor, columns: Tensor) -> Tensor:
         """The lattice seen from its end, each utterance from its own: (t, u) -> (N - 1 - t, U - u)."""
-        return x[rows.view(-1, 1, 1), turn_t.unsqueeze(2), turn_u.unsqueeze(1)]
+        return x[rows.view(-1, 1, 1), turn_t.unsqueeze(2), columns.unsqueeze(1)]
 
     # A blank counts on arrival: from the start it is that of the row before, from the end that of the row.
     alpha_in = torch.nn.functional.pad(blank[:, :-1], (0, 0, 1, 0))
