@@ -59,11 +59,12 @@ def test_only_contexts_that_a_model_saw(exp: Path, dumps: list[Path]) -> None:
     plans = plan_decoding(TABLE, "1 4", exp, CONFIGS, dumps)
     assert {(p.variant.name, p.config.stem) for p in plans} == {
         ("1", "decode_offline"),
+        ("1", "decode_offline_beam4"),
         ("4", "decode_streaming_320ms"),
         ("4", "decode_left_1280ms"),
         ("4", "decode_streaming_1280ms"),
     }
-    assert len(plans) == 8
+    assert len(plans) == 10
     assert str(plans[0].output_dir).endswith("exp/asr_x_stage1/decode_offline_valid.ter.ave/dev")
     every = plan_decoding(TABLE, "1", exp, CONFIGS, dumps, every=True)
     assert len(every) == 2 * len(CONFIGS)

@@ -115,7 +115,7 @@ def test_every_model_is_decoded_in_its_own_contexts(finished: tuple[Path, str]) 
         for path in (workdir / "exp/debug").glob("asr_*/decode_*/*/text")
     }
     pairs = {("1", "offline"), ("2b", "chunk_640ms"), ("3b", "left_1280ms"), ("5b", "streaming_640ms")}
-    pairs |= {("1", "offline_beam4"), ("5b", "streaming_640ms_beam4")}  # the built-in corpus's own
+    pairs |= {("1", "offline_beam4"), ("5b", "streaming_640ms_beam4")}
     pairs |= {("4", name) for name in ("left_1280ms", "streaming_320ms", "streaming_1280ms")}
     assert found == {(v, f"decode_{name}", test) for v, name in pairs for test in ("test", "test_long")}
     for path in (workdir / "exp/debug").glob("asr_*/decode_*/*"):
