@@ -135,7 +135,7 @@ mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | 
 tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
 tool check_start --stages_config "${stages_yaml[@]}" --variants "$variants" --stage "$stage" --stop_stage "$stop_stage" --skip_train "$skip_train" \
   --skip_eval "$skip_eval" --asr_exp "$asr_exp" --pretrained "$adapt_from" --train_config "$train_yaml" --last_config "${last_config[@]}" --adapt "$adapt" \
-  --adapt_config "$adapt_yaml" --decode_configs "$decode_configs" --config_folders . "${corpus_dir:-.}" "$root" # before any work
+  --adapt_config "$adapt_yaml" --adapt_exp "$adapt_exp" --decode_configs "$decode_configs" --config_folders . "${corpus_dir:-.}" "$root" # before any work
 step() { # run a command unless its marker says that it is done; title, kind, marker, inputs..., -- command...
   local place=(--cmd "$train_cmd --num-threads $nj" --log "$(dirname "$3")/log/$2.log") # what runs elsewhere, on a cluster
   if [ "$cmd_backend" = local ] || [[ ! $2 =~ ^(format|tokens|shapes)$ ]]; then place=(); fi

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,34 @@ def test_settings_that_no_training_knows(
             check_start.main([*words, *extra, *pretrained])
         assert f"training stage {'2b' if where == 'stages_config' else '1'} (" in str(failure.value)
     assert check_start.main([*words, *extra, "--stop_stage", "4"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("objective: best_guess", "objective"),
+        ("objective_conf: {code_books: 2}", "objective_conf: unknown keys code_books"),
+        ("mask_conf: {prob: often}", "mask_conf.prob"),
+        ("monitor_conf: {after: 5}", "monitor_conf: unknown keys after"),
+        ("encoder_conf: {config: {mask_time_probe: 0.1}}", "mask_time_probe"),
+        ("max_epochs: 3", "unrecognized arguments: max_epochs"),
+    ],
+)
+def test_settings_that_no_adaptation_knows(words, tmp_path: Path, capsys, options: str, message: str) -> None:
+    file = tmp_path / "adapt.yaml"
+    file.write_text(options, encoding="utf-8")
+    exp = tmp_path / "exp/adapt_tiny"
+    asked = [*words, "--adapt", "true", "--adapt_exp", str(exp), "--adapt_config"]
+    shipped = str(ROOT / "conf/adapt.yaml")
+    assert check_start.main([*asked, shipped]) == 0
+    with pytest.raises((UserError, SystemExit)) as failure:
+        check_start.main([*asked, shipped, str(file)])
+    said = f"{failure.value} {capsys.readouterr().err}"
+    assert re.search(message, said)
+    assert check_start.main([*asked, shipped, str(file), "--stage", "6"]) == 0
+    # Done already: its settings are history.
+    copied(exp / "encoder")
+    assert check_start.main([*asked, shipped, str(file)]) == 0
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
 from xlsrt.errors import UserError
+from xlsrt.recipe.adapt import adaptation_settings
 from xlsrt.recipe.decoding import find_configs
 from xlsrt.recipe.stages import StageTable, load_stages
 from xlsrt.recipe.start import encoders, is_whole, trains_first, unseen_settings
@@ -32,6 +33,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--adapt", type=yes_or_no, default=False, help="whether that encoder is adapted first"
     )
     parser.add_argument("--adapt_config", nargs="*", default=[], help="how")
+    parser.add_argument("--adapt_exp", type=Path, help="its experiment")
     parser.add_argument("--decode_configs", default="", help="decoding configurations")
     parser.add_argument(
         "--config_folders", nargs="+", type=Path, default=[Path()], help="where they are looked up"
@@ -54,7 +56,19 @@ def main(cmd: Sequence[str] | None = None) -> int:
                 check_encoder(source, overrides)
     if not args.skip_train:
         check_trainings(args, table)
+        if args.adapt and args.stage <= 5 <= args.stop_stage:
+            check_adaptation(args)
     return 0
+
+
+def check_adaptation(args: argparse.Namespace) -> None:
+    """Settings of the adaptation, where its encoder is not there yet; loads ESPnet."""
+    if args.adapt_exp is not None and is_whole(str(args.adapt_exp / "encoder")):
+        return
+    settings = adaptation_settings(args.adapt_config, args.train_config, args.pretrained, args.last_config)
+    from xlsrt.espnet_task import settings as judge
+
+    judge.check_adaptation(settings, f"the adaptation (--adapt_config {', '.join(args.adapt_config)})")
 
 
 def check_trainings(args: argparse.Namespace, table: StageTable) -> None:

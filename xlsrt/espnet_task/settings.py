@@ -16,6 +16,7 @@ from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig
 from xlsrt.espnet_task.encoder import check_encoder_conf
 from xlsrt.espnet_task.model import ModelConfig
+from xlsrt.espnet_task.shared_task import SharedTask
 from xlsrt.espnet_task.task import XlsrASRTask
 from xlsrt.transducer import HeadConfig
 from xlsrt.transducer.config import _MODEL_KEYS
@@ -28,19 +29,41 @@ def check_settings(settings: Mapping[str, Any], where: str) -> None:
         UserError: an unknown option or key, or a value that its reader refuses; ``where`` names the settings.
     """
     try:
-        args = _parsed(settings)
+        args = _parsed(XlsrASRTask, settings, "--token_list", os.devnull)
         XlsrASRTask.check_required_command_args(args)
-        encoder = dict(args.encoder_conf or {})
-        check_encoder_conf(encoder)
-        AugmentConfig.from_dict(encoder.get("augment") or {})
-        size = _encoder_config(encoder).hidden_size
+        size = _checked_encoder(args).hidden_size
         ModelConfig.from_model_conf(args.model_conf or {}, tuple(_MODEL_KEYS))
         HeadConfig.from_espnet(vars(args), size, vocab_size=2)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
 
 
-def _parsed(settings: Mapping[str, Any]) -> Any:
+def check_adaptation(settings: Mapping[str, Any], where: str) -> None:
+    """The same for the self-supervised training before them.
+
+    Raises:
+        UserError: as `check_settings`.
+    """
+    # Imported where it is asked for: few runs adapt.
+    from xlsrt.espnet_task.ssl_task import XlsrSslTask, objective_settings
+
+    try:
+        args = _parsed(XlsrSslTask, settings)
+        XlsrSslTask.check_required_command_args(args)
+        _checked_encoder(args)
+        objective_settings(args)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _checked_encoder(args: Any) -> XlsrConfig:
+    encoder = dict(args.encoder_conf or {})
+    check_encoder_conf(encoder)
+    AugmentConfig.from_dict(encoder.get("augment") or {})
+    return _encoder_config(encoder)
+
+
+def _parsed(task: type[SharedTask], settings: Mapping[str, Any], *more: str) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "train.yaml"
         file.write_text(yaml.safe_dump(dict(settings)), encoding="utf-8")
@@ -49,13 +72,12 @@ def _parsed(settings: Mapping[str, Any]) -> Any:
             str(file),
             "--output_dir",
             folder,
-            "--token_list",
-            os.devnull,
             "--dry_run",
             "true",
+            *more,
         ]
         try:
-            return XlsrASRTask.get_parser().parse_args(options)
+            return task.get_parser().parse_args(options)
         except UserError as error:
             raise UserError(str(error).replace(f" (from {file})", "")) from None
 

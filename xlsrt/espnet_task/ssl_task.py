@@ -68,6 +68,22 @@ def export(model: SslModel, options: Any) -> Path:
     return found
 
 
+def objective_settings(
+    args: argparse.Namespace,
+) -> tuple[BestRqConfig | ContrastiveConfig, MaskConfig, MonitorConfig]:
+    """What is learnt, what is hidden and what counts as collapse, as the options say."""
+    objective: BestRqConfig | ContrastiveConfig
+    if args.objective == "best_rq":
+        objective = read_settings(BestRqConfig, args.objective_conf, "objective_conf")
+    else:
+        objective = read_settings(ContrastiveConfig, args.objective_conf, "objective_conf")
+    return (
+        objective,
+        read_settings(MaskConfig, args.mask_conf, "mask_conf"),
+        read_settings(MonitorConfig, args.monitor_conf, "monitor_conf"),
+    )
+
+
 class XlsrSslTask(SharedTask, AbsTask):
     """Options, data and model of self-supervised training; the trainer is the one of recognition."""
 
@@ -136,20 +152,17 @@ class XlsrSslTask(SharedTask, AbsTask):
         encoder = XlsrEspnetEncoder(input_size=1, load_weights=not resumes, seed=args.seed, **conf)
         args.encoder_conf = encoder.conf()
         objective: BestRq | Contrastive
-        if args.objective == "best_rq":
-            settings = read_settings(BestRqConfig, args.objective_conf, "objective_conf")
+        settings, mask, monitor = objective_settings(args)
+        if isinstance(settings, BestRqConfig):
             objective = BestRq(encoder.xlsr, settings)
         else:
-            weights = read_settings(ContrastiveConfig, args.objective_conf, "objective_conf")
             if encoder.pretrained is None:
                 raise UserError(
                     "objective contrastive goes on with a checkpoint: name it in encoder_conf.pretrained, or "
                     "train with objective: best_rq"
                 )
             heads = load_heads(encoder.pretrained)
-            objective = Contrastive(encoder.xlsr, heads, weights, encoder.pretrained)
-        mask = read_settings(MaskConfig, args.mask_conf, "mask_conf")
-        monitor = read_settings(MonitorConfig, args.monitor_conf, "monitor_conf")
+            objective = Contrastive(encoder.xlsr, heads, settings, encoder.pretrained)
         model = SslModel(encoder, objective, mask, monitor, args.seed)
         count = sum(parameter.numel() for parameter in encoder.parameters())
         logging.info(f"encoder of {count / 1e6:.2f} M parameters, {args.objective}, {encoder.train_context}")

@@ -159,16 +159,13 @@ def split(data: UnlabelledData) -> None:
         fresh.replace(path)
 
 
-def make_adaptation(
-    exp_dir: Path,
+def adaptation_settings(
     adapt_configs: Sequence[str],
     train_configs: Sequence[str],
-    data: UnlabelledData,
     pretrained: str | None = None,
     last_layers: Sequence[str] = (),
-    seed: int | None = None,
-) -> Adaptation:
-    """Resolve the settings: later layers win.
+) -> Tree:
+    """The settings as far as files and options say them, without data: later layers win.
 
     Args:
         train_configs: of the stages that follow; say which encoder to start from where ``pretrained`` does
@@ -190,6 +187,20 @@ def make_adaptation(
         encoder["config"] = overlay(later_config, given)
     settings["encoder_conf"] = encoder
     settings.setdefault("objective", "best_rq")
+    return settings
+
+
+def make_adaptation(
+    exp_dir: Path,
+    adapt_configs: Sequence[str],
+    train_configs: Sequence[str],
+    data: UnlabelledData,
+    pretrained: str | None = None,
+    last_layers: Sequence[str] = (),
+    seed: int | None = None,
+) -> Adaptation:
+    """`adaptation_settings` with the data they are for."""
+    settings = adaptation_settings(adapt_configs, train_configs, pretrained, last_layers)
     for part, shapes in data.splits.items():
         settings[f"{part}_data_path_and_name_and_type"] = [[str(data.dump / "wav.scp"), "speech", "sound"]]
         settings[f"{part}_shape_file"] = [str(shapes)]
