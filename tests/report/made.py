@@ -10,7 +10,10 @@ import soundfile
 from tests.recognizer.make import make_exp, noise
 from xlsrt.report.scoring import score_files
 
-HYPS = {"asr_1_stage1": "s-u1 a b\ns-u2 c </script>\n", "asr_1_stage5b": "s-u1 a x\ns-u2 c\n"}
+HYPS = {
+    "asr_small_char_sp_stage1": "s-u1 a b\ns-u2 c </script>\n",
+    "asr_small_char_sp_stage5b": "s-u1 a x\ns-u2 c\n",
+}
 
 
 def make_expdir(tmp_path: Path) -> Path:
@@ -32,7 +35,7 @@ def make_expdir(tmp_path: Path) -> Path:
     ]
     for (model, hyp), context in zip(HYPS.items(), contexts, strict=True):
         make_exp(tmp_path / "exp" / model)
-        out = tmp_path / "exp" / model / "decode_x" / "test"
+        out = tmp_path / "exp" / model / "decode_streaming_640ms_beam4_valid.ter.ave" / "test"
         out.mkdir(parents=True)
         (out / "text").write_text(hyp)
         last = hyp.splitlines()[1].split()[1:]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.report.chromium import Page, chromium, find_chromium
+from tests.report.faults import SIZES, faults
 from tests.report.made import make_expdir
 from xlsrt.context import AttentionContext
 from xlsrt.report.page import write_report
-
-WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
 
@@ -30,30 +30,33 @@ def page() -> Iterator[Page]:
         yield opened
 
 
-@pytest.mark.parametrize("device", WIDTHS)
+@pytest.mark.parametrize("device", SIZES)
 def test_nothing_is_requested_and_nothing_complains(page: Page, html: Path, device: str) -> None:
-    page.problems.clear()
-    page.requests.clear()
-    page.open(html, *WIDTHS[device])
-    for link in page.run("[...document.querySelectorAll('a')].map((a) => a.getAttribute('href'))"):
-        assert link.startswith("#") and page.run(f"document.querySelector('{link}') !== null"), link
-    page.run("document.querySelectorAll('a').forEach((a) => a.click())")
-    wide = page.run("document.documentElement.scrollWidth")
-    assert wide <= WIDTHS[device][0], "the page is wider than the window"
-    assert page.run("[...document.images].every((image) => image.naturalWidth > 0)")
-    lengths = page.run(
-        "Promise.all([...document.querySelectorAll('audio')].map((player) => new Promise((done) => {"
-        "player.onloadedmetadata = () => done(player.duration); player.onerror = () => done(-1);"
-        "player.preload = 'auto'; player.load(); })))"
-    )
+    found, lengths = faults(page, html, SIZES[device])
+    assert found == []
     assert len(lengths) == 2 and min(lengths) > 0.4
-    assert page.problems == []
-    asked = {request for request in page.requests if not request.startswith(("data:", "blob:"))}
-    assert {request.partition("#")[0] for request in asked} == {html.resolve().as_uri()}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("<a href='#nowhere'>x</a>", "link #nowhere leads nowhere"),
+        ("<script>console.error('broken')</script>", "console: .*broken"),
+        ("<img src='gone.png'>", "a picture does not show"),
+        ("<audio src='data:audio/wav;base64,AAAA'></audio>", "player 2 does not play"),
+        ("<script src='other.js'></script>", "request: file:.*other.js"),
+        ("<div style='width: 3000px'>x</div>", "the page is .* wide"),
+    ],
+)
+def test_faults_are_found(page: Page, html: Path, tmp_path: Path, more: str, said: str) -> None:
+    worse = tmp_path / "index.html"
+    worse.write_text(html.read_text(encoding="utf-8").replace("</body>", f"{more}</body>"), encoding="utf-8")
+    found, _ = faults(page, worse, SIZES["desktop"])
+    assert any(re.search(said, fault) for fault in found), found
 
 
 def test_a_word_is_played_and_shown(page: Page, html: Path) -> None:
-    page.open(html, *WIDTHS["desktop"])
+    page.open(html, *SIZES["desktop"])
     page.run(
         "new Promise((done) => { const player = document.querySelector('.utterance audio');"
         "player.ontimeupdate = () => player.currentTime > 0.31 && done();"
@@ -84,7 +87,7 @@ def test_a_word_is_played_and_shown(page: Page, html: Path) -> None:
 
 
 def test_words_recognised_in_one_moment_do_not_cover_each_other(page: Page, html: Path) -> None:
-    page.open(html, *WIDTHS["phone"])
+    page.open(html, *SIZES["phone"])
     assert page.run("placeLabels([[0, 20], [0, 10], [100, 30]])") == [0, 24, 100]
     # what would stand far from its mark is left out, and takes no room
     assert page.run("placeLabels([[10, 50], [10, 9], [12, 9], [64, 9]])") == [10, None, None, 64]
@@ -92,7 +95,7 @@ def test_words_recognised_in_one_moment_do_not_cover_each_other(page: Page, html
 
 
 def test_search_filter_and_order(page: Page, html: Path) -> None:
-    page.open(html, *WIDTHS["phone"])
+    page.open(html, *SIZES["phone"])
     count = "document.getElementById('count').textContent"
     assert page.run(count) == "2 of 2 utterances"
 
@@ -112,7 +115,7 @@ def test_search_filter_and_order(page: Page, html: Path) -> None:
 
 
 def test_tables_are_sorted_by_a_click(page: Page, html: Path) -> None:
-    page.open(html, *WIDTHS["desktop"])
+    page.open(html, *SIZES["desktop"])
     column = "[...document.querySelector('table').tBodies[0].rows].map((row) => row.cells[2].textContent)"
     for expected in (["0.00", "50.00"], ["50.00", "0.00"]):
         page.run("document.querySelectorAll('table th')[2].click()")
@@ -120,7 +123,7 @@ def test_tables_are_sorted_by_a_click(page: Page, html: Path) -> None:
 
 
 def test_print(page: Page, html: Path) -> None:
-    page.open(html, *WIDTHS["desktop"])
+    page.open(html, *SIZES["desktop"])
     assert page.run("document.querySelectorAll('details[open]').length") == 0
     assert page.pdf().startswith(b"%PDF")
     assert page.run("document.querySelectorAll('details:not([open])').length") == 0
@@ -130,7 +133,7 @@ def test_print(page: Page, html: Path) -> None:
     "context", [AttentionContext(4, 3, 2), AttentionContext(4, None, 0), AttentionContext.full()], ids=str
 )
 def test_what_the_page_shows_as_seen_is_the_rule(page: Page, html: Path, context: AttentionContext) -> None:
-    page.open(html, *WIDTHS["desktop"])
+    page.open(html, *SIZES["desktop"])
     frames = 22
     numbers = ["null" if n is None else str(n) for n in (context.chunk_frames, context.left_frames)]
     rule = f"[{numbers[0]}, {numbers[1]}, {context.sink_frames}]"

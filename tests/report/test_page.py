@@ -68,11 +68,11 @@ def test_page(expdir: Path) -> None:
     ]  # fmt: skip
     for heading in ("Error rates", "Latency", "Contexts", "Attention", "Training", "Errors"):
         assert f"<h2>{heading}</h2>" in page and f">{heading}</a>" in page
-    assert "could not be made" not in page and "asr_1_stage5b" in page
+    assert "could not be made" not in page and "asr_small_char_sp_stage5b" in page
     assert "delay of words" in page and "Delays of words" in page
     assert "WER % by language" in page and "WER % by length" in page and "<td>et</td>" in page
     assert "by speaker" not in page, "one group is no breakdown"
-    assert "asr_1_stage5b on s-u1 (2.6 s), chunk 640 ms, left 640 ms, 16 sink frames" in page
+    assert "asr_small_char_sp_stage5b on s-u1 (2.6 s), chunk 640 ms, left 640 ms, 16 sink frames" in page
     data = browser(page)
     first, last = data["decodings"]
     tag = "</script>"
@@ -101,7 +101,14 @@ def test_sound_stays_within_its_budget(expdir: Path) -> None:
 def test_a_section_that_fails_is_said_and_the_rest_is_made(
     expdir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (expdir / "asr_1_stage5b" / "decode_x" / "test" / "score_wer" / "ref.trn").write_text("broken\n")
+    (
+        expdir
+        / "asr_small_char_sp_stage5b"
+        / "decode_streaming_640ms_beam4_valid.ter.ave"
+        / "test"
+        / "score_wer"
+        / "ref.trn"
+    ).write_text("broken\n")
     write_report(expdir, expdir / "index.html", attention=False)
     page = (expdir / "index.html").read_text()
     assert "This part could not be made" in page and "ref.trn:1: no (&lt;utterance&gt;)" in page
@@ -118,7 +125,9 @@ def test_sound_that_is_gone_leaves_the_page(expdir: Path, caplog: pytest.LogCapt
 
 def test_a_set_of_empty_references_is_shown(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("u1\nu2\n")
-    out = tmp_path / "exp" / "asr_1_stage5b" / "decode_x" / "test"
+    out = (
+        tmp_path / "exp" / "asr_small_char_sp_stage5b" / "decode_streaming_640ms_beam4_valid.ter.ave" / "test"
+    )
     out.mkdir(parents=True)
     (out / "text").write_text("u1 a\nu2\n")
     (out / "decoding.json").write_text(
