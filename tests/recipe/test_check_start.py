@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import pytest
 
 from xlsrt.bin import check_start
 from xlsrt.errors import UserError
+from xlsrt.recipe.adapt import adaptation_settings
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.training import experiment, layered
 from xlsrt.recipe.tree import overlay, write_tree
@@ -103,7 +103,7 @@ def test_settings_that_no_training_knows(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("objective: best_guess", "objective"),
+        ("objective: best_guess", "objective is 'best_guess'; it must be best_rq or contrastive"),
         ("objective_conf: {code_books: 2}", "objective_conf: unknown keys code_books"),
         ("mask_conf: {prob: often}", "mask_conf.prob"),
         ("monitor_conf: {after: 5}", "monitor_conf: unknown keys after"),
@@ -111,21 +111,44 @@ def test_settings_that_no_training_knows(
         ("max_epochs: 3", "unrecognized arguments: max_epochs"),
     ],
 )
-def test_settings_that_no_adaptation_knows(words, tmp_path: Path, capsys, options: str, message: str) -> None:
+def test_settings_that_no_adaptation_knows(words, tmp_path: Path, options: str, message: str) -> None:
     file = tmp_path / "adapt.yaml"
     file.write_text(options, encoding="utf-8")
     exp = tmp_path / "exp/adapt_tiny"
     asked = [*words, "--adapt", "true", "--adapt_exp", str(exp), "--adapt_config"]
     shipped = str(ROOT / "conf/adapt.yaml")
     assert check_start.main([*asked, shipped]) == 0
-    with pytest.raises((UserError, SystemExit)) as failure:
+    with pytest.raises(UserError, match=message):
         check_start.main([*asked, shipped, str(file)])
-    said = f"{failure.value} {capsys.readouterr().err}"
-    assert re.search(message, said)
+    # One that is done with other settings would be done again.
+    settings = adaptation_settings([shipped], [words[5]])
+    write_tree(exp / "train.yaml", {**settings, "seed": 1}, "")
+    (exp / ".done").touch()
+    with pytest.raises(UserError, match=message):
+        check_start.main([*asked, shipped, str(file)])
     assert check_start.main([*asked, shipped, str(file), "--stage", "6"]) == 0
-    # Done already: its settings are history.
-    copied(exp / "encoder")
-    assert check_start.main([*asked, shipped, str(file)]) == 0
+
+
+def test_a_finished_adaptation_is_not_looked_at_again(words, tmp_path: Path, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr("xlsrt.espnet_task.settings.check_ssl_settings", lambda _, where: asked.append(where))
+    exp, shipped = tmp_path / "exp/adapt_tiny", str(ROOT / "conf/adapt.yaml")
+    options = [*words, "--adapt", "true", "--adapt_exp", str(exp), "--adapt_config", shipped]
+    assert check_start.main(options) == 0
+    assert asked == [f"the adaptation (--adapt_config {shipped})"]
+    write_tree(exp / "train.yaml", {**adaptation_settings([shipped], [words[5]]), "seed": 1}, "")
+    (exp / ".done").touch()
+    assert check_start.main(options) == 0 and len(asked) == 1
+
+
+def test_a_contrastive_adaptation_needs_a_quantiser(words, tmp_path: Path) -> None:
+    file = tmp_path / "adapt.yaml"
+    file.write_text("objective: contrastive\nobjective_conf: null\n", encoding="utf-8")
+    asked = [*words, "--adapt", "true", "--adapt_config", str(file), "--pretrained"]
+    with pytest.raises(UserError, match="objective contrastive goes on with a checkpoint: name it in"):
+        check_start.main([*asked, "none"])
+    with pytest.raises(UserError, match="goes on with a checkpoint's quantiser, and it has no part of it"):
+        check_start.main([*asked, str(SHIPPED)])
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from xlsrt.errors import UserError
 from xlsrt.recipe.adapt import adaptation_settings
 from xlsrt.recipe.decoding import find_configs
 from xlsrt.recipe.stages import StageTable, load_stages
-from xlsrt.recipe.start import encoders, is_whole, trains_first, unseen_settings
+from xlsrt.recipe.start import done_with, encoders, is_whole, trains_first, unseen_settings
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -56,19 +56,19 @@ def main(cmd: Sequence[str] | None = None) -> int:
                 check_encoder(source, overrides)
     if not args.skip_train:
         check_trainings(args, table)
-        if args.adapt and args.stage <= 5 <= args.stop_stage:
+        if args.adapt and trains_first(args.stage, args.stop_stage):
             check_adaptation(args)
     return 0
 
 
 def check_adaptation(args: argparse.Namespace) -> None:
-    """Settings of the adaptation, where its encoder is not there yet; loads ESPnet."""
-    if args.adapt_exp is not None and is_whole(str(args.adapt_exp / "encoder")):
-        return
+    """Settings of the adaptation, where it is yet to come; loads ESPnet."""
     settings = adaptation_settings(args.adapt_config, args.train_config, args.pretrained, args.last_config)
-    from xlsrt.espnet_task import settings as judge
+    if args.adapt_exp is not None and done_with(args.adapt_exp, settings):
+        return
+    from xlsrt.espnet_task.settings import check_ssl_settings
 
-    judge.check_adaptation(settings, f"the adaptation (--adapt_config {', '.join(args.adapt_config)})")
+    check_ssl_settings(settings, f"the adaptation (--adapt_config {', '.join(args.adapt_config)})")
 
 
 def check_trainings(args: argparse.Namespace, table: StageTable) -> None:

@@ -12,6 +12,7 @@ import yaml
 
 from xlsrt.encoder import XlsrConfig
 from xlsrt.encoder.checkpoints import read_config
+from xlsrt.encoder.checkpoints.pretraining import load_heads
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig
 from xlsrt.espnet_task.encoder import check_encoder_conf
@@ -38,20 +39,22 @@ def check_settings(settings: Mapping[str, Any], where: str) -> None:
         raise UserError(f"{where}: {error}") from None
 
 
-def check_adaptation(settings: Mapping[str, Any], where: str) -> None:
+def check_ssl_settings(settings: Mapping[str, Any], where: str) -> None:
     """The same for the self-supervised training before them.
 
     Raises:
         UserError: as `check_settings`.
     """
     # Imported where it is asked for: few runs adapt.
-    from xlsrt.espnet_task.ssl_task import XlsrSslTask, objective_settings
+    from xlsrt.espnet_task.ssl_task import XlsrSslTask, contrastive_source, objective_settings
 
     try:
         args = _parsed(XlsrSslTask, settings)
         XlsrSslTask.check_required_command_args(args)
         _checked_encoder(args)
         objective_settings(args)
+        if args.objective == "contrastive":
+            load_heads(contrastive_source(args.encoder_conf.get("pretrained")))
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
 

@@ -72,6 +72,9 @@ def objective_settings(
     args: argparse.Namespace,
 ) -> tuple[BestRqConfig | ContrastiveConfig, MaskConfig, MonitorConfig]:
     """What is learnt, what is hidden and what counts as collapse, as the options say."""
+    # argparse asks for one of its choices on the command line, not in a configuration file.
+    if args.objective not in OBJECTIVES:
+        raise UserError(f"objective is {args.objective!r}; it must be {' or '.join(OBJECTIVES)}")
     objective: BestRqConfig | ContrastiveConfig
     if args.objective == "best_rq":
         objective = read_settings(BestRqConfig, args.objective_conf, "objective_conf")
@@ -82,6 +85,16 @@ def objective_settings(
         read_settings(MaskConfig, args.mask_conf, "mask_conf"),
         read_settings(MonitorConfig, args.monitor_conf, "monitor_conf"),
     )
+
+
+def contrastive_source(pretrained: str | None) -> str:
+    """The checkpoint that the contrastive objective goes on with; a UserError where none is named."""
+    if pretrained is None:
+        raise UserError(
+            "objective contrastive goes on with a checkpoint: name it in encoder_conf.pretrained, or "
+            "train with objective: best_rq"
+        )
+    return pretrained
 
 
 class XlsrSslTask(SharedTask, AbsTask):
@@ -156,13 +169,8 @@ class XlsrSslTask(SharedTask, AbsTask):
         if isinstance(settings, BestRqConfig):
             objective = BestRq(encoder.xlsr, settings)
         else:
-            if encoder.pretrained is None:
-                raise UserError(
-                    "objective contrastive goes on with a checkpoint: name it in encoder_conf.pretrained, or "
-                    "train with objective: best_rq"
-                )
-            heads = load_heads(encoder.pretrained)
-            objective = Contrastive(encoder.xlsr, heads, settings, encoder.pretrained)
+            source = contrastive_source(encoder.pretrained)
+            objective = Contrastive(encoder.xlsr, load_heads(source), settings, source)
         model = SslModel(encoder, objective, mask, monitor, args.seed)
         count = sum(parameter.numel() for parameter in encoder.parameters())
         logging.info(f"encoder of {count / 1e6:.2f} M parameters, {args.objective}, {encoder.train_context}")

@@ -68,12 +68,12 @@ def unseen_settings(
         source = pretrained or encoder.get("pretrained")
         encoder["pretrained"] = located(source) if source and source != NO_PRETRAINED else None
         settings["encoder_conf"] = encoder
-        if not _done_with(experiment(prefix, variant.name), settings):
+        if not done_with(experiment(prefix, variant.name), settings):
             found[variant.name] = settings
     return found
 
 
-def _done_with(exp_dir: Path, settings: Tree) -> bool:
+def done_with(exp_dir: Path, settings: Tree) -> bool:
     """Whether an experiment is finished and was trained with these settings, as far as they go."""
     if not (exp_dir / MARKER).is_file() or not (exp_dir / "train.yaml").is_file():
         return False
