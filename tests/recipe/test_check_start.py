@@ -82,6 +82,10 @@ def test_a_bundle_is_fetched_first(words: list[str], monkeypatch: pytest.MonkeyP
         ("train_config", "encoder_conf: {augment: {gain: 6}}", "gain"),
         ("train_config", "max_epochs: 3", "unrecognized arguments: max_epochs; did you mean max_epoch"),
         ("train_config", "best_model_criterion: [[valid, wer, min]]", "wer"),
+        ("train_config", "optim: adamx", "optim is 'adamx'; it must be one of .*adamw"),
+        ("train_config", "scheduler: warmup", "scheduler is 'warmup'; it must be one of .*warmupholddecay"),
+        ("stages_config", "batch_type: number", "batch_type is 'number'; it must be one of .*numel"),
+        ("train_config", "decoder: lsmt", "decoder is 'lsmt'; it must be one of .*lstm"),
     ],
 )
 def test_settings_that_no_training_knows(
@@ -103,7 +107,7 @@ def test_settings_that_no_training_knows(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("objective: best_guess", "objective is 'best_guess'; it must be best_rq or contrastive"),
+        ("objective: best_guess", "objective is 'best_guess'; it must be one of best_rq, contrastive"),
         ("objective_conf: {code_books: 2}", "objective_conf: unknown keys code_books"),
         ("mask_conf: {prob: often}", "mask_conf.prob"),
         ("monitor_conf: {after: 5}", "monitor_conf: unknown keys after"),

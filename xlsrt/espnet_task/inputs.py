@@ -13,6 +13,19 @@ FIGURES: Mapping[str, Sequence[str]] = {"train": _LOSSES, "valid": (*_LOSSES, "t
 """Phases and their figures, of recognition."""
 
 
+def check_choices(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse values that are none of an option's choices.
+
+    argparse looks at those of the command line only, and a configuration file is read as defaults.
+    """
+    for action in parser._actions:
+        value = getattr(args, action.dest, None)
+        if action.choices is None or value is None or value in action.choices:
+            continue
+        known = [choice for choice in action.choices if choice is not None]
+        raise UserError(f"{action.dest} is {value!r}; it must be one of {', '.join(known)}")
+
+
 def read_token_list(source: str | Sequence[str] | None) -> list[str]:
     """The tokens of a file (one a line) or list, checked: "<blank>" first, "<unk>" present, "<sos/eos>" last.
 

@@ -19,7 +19,7 @@ from torch.multiprocessing import ProcessExitedException
 
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.balance import LanguageBalance, read_languages
-from xlsrt.espnet_task.inputs import check_criteria, check_data_options
+from xlsrt.espnet_task.inputs import check_choices, check_criteria, check_data_options
 from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory, read_lengths
 from xlsrt.espnet_task.optim import build_optimizer
 from xlsrt.espnet_task.schedulers import WarmupHoldDecay
@@ -57,6 +57,7 @@ class SharedTask(abs_task.AbsTask):
         if missing := [name for name in args.required if getattr(args, name) is None]:
             raise UserError(f"missing options: {', '.join(f'--{name}' for name in missing)}")
         cls.check_options(args)
+        check_choices(cls.get_parser(), args)
         if args.ngpu == 0 and args.dist_backend == "nccl":
             args.dist_backend = "gloo"
         if args.sharded_ddp or args.use_deepspeed:

@@ -72,9 +72,6 @@ def objective_settings(
     args: argparse.Namespace,
 ) -> tuple[BestRqConfig | ContrastiveConfig, MaskConfig, MonitorConfig]:
     """What is learnt, what is hidden and what counts as collapse, as the options say."""
-    # argparse asks for one of its choices on the command line, not in a configuration file.
-    if args.objective not in OBJECTIVES:
-        raise UserError(f"objective is {args.objective!r}; it must be {' or '.join(OBJECTIVES)}")
     objective: BestRqConfig | ContrastiveConfig
     if args.objective == "best_rq":
         objective = read_settings(BestRqConfig, args.objective_conf, "objective_conf")
