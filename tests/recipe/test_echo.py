@@ -18,8 +18,8 @@ HEAD = "[host] 2026-11-23 02:22:31,001 (trainer:300) INFO: "
             ["3epoch results:", "loss=359.1", "[valid]", "loss=197.2", "ter=0.981", "cer_ctc=1.000"],
         ),
         (
-            "1epoch:train:1/4batch: loss=298.2, loss_ctc=250.6, lr=0.001; remaining: 28 s, 60 s of all",
-            ["1epoch", "train:1/4batch", "loss=298.2", "remaining: 28 s, 60 s of all"],
+            "11/32epoch:train:1/4batch: loss=298.2, loss_ctc=250.6, lr=0.001; remaining: 28 s, 60 s of all",
+            ["11/32epoch", "train:1/4batch", "loss=298.2", "remaining: 28 s, 60 s of all"],
         ),
         ("The training was finished at 3 epochs ", []),
     ],

@@ -62,7 +62,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     process = start(workdir)
     assert process.stdout
     for line in process.stdout:
-        if "1epoch  train:" in line or "1epoch results" in line:
+        if "epoch  train:" in line or "1epoch results" in line:
             break
     else:
         pytest.fail("run.sh ended before it trained")

@@ -20,7 +20,7 @@ from xlsrt.recipe.tree import write_tree
 
 # Of ESPnet's log: where the training is, the figures of an epoch, and what went wrong.
 ECHO = (
-    r"(\d+epoch):(train:\d+/\d+batch|train:\d+-\d+batch).*?(\bloss=[\d.e+]+).*?(remaining: .*)?$"
+    r"(\d+(?:/\d+)?epoch):(train:\d+/\d+batch|train:\d+-\d+batch).*?(\bloss=[\d.e+]+).*?(remaining: .*)?$"
     r"|(\d+epoch results:) \[train\].*?(\bloss=[\d.e+]+).*?(\[valid\]).*?(\bloss=[\d.e+]+)"
     r"(?:.*?(\bter=[\d.]+))?(?:.*?(\bcer_ctc=[\d.]+))?"
     r"|The training was finished.*|WARNING.*|ERROR.*|error: .*|all \d+ tensors initialised.*"
