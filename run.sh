@@ -133,9 +133,10 @@ read -ra tests <<< "$test_sets"; shopt -s nullglob
 mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | awk '!seen[$0]++')
 [[ $stage -ge 1 && $stop_stage -le 13 && $stage -le $stop_stage ]] || die "--stage $stage --stop_stage $stop_stage: stages are 1 to 13, in this order"
 tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
-tool check_start --stages_config "${stages_yaml[@]}" --variants "$variants" --stage "$stage" --stop_stage "$stop_stage" --skip_train "$skip_train" \
-  --skip_eval "$skip_eval" --asr_exp "$asr_exp" --pretrained "$adapt_from" --train_config "$train_yaml" --last_config "${last_config[@]}" --adapt "$adapt" \
-  --adapt_config "$adapt_yaml" --adapt_exp "$adapt_exp" --decode_configs "$decode_configs" --config_folders . "${corpus_dir:-.}" "$root" # before any work
+tool check_start --stages_config "${stages_yaml[@]}" --variants "$variants" --stage "$stage" --stop_stage "$stop_stage" --asr_exp "$asr_exp" \
+  --skip_train "$skip_train" --skip_eval "$skip_eval" --pretrained "$adapt_from" --train_config "$train_yaml" --last_config "${last_config[@]}" \
+  --adapt "$adapt" --adapt_config "$adapt_yaml" --adapt_exp "$adapt_exp" --adapt_sets "$adapt_sets" --data_dirs "$datadir" "$source_dir" \
+  --decode_configs "$decode_configs" --config_folders . "${corpus_dir:-.}" "$root" # before any work
 step() { # run a command unless its marker says that it is done; title, kind, marker, inputs..., -- command...
   local place=(--cmd "$train_cmd --num-threads $nj" --log "$(dirname "$3")/log/$2.log") # what runs elsewhere, on a cluster
   if [ "$cmd_backend" = local ] || [[ ! $2 =~ ^(format|tokens|shapes)$ ]]; then place=(); fi

@@ -145,6 +145,20 @@ def test_a_finished_adaptation_is_not_looked_at_again(words, tmp_path: Path, mon
     assert check_start.main(options) == 0 and len(asked) == 1
 
 
+def test_audio_of_an_adaptation_that_is_not_there(words, tmp_path: Path) -> None:
+    (tmp_path / "data/train").mkdir(parents=True)
+    asked = [*words, "--adapt", "true", "--adapt_config", str(ROOT / "conf/adapt.yaml")]
+    asked += ["--data_dirs", str(tmp_path / "data"), "--adapt_sets"]
+    missing = str(tmp_path / "recordings")
+    with pytest.raises(UserError, match=f"--adapt_sets: {missing} is neither a set"):
+        check_start.main([*asked, f"train {missing}"])
+    Path(missing).mkdir()
+    assert check_start.main([*asked, f"train {missing}"]) == 0
+    assert check_start.main([*asked, "made_in_stage_1"]) == 0
+    with pytest.raises(UserError, match="--adapt_sets: made_in_stage_1 is neither a set"):
+        check_start.main([*asked, "train made_in_stage_1", "--stage", "5"])
+
+
 def test_a_contrastive_adaptation_needs_a_quantiser(words, tmp_path: Path) -> None:
     file = tmp_path / "adapt.yaml"
     file.write_text("objective: contrastive\nobjective_conf: null\n", encoding="utf-8")

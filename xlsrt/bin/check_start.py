@@ -9,7 +9,7 @@ from pathlib import Path
 from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
 from xlsrt.errors import UserError
-from xlsrt.recipe.adapt import adaptation_settings
+from xlsrt.recipe.adapt import adaptation_settings, find_sources
 from xlsrt.recipe.decoding import find_configs
 from xlsrt.recipe.stages import StageTable, load_stages
 from xlsrt.recipe.start import done_with, encoders, is_whole, trains_first, unseen_settings
@@ -34,6 +34,10 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--adapt_config", nargs="*", default=[], help="how")
     parser.add_argument("--adapt_exp", type=Path, help="its experiment")
+    parser.add_argument("--adapt_sets", default="", help="its audio: sets below --data_dirs, or folders")
+    parser.add_argument(
+        "--data_dirs", type=Path, nargs="*", default=[Path("data")], help="where sets are looked for"
+    )
     parser.add_argument("--decode_configs", default="", help="decoding configurations")
     parser.add_argument(
         "--config_folders", nargs="+", type=Path, default=[Path()], help="where they are looked up"
@@ -62,7 +66,11 @@ def main(cmd: Sequence[str] | None = None) -> int:
 
 
 def check_adaptation(args: argparse.Namespace) -> None:
-    """Settings of the adaptation, where it is yet to come; loads ESPnet."""
+    """Its audio; and, where it is yet to come, its settings; loads ESPnet."""
+    # A set without a folder in its name may be one that stage 1 makes.
+    there = [name for name in args.adapt_sets.replace(",", " ").split() if "/" in name or args.stage > 1]
+    if there:
+        find_sources(" ".join(there), args.data_dirs)
     settings = adaptation_settings(args.adapt_config, args.train_config, args.pretrained, args.last_config)
     if args.adapt_exp is not None and done_with(args.adapt_exp, settings):
         return
