@@ -3,7 +3,5 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-python=${XLSRT_PYTHON_BIN:-${root}/.venv/bin/python}
-[ -x "${python}" ] || python=python3
-export PYTHONPATH="${root}${PYTHONPATH:+:${PYTHONPATH}}"
-exec "${python}" -m xlsrt.bin.data_dir "$@"
+. "$root/path.sh"
+exec "$python" -m xlsrt.bin.data_dir "$@"

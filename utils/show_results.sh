@@ -9,6 +9,5 @@ if [ "${1:-}" = --help ] || [ $# -gt 1 ]; then
     exit
 fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-python=${XLSRT_PYTHON:-${root}/.venv/bin/python}
-[ -x "${python}" ] || python=python3
-PYTHONPATH="${root}${PYTHONPATH:+:${PYTHONPATH}}" "${python}" -m xlsrt.bin.score --expdir "${1:-exp}"
+. "$root/path.sh"
+exec "$python" -m xlsrt.bin.score --expdir "${1:-exp}"

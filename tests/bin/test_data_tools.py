@@ -102,6 +102,22 @@ def test_a_user_error_is_one_line_and_code_2(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: ") and "no such data directory" in done.stderr
 
 
+def test_shell_tools_take_the_environment_they_are_given(make_set: MakeSet, tmp_path: Path) -> None:  # noqa: F811
+    clone, stray = tmp_path / "clone", tmp_path / "bin"  # without .venv, where another python3 comes first
+    for folder in (clone, stray):
+        folder.mkdir()
+    for name in ("utils", "path.sh", "xlsrt", "requirements.lock"):
+        (clone / name).symlink_to(ROOT / name)
+    (stray / "python3").write_text("#!/bin/sh\nexit 9\n", encoding="utf-8")
+    (stray / "python3").chmod(0o755)
+    kept = {name: value for name, value in os.environ.items() if name != "XLSRT_PYTHON_BIN"}
+    env = {**kept, "XLSRT_PYTHON": sys.prefix, "PATH": f"{stray}:{os.environ['PATH']}"}
+    for command in (["utils/validate_data_dir.sh", make_set()], ["utils/show_results.sh", tmp_path / "exp"]):
+        done = subprocess.run(command, cwd=clone, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode in (0, 2) and "Traceback" not in done.stderr, done
+        assert "valid, 3 utterances" in done.stdout or done.stderr.startswith("error: "), done
+
+
 def test_shell_tools(make_set: MakeSet, tmp_path: Path) -> None:  # noqa: F811
     source = make_set()
     assert "valid, 3 utterances of 2 speakers" in shell("utils/validate_data_dir.sh", source).stdout
