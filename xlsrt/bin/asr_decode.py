@@ -54,7 +54,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--num_threads",
         type=int,
         default=0,
-        help="CPU threads of a shard; 0: its fair share of the processors, one where it streams",
+        help="CPU threads of a shard, for large encoders on quiet machines; 0: one, or what --cmd asks for",
     )
     add_fusion_options(parser)
     parser.add_argument("--quiet", action="store_true", help="say warnings and errors only")

@@ -39,7 +39,7 @@ class Job:
         output_dir: receives `xlsrt.decoding.outputs.FILES` and ``logdir/``.
         nj: number of shards. ngpu: GPUs that the shards share; 0: CPU.
         batch_size: utterances of a batch, at most. batch_seconds: padded audio of a batch, at most.
-        num_threads: CPU threads of each shard; 0: its share of the processors, one where it streams.
+        num_threads: CPU threads of each shard; 0: one, or as many as a queue's command asks for.
     """
 
     exp_dir: Path
@@ -218,12 +218,10 @@ def _decoder(job: Job, number: int) -> Decoder:
 def threads_of(job: Job) -> int:
     """CPU threads of a shard.
 
-    A streaming step is many small products, and all threads meet after each: one that another process has
-    put off its core holds up the rest, so that two threads can take twenty times as long as one.
+    Streams and searches are many small products, and all threads meet after each: one that another process
+    has put off its core holds up the rest, so that two threads took twenty to a hundred times as long as one.
     """
-    if job.num_threads:
-        return job.num_threads
-    return 1 if job.config.mode == "streaming" else max(1, len(os.sched_getaffinity(0)) // job.nj)
+    return job.num_threads or 1
 
 
 def _in_processes(job: Job, shards: list[int]) -> None:
