@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +66,18 @@ def test_the_row_is_laid_over_the_configuration(tmp_path: Path, config: str, cor
     assert found.settings["valid_shape_file"] == ["s/valid/speech_shape", "s/valid/text_shape.bpe"]
     assert found.exp_dir == tmp_path / "exp/asr_x_stage1"
     assert found.init_from is None
+
+
+def test_no_stage_repeats_the_draws_of_another(tmp_path: Path, config: str, corpus: Corpus) -> None:
+    names = ["1", "2b", "3b", "4", "5b"]
+    for name in names:
+        finish(tmp_path, name)
+    for seed in (None, 3):
+        seeds = [plan(tmp_path, config, corpus, name, seed=seed).settings["seed"] for name in names]
+        assert seeds[0] == (seed or 0)
+        assert min(b - a for a, b in itertools.pairwise(seeds)) >= 1000, "an epoch adds 1"
+        control = plan(tmp_path, config, corpus, "5e", seed=seed).settings["seed"]
+        assert control == seeds[-1], "a control sees what its variant sees"
 
 
 def test_later_layers_win(tmp_path: Path, config: str, corpus: Corpus) -> None:

@@ -19,6 +19,9 @@ RECIPE_ROOT = Path(__file__).resolve().parents[2]
 # Hash of the settings and data that the checkpoints in an experiment directory were trained with.
 IDENTITY = ".identity"
 
+# From the seed of a training stage to that of the next; an epoch adds 1 for the order of its batches.
+STAGE_SEEDS = 1000
+
 # The files of an encoder's directory that decide what it is.
 ENCODER_SUFFIXES = (".json", ".safetensors", ".bin", ".pt", ".pth")
 
@@ -180,8 +183,10 @@ def make_plan(
     """
     variant = table[name]
     settings = overlay(layered(table, variant, train_configs, last_layers), corpus.settings())
-    if seed is not None:
-        settings["seed"] = seed
+    # With one seed for all, each stage's first epoch would repeat the first of the stages before, down to the
+    # noise, the masks and which utterances are joined: the model would know those batches by heart.
+    base = settings.get("seed", 0) if seed is None else seed
+    settings["seed"] = base + STAGE_SEEDS * (variant.stage - 1)
     exp_dir = experiment(prefix, variant.name)
     # Replaced, not merged: keys of another stage's context must not linger.
     encoder = dict(settings.get("encoder_conf") or {})
