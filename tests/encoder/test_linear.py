@@ -21,7 +21,7 @@ needs_packing = pytest.mark.skipif(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_equals_the_plain_layer(shape: tuple[int, int], dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    layer = Linear(512, 768).to(dtype)
+    layer = Linear(512, 768).to(dtype).eval()
     x = torch.randn(*shape, 512).to(dtype)
     with torch.no_grad():
         y, wanted = layer(x), F.linear(x, layer.weight, layer.bias)
@@ -34,7 +34,7 @@ def test_equals_the_plain_layer(shape: tuple[int, int], dtype: torch.dtype) -> N
 
 @needs_packing
 def test_the_copy_follows_the_weights() -> None:
-    layer = Linear(128, 512)
+    layer = Linear(128, 512).eval()
     x = torch.randn(1, 8, 128)
 
     def assert_right() -> None:
@@ -61,6 +61,23 @@ def test_the_copy_follows_the_weights() -> None:
         assert_right()
 
 
+def test_nothing_kept_outlives_training_with_an_optimiser_that_counts_no_versions() -> None:
+    encoder = XlsrEncoder(XlsrConfig.preset("tiny", hidden_size=192)).eval()
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=0.01, fused=True)
+    wav, context = torch.randn(1, 4000), AttentionContext(4, 4, 1)
+    for _ in range(2):
+        with torch.no_grad():
+            before = encoder(wav, None, context)[0]
+        encoder.train()
+        encoder(wav, None, context)[0].square().mean().backward()
+        optimizer.step()
+        encoder.eval()
+        with torch.no_grad():
+            found, fresh = (one(wav, None, context)[0] for one in (encoder, copy.deepcopy(encoder)))
+        assert torch.equal(found, fresh)
+        assert (found - before).abs().max() > 1e-3
+
+
 @needs_packing
 def test_the_copy_is_neither_copied_nor_saved_and_can_be_switched_off() -> None:
     encoder = XlsrEncoder(XlsrConfig.preset("tiny", hidden_size=192)).eval()
@@ -82,7 +99,7 @@ def test_the_copy_is_neither_copied_nor_saved_and_can_be_switched_off() -> None:
 
 
 def test_gradients_and_autocast_take_the_plain_way() -> None:
-    layer = Linear(512, 768)
+    layer = Linear(512, 768).eval()
     x = torch.randn(1, 4, 512, requires_grad=True)
     assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):

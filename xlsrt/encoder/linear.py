@@ -24,7 +24,9 @@ ROWS = 32
 class Linear(nn.Linear):
     """``nn.Linear``, faster where nothing is learnt on a CPU, at the price of a second copy of the weights.
 
-    The copy is made by the first product without gradients and again after the weights have changed.
+    The copy is made by the first product without gradients in eval mode and again after the weights have
+    changed. It does not outlive a switch to train mode: torch's fused optimisers change weights without
+    counting a version, so a copy kept from one validation to the next would be of weights long gone.
     """
 
     def __init__(self, size_in: int, size_out: int) -> None:
@@ -35,10 +37,18 @@ class Linear(nn.Linear):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_packed": None}
 
+    def train(self, mode: bool = True) -> Linear:
+        """Switch between train and eval mode."""
+        if mode:
+            self._packed = None
+        super().train(mode)
+        return self
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, K) -> (B, T, D)."""
         if (
-            torch.is_grad_enabled()
+            self.training
+            or torch.is_grad_enabled()
             or not self.may_pack
             or x.device.type != "cpu"
             or x.dtype != self.weight.dtype

@@ -40,9 +40,10 @@ class PositionConv(nn.Module):
     def weight(self, taps: int) -> Tensor:
         """The first taps of the kernel, (D, D / groups, taps).
 
-        Without gradients, kept until a parameter changes: norm and copy would cost more than the convolution.
+        In eval mode without gradients, kept until a parameter changes: norm and copy would cost more than the
+        convolution. Not beyond a switch to train mode, as in `linear.Linear`.
         """
-        if torch.is_grad_enabled():
+        if self.training or torch.is_grad_enabled():
             return self.conv.weight[:, :, :taps]
         norm = self.conv.parametrizations.weight  # type: ignore[union-attr]
         parts = (norm.original0, norm.original1)
@@ -60,6 +61,13 @@ class PositionConv(nn.Module):
                 return kernel
             kernels[taps] = kernel
         return kernels[taps]
+
+    def train(self, mode: bool = True) -> PositionConv:
+        """Switch between train and eval mode."""
+        if mode:
+            self._kept = None
+        super().train(mode)
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": None}

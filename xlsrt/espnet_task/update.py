@@ -109,6 +109,9 @@ class Updater:
             self.scaler.update()
         elif finite:
             self.update()
+        if not self.sharded:
+            # Fused optimisers do not: who keeps something made of the weights looks at their version.
+            torch.autograd.graph.increment_version([p for p in self.model.parameters() if p.requires_grad])
         self.optimizer.zero_grad()
         if not finite:
             self._broken(float(norm))
