@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "context": set(),
     "encoder": {"context"},
     "transducer": set(),
-    "search": {"transducer"},
+    "search": {"context", "transducer"},
     "recognizer": {"context", "encoder", "transducer", "search", "text"},
     "decoding": {"context", "encoder", "transducer", "search", "recognizer", "text", "data"},
     "bench": {

@@ -74,6 +74,16 @@ def test_options_reach_the_recogniser(exp, wav, capsys):
     assert capsys.readouterr().out == full.text + "\n"
 
 
+def test_beams_for_live_text_settle_their_words_unless_told_otherwise() -> None:
+    def chosen(base, *options):
+        args = transcribe.get_parser().parse_args(["x.wav", "--model", "m", *options])
+        return transcribe.search(args, base)
+
+    assert chosen(None, "--search", "beam") == {"type": "beam", "commit_seconds": 1.0}
+    assert chosen({"type": "beam", "commit_seconds": None})["commit_seconds"] is None
+    assert chosen({"type": "beam", "commit_seconds": 3}, "--search", "greedy") == {"type": "greedy"}
+
+
 def test_other_rates_and_channels(exp, tmp_path, capsys):
     audio = soxr.resample(noise(6, seed=1).clamp(-1, 1).numpy(), 16000, 44100)
     both = numpy.stack([audio + 0.01, audio - 0.01], axis=1)

@@ -33,10 +33,10 @@ def greedy(head, enc, max_symbols=10):
 
 
 @torch.no_grad()
-def beam(head, enc, beam_size=4, max_symbols=10, margin=5.0, extra=lambda tokens: 0.0):
+def beam(head, enc, beam_size=4, max_symbols=10, margin=5.0, extra=lambda tokens: 0.0, commit=None):
     """Encoder frames (T, D) of one utterance -> {tokens: (score, frames)} of at most ``beam_size``.
 
-    ``extra``: what is added to a transcript's score.
+    ``extra``: what is added to a transcript's score. ``commit``: its ``horizon`` and ``period``.
     """
     size, blank = head.config.output_subsampling, head.config.blank_id
 
@@ -81,4 +81,9 @@ def beam(head, enc, beam_size=4, max_symbols=10, margin=5.0, extra=lambda tokens
             if not front or symbols == max_symbols:
                 break
         hypotheses = ended
+        age = start // size + 1
+        if commit and age % commit.period == 0:
+            leader, (_, frames) = max(hypotheses.items(), key=lambda item: item[1][0])
+            settled = leader[: sum(frame // size < age - commit.horizon for frame in frames)]
+            hypotheses = {t: found for t, found in hypotheses.items() if t[: len(settled)] == settled}
     return hypotheses

@@ -13,7 +13,7 @@ from xlsrt.data.sources import RAW_FORMATS, check_files
 from xlsrt.decoding.config import DecodeConfig
 from xlsrt.errors import UserError
 from xlsrt.recognizer.endpoint import EndpointRules
-from xlsrt.search.options import KEYS
+from xlsrt.search.options import COMMIT_SECONDS, KEYS
 
 FORMATS = ("text", "json", "srt", "vtt", "ctm")
 
@@ -139,6 +139,8 @@ def search(args: argparse.Namespace, base: Mapping[str, Any] | None) -> dict[str
     kind = args.search or ("beam" if values else given.get("type", "greedy"))
     if kind == "greedy":
         given = {key: value for key, value in given.items() if key in KEYS["greedy"]}
+    else:
+        given.setdefault("commit_seconds", COMMIT_SECONDS)
     return {**given, **values, "type": kind}
 
 

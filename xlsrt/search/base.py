@@ -50,13 +50,13 @@ def check_penalty(value: float) -> float:
     return float(value)
 
 
-def window_width(limit: int, rows: int, frames: Tensor) -> int:
-    """How many joint frames to look at together for each of ``rows`` streams; ``frames`` (B, N, J).
+def window_width(limit: int, rows: int, longest: int, device: torch.device) -> int:
+    """How many joint frames to look at together for each of ``rows`` streams of at most ``longest``.
 
     Beyond a stream's next token all is in vain. On a CPU that costs more than a round more does.
     """
-    width = min(limit, max(1, frames.size(1)))
-    return width if frames.device.type != "cpu" else min(width, max(4, 64 // rows))
+    width = min(limit, max(1, longest))
+    return width if device.type != "cpu" else min(width, max(4, 64 // rows))
 
 
 def joint_log_probs(head: TransducerHead, frames: Tensor, projected: Tensor, blank_penalty: float) -> Tensor:

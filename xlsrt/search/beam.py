@@ -16,15 +16,14 @@ from torch import Tensor
 from xlsrt.errors import UserError
 from xlsrt.search.base import check_penalty, joint_log_probs, window_width
 from xlsrt.search.beam_parts import Choices, Hypotheses, Log, contexts, mixed_key
-from xlsrt.search.beam_state import BeamState, Node, initial_state
+from xlsrt.search.beam_state import NOTHING, BeamState, Node, initial_state
 from xlsrt.search.carry import Carry, flush, push
+from xlsrt.search.commit import Commit
 from xlsrt.search.fusion import Fusion, Walk
 from xlsrt.search.hypothesis import Hypothesis
 from xlsrt.search.options import BEAM_SIZE
 from xlsrt.search.outputs import PredictorOutputs
 from xlsrt.transducer import TransducerHead
-
-NOTHING = float("-inf")
 
 
 class BeamSearch:
@@ -39,6 +38,8 @@ class BeamSearch:
         blank_penalty: taken from the blank's logits (natural logarithm); more means fewer deletions and more
             insertions.
         fusion: scores added to those of the transducer (`xlsrt.search.fusion`), or None.
+        commit_seconds: a token is settled so long after its frame at the latest: hypotheses without it are
+            given up (`xlsrt.search.commit`); None: never.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class BeamSearch:
         window: int = 8,
         blank_penalty: float = 0.0,
         fusion: Fusion | None = None,
+        commit_seconds: float | None = None,
     ) -> None:
         if min(beam_size, max_symbols, window) < 1 or not margin > 0:
             raise UserError(
@@ -65,6 +67,9 @@ class BeamSearch:
         self.window = window
         self.blank_penalty = check_penalty(blank_penalty)
         self.fusion = fusion
+        self.commit = None
+        if commit_seconds is not None:
+            self.commit = Commit.from_seconds(commit_seconds, head.config.output_subsampling)
         self._outputs = PredictorOutputs(head)
 
     @torch.no_grad()
@@ -76,13 +81,13 @@ class BeamSearch:
     def step(self, enc: Tensor, lens: Tensor, state: BeamState) -> BeamState:
         """Search the next encoder frames (B, T, D), lens (B,)."""
         frames, counts, carry = push(self.head, enc, lens.to(enc.device), state.carry)
-        return self._search(frames, counts, replace(state, carry=carry))
+        return self._walk(frames, counts, replace(state, carry=carry))
 
     @torch.no_grad()
     def drain(self, state: BeamState) -> BeamState:
         """Search the last incomplete group too; the streams have ended."""
         frames, counts = flush(self.head, state.carry)
-        return self._search(frames, counts, replace(state, carry=Carry.empty(self.head, state.batch_size)))
+        return self._walk(frames, counts, replace(state, carry=Carry.empty(self.head, state.batch_size)))
 
     def finish(self, state: BeamState) -> list[Hypothesis]:
         """The best hypotheses of streams that have ended."""
@@ -127,28 +132,44 @@ class BeamSearch:
             return 0.0
         return self.fusion.final(node.memory if node else self.fusion.init())
 
+    def _placed(self, node: Node | None, score: float) -> float:
+        return self._rank(node, score + self._final(node))
+
     def _rank(self, node: Node | None, score: float) -> float:
         return score / (1 + (node.depth if node else 0)) if self.length_norm else score
 
-    def _search(self, frames: Tensor, counts: Tensor, state: BeamState) -> BeamState:
-        """Joint frames (B, N, J), counts (B,): walk each stream to its end."""
+    def _walk(self, frames: Tensor, counts: Tensor, state: BeamState) -> BeamState:
+        """Joint frames (B, N, J), counts (B,): search each stream to its end and settle old tokens."""
+        done = torch.zeros_like(counts)
+        # One after the other, each followed by frames for windows that reach beyond its end.
+        flat = torch.nn.functional.pad(frames, (0, 0, 0, self.window)).flatten(0, 1)
+        begin = torch.arange(frames.size(0), device=frames.device) * (frames.size(1) + self.window)
+        if self.commit is None:
+            return self._search(flat, begin, counts, state)
+        while bool((done < counts).any()):
+            until = self.commit.until(done, counts, state.frames)
+            state = self._search(flat, begin + done, until - done, state)
+            state, done = self.commit.applied(state, self._placed), until
+        return state
+
+    def _search(self, flat: Tensor, begin: Tensor, counts: Tensor, state: BeamState) -> BeamState:
+        """Walk each stream over ``counts`` (B,) of the joint frames ``flat`` (N, J), from ``begin`` (B,)."""
         log = Log(state.nodes)
         walk = Walk(self.fusion) if self.fusion else None
-        numbers = torch.arange(log.size, device=frames.device).view_as(state.keys)
+        numbers = torch.arange(log.size, device=flat.device).view_as(state.keys)
         memory = torch.zeros_like(numbers)
         if walk:
             known = [walk.number(node.memory) if node else 0 for node in log.old]
-            memory = torch.tensor(known, device=frames.device).view_as(numbers)
+            memory = torch.tensor(known, device=flat.device).view_as(numbers)
         beam = Hypotheses(state.scores, state.keys, numbers, memory, state.projected, state.predictor).clone()
-        flat = torch.nn.functional.pad(frames, (0, 0, 0, self.window)).flatten(0, 1)
-        begin = torch.arange(frames.size(0), device=frames.device) * (frames.size(1) + self.window)
-        time = torch.zeros_like(counts)
+        time, longest = torch.zeros_like(counts), int(counts.max()) if len(counts) else 0
         while True:
             rows = (time < counts).nonzero().squeeze(1)
             if rows.numel() == 0:
                 break
             now, scores, at = time[rows], beam.scores[rows], begin[rows] + time[rows]
-            offsets = torch.arange(window_width(self.window, len(rows), frames), device=frames.device)
+            width = window_width(self.window, len(rows), longest, flat.device)
+            offsets = torch.arange(width, device=flat.device)
             states = tuple(part[rows] for part in beam.predictor)
             heard = self._outputs.heard(None, states, beam.keys[rows])
             shared, (stream, place) = contexts(heard, beam.memory[rows], scores > NOTHING)

@@ -13,6 +13,9 @@ from xlsrt.search.carry import Carry, join_carries
 from xlsrt.transducer import TransducerHead
 from xlsrt.transducer.predictor import PredictorState
 
+NOTHING = float("-inf")
+"""Score of an empty place."""
+
 
 class Node:
     """One token of a hypothesis; what follows it may branch.
@@ -112,7 +115,7 @@ def initial_state(head: TransducerHead, batch_size: int, beam_size: int) -> Beam
     """One empty hypothesis per stream, K - 1 empty places."""
     output, predictor = head.predictor.start(batch_size * beam_size)
     projected = head.joint.predictor_projection(output).unflatten(0, (batch_size, beam_size))
-    scores = torch.full((batch_size, beam_size), float("-inf"), dtype=torch.double, device=output.device)
+    scores = torch.full((batch_size, beam_size), NOTHING, dtype=torch.double, device=output.device)
     scores[:, 0] = 0
     return BeamState(
         Carry.empty(head, batch_size),

@@ -181,7 +181,9 @@ class GreedySearch:
             if rows.numel() == 0:
                 break
             now = time[rows]
-            offsets = torch.arange(window_width(self.window, len(rows), frames), device=frames.device)
+            offsets = torch.arange(
+                window_width(self.window, len(rows), frames.size(1), frames.device), device=frames.device
+            )
             ahead = flat[(begin[rows] + now).unsqueeze(1) + offsets]  # (R, W, J)
             log_probs = joint_log_probs(self.head, ahead, projected[rows].unsqueeze(1), self.blank_penalty)
             blanks = log_probs[..., blank]
