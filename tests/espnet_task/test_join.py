@@ -57,6 +57,20 @@ def test_pauses_are_as_quiet_as_the_utterance_and_spaces_part_words() -> None:
     assert torch.equal(same[0][0], wav)
 
 
+def test_skewed_pauses_are_mostly_short_and_count_as_length() -> None:
+    config = JoinConfig(utterances=2, seconds=6.0, pause=(0.25, 4.25), pause_skew=3)
+    drawn = []
+    for seed in range(300):
+        draw = torch.Generator().manual_seed(seed)
+        (_, n), _ = join_batch(config, 2, *_batch([16000] * 2, [1] * 2), None, draw)
+        assert max(n) <= 6 * 16000
+        if len(n) == 1:
+            drawn.append(int(n[0]) - 32000)
+    assert 250 < len(drawn) <= 300 and min(drawn) >= 4000 and 40000 < max(drawn) <= 64000
+    below = sum(pause < 4000 + 64000 / 2**3 for pause in drawn)
+    assert 0.42 < below / 300 < 0.58
+
+
 def test_long_utterances_stay_alone() -> None:
     config = JoinConfig(utterances=4, seconds=1.0)
     (_, n), _ = join_batch(config, 4, *_batch([32000, 30000, 20000], [1, 1, 1]), None, torch.Generator())
@@ -70,6 +84,8 @@ def test_long_utterances_stay_alone() -> None:
         ({"seconds": 0}, "join.seconds"),
         ({"pause": [2, 1]}, "join.pause"),
         ({"pauses": 1}, "pauses"),
+        ({"pause_skew": 0.5}, "join.pause_skew"),
+        ({"pause_skew": "much"}, "join.pause_skew"),
         ({"utterances": "three"}, "join.utterances"),
         ({"seconds": "long"}, "join.seconds"),
         ({"pause": 1.0}, "join.pause"),

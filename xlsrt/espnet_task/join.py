@@ -28,11 +28,14 @@ class JoinConfig:
         utterances: most that become one; how many is drawn for each batch, from 1 to this.
         seconds: no longer than this unless a single utterance is.
         pause: [low, high] seconds between two, filled with noise as quiet as the first one's quietest 20 ms.
+        pause_skew: 1 draws pauses evenly between low and high; at s, half of them are below
+            ``low + (high - low) / 2 ** s``, so that long ones are heard now and then.
     """
 
     utterances: int = 1
     seconds: float = 20.0
     pause: tuple[float, float] = (0.0, 1.0)
+    pause_skew: float = 1.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.utterances, int) or self.utterances < 1:
@@ -44,6 +47,10 @@ class JoinConfig:
         pair = isinstance(self.pause, tuple) and len(self.pause) == 2 and all(map(_is_number, self.pause))
         if not pair or not 0 <= self.pause[0] <= self.pause[1]:
             raise UserError(f"model_conf.join.pause is {self.pause!r}; it must be [low, high] in seconds")
+        if not _is_number(self.pause_skew) or self.pause_skew < 1:
+            raise UserError(
+                f"model_conf.join.pause_skew is {self.pause_skew!r}; it must be a number, 1 or more"
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> JoinConfig:
@@ -90,14 +97,15 @@ def join_batch(
     """
     (wav, lens), (ids, id_lens) = speech, text
     samples, tokens = lens.tolist(), id_lens.tolist()
+    pauses = _pauses(config, len(samples), draw)
     wavs, texts = [], []
-    for group in _groups(config, number, samples, draw):
+    for group in _groups(config, number, samples, pauses, draw):
         pieces: list[Tensor] = []
         words: list[Tensor] = []
         for at, row in enumerate(group):
             said = ids[row, : tokens[row]]
             if at:
-                pieces.append(_pause(config, wav[group[at - 1], : samples[group[at - 1]]], draw))
+                pieces.append(_quiet(pauses[row], wav[group[at - 1], : samples[group[at - 1]]], draw))
                 if space is not None and len(said) and any(len(part) for part in words):
                     words.append(said.new_tensor([space]))
             pieces.append(wav[row, : samples[row]])
@@ -107,23 +115,32 @@ def join_batch(
     return _padded(wavs, lens, 0), _padded(texts, id_lens, -1)
 
 
-def _groups(config: JoinConfig, number: int, samples: list[int], draw: torch.Generator) -> list[list[int]]:
+def _pauses(config: JoinConfig, count: int, draw: torch.Generator) -> list[int]:
+    """Samples of the pause before each row, where it does not come first."""
+    low, high = config.pause
+    share = torch.rand(count, generator=draw, dtype=torch.float64) ** config.pause_skew
+    return [round(x) for x in ((low + (high - low) * share) * SAMPLE_RATE).tolist()]
+
+
+def _groups(
+    config: JoinConfig, number: int, samples: list[int], pauses: list[int], draw: torch.Generator
+) -> list[list[int]]:
     """Rows in random order, cut into groups of about one size, since different ones would be padded."""
     rows = torch.randperm(len(samples), generator=draw).tolist()
-    pause = config.pause[1] * SAMPLE_RATE
+    pause = sum(pauses) / len(pauses)
     mean = sum(samples) / len(samples) + pause
     number = max(1, min(number, int((config.seconds * SAMPLE_RATE + pause) / mean)))
     count = -(-len(rows) // number)
     groups = [rows[at::count] for at in range(count)]
-    return [part for group in groups for part in _within(group, samples, config)]
+    return [part for group in groups for part in _within(group, samples, pauses, config)]
 
 
-def _within(group: list[int], samples: list[int], config: JoinConfig) -> list[list[int]]:
+def _within(group: list[int], samples: list[int], pauses: list[int], config: JoinConfig) -> list[list[int]]:
     """A group, cut where it would be longer than allowed."""
     parts: list[list[int]] = []
     room = 0.0
     for row in group:
-        room -= samples[row] + config.pause[1] * SAMPLE_RATE
+        room -= samples[row] + pauses[row]
         if room < 0 or not parts:
             parts.append([])
             room = config.seconds * SAMPLE_RATE - samples[row]
@@ -131,10 +148,8 @@ def _within(group: list[int], samples: list[int], config: JoinConfig) -> list[li
     return parts
 
 
-def _pause(config: JoinConfig, before: Tensor, draw: torch.Generator) -> Tensor:
-    low, high = config.pause
-    seconds = low + (high - low) * float(torch.rand((), generator=draw))
-    noise = torch.randn(round(seconds * SAMPLE_RATE), generator=draw).to(before)
+def _quiet(length: int, before: Tensor, draw: torch.Generator) -> Tensor:
+    noise = torch.randn(length, generator=draw).to(before)
     whole = before[: len(before) // _FLOOR_SAMPLES * _FLOOR_SAMPLES].view(-1, _FLOOR_SAMPLES)
     if not len(whole):
         return torch.zeros_like(noise)
