@@ -86,6 +86,7 @@ def test_long_utterances_stay_alone() -> None:
         ({"pauses": 1}, "pauses"),
         ({"pause_skew": 0.5}, "join.pause_skew"),
         ({"pause_skew": "much"}, "join.pause_skew"),
+        ({"pause_skew": float("nan")}, "join.pause_skew"),
         ({"utterances": "three"}, "join.utterances"),
         ({"seconds": "long"}, "join.seconds"),
         ({"pause": 1.0}, "join.pause"),

@@ -22,6 +22,8 @@ def test_seconds_become_frames_of_the_joint() -> None:
     assert Commit.from_seconds(0.02, 1) == Commit(horizon=0, period=1)
     with pytest.raises(UserError, match="commit_seconds is 0"):
         Commit.from_seconds(0, 4)
+    with pytest.raises(UserError, match="commit_seconds is inf"):
+        Commit.from_seconds(float("inf"), 4)
     for value in (0, "soon", True):
         with pytest.raises(UserError, match="search: commit_seconds is"):
             search_from_dict({"type": "beam", "commit_seconds": value}, make_head())

@@ -7,6 +7,7 @@ on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -47,7 +48,7 @@ class JoinConfig:
         pair = isinstance(self.pause, tuple) and len(self.pause) == 2 and all(map(_is_number, self.pause))
         if not pair or not 0 <= self.pause[0] <= self.pause[1]:
             raise UserError(f"model_conf.join.pause is {self.pause!r}; it must be [low, high] in seconds")
-        if not _is_number(self.pause_skew) or self.pause_skew < 1:
+        if not _is_number(self.pause_skew) or not 1 <= self.pause_skew < math.inf:
             raise UserError(
                 f"model_conf.join.pause_skew is {self.pause_skew!r}; it must be a number, 1 or more"
             )

@@ -6,6 +6,7 @@ continuation: half of the beam is spent on what was said long ago, and the word 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -32,7 +33,7 @@ class Commit:
     @classmethod
     def from_seconds(cls, seconds: float, subsampling: int) -> Commit:
         """A token is settled at the latest ``seconds`` after its frame has been searched."""
-        if not seconds > 0:
+        if not 0 < seconds < math.inf:
             raise UserError(f"beam: commit_seconds is {seconds!r}; give seconds above 0, or leave it out")
         frames = max(1, round(1000 * seconds / (FRAME_MS * subsampling)))
         period = max(1, frames // 3)
