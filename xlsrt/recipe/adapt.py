@@ -82,10 +82,8 @@ def find_sources(sets: str, data_dirs: Sequence[Path]) -> tuple[Path, ...]:
         place = next((p for p in places if (p / "wav.scp").is_file()), None)
         place = place or next((p for p in places[::-1] if p.is_dir()), None)
         if place is None:
-            raise UserError(
-                f"--adapt_sets: {name} is neither a set ({', '.join(map(str, places[:-1]))}) nor a folder of "
-                "audio files"
-            )
+            looked = ", ".join(dict.fromkeys(map(str, places[:-1])))  # an absolute path is one place
+            raise UserError(f"--adapt_sets: {name} is neither a set ({looked}) nor a folder of audio files")
         found.append(place)
     if not found:
         raise UserError("--adapt_sets is empty: name sets in data/ or folders of audio files")
