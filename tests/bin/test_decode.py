@@ -110,9 +110,11 @@ def test_streaming_equals_masked(setup: Path, packet_ms: int) -> None:
     assert same(masked, decode(setup, "alone", "--batch_size", "1"))
 
 
+@pytest.mark.parametrize("restart", ["true", "false"])
 @pytest.mark.parametrize("packet_ms", [35, 700])
-def test_endpoints_cut_streams_as_they_cut_wholes(setup: Path, packet_ms: int) -> None:
-    rules = "endpoint: {trailing_silence: 0.1, max_seconds: 0.8, min_pause: 0.1}\n"
+def test_endpoints_cut_streams_as_they_cut_wholes(setup: Path, packet_ms: int, restart: str) -> None:
+    rules = "trailing_silence: 0.1, max_seconds: 0.8, min_pause: 0.1"
+    rules = f"endpoint: {{{rules}, restart_encoder: {restart}}}\n"
     config = setup / "decode.yaml"
     config.write_text(config.read_text() + rules + f"packet_ms: {packet_ms}\n")
     masked, streamed = decode(setup, "masked"), decode(setup, "streamed", "--mode", "streaming")

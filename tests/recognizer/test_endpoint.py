@@ -14,7 +14,7 @@ from xlsrt import Recognizer
 from xlsrt.errors import UserError
 from xlsrt.recognizer import EndpointRules
 
-RULES = {"trailing_silence": 0.2, "max_seconds": 1.5, "min_pause": 0.1}
+RULES = {"trailing_silence": 0.2, "max_seconds": 1.5, "min_pause": 0.1, "restart_encoder": False}
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +112,8 @@ def test_silence_hands_out_nothing(recognizers):
 def test_rules():
     rules = EndpointRules(trailing_silence=1.0, max_seconds=10.0, min_pause=0.5)
     assert not rules.closes(now=400, start=0, last_token=None)
-    assert not EndpointRules().closes(now=10000, start=0, last_token=None)
-    assert EndpointRules(restart_encoder=True).closes(now=1500, start=0, last_token=None)
+    assert not EndpointRules(restart_encoder=False).closes(now=10000, start=0, last_token=None)
+    assert EndpointRules().closes(now=1500, start=0, last_token=None)
     assert not rules.closes(now=149, start=0, last_token=100)
     assert rules.closes(now=150, start=0, last_token=100)
     assert not rules.closes(now=399, start=0, last_token=370)

@@ -189,9 +189,13 @@ def test_settings_of_a_decode_configuration(exp, wav, tmp_path, capsys):
         **{**rules, "trailing_silence": None, "max_seconds": 1.0},
         restart_encoder=True,
     )
-    assert segments("--max_segment", "1", "--restart_encoder") == wanted(
-        None, None, trailing_silence=None, max_seconds=1.0, restart_encoder=True
-    )
+    for option, restart in (((), True), (("--no-restart_encoder",), False)):
+        assert segments("--max_segment", "1", *option) == wanted(
+            None, None, trailing_silence=None, max_seconds=1.0, restart_encoder=restart
+        )
+        assert segments("--decode_config", str(config), *option) == wanted(
+            context, search, **rules, restart_encoder=restart
+        )
     with pytest.raises(UserError, match="--restart_encoder is for an endpoint"):
         segments("--restart_encoder")
 

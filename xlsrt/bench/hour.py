@@ -18,7 +18,7 @@ from xlsrt.bench.loss import resident_bytes
 from xlsrt.data.kaldi import DataDir
 from xlsrt.decoding.sets import load_samples, read_set
 from xlsrt.errors import UserError
-from xlsrt.recognizer import Recognizer
+from xlsrt.recognizer import EndpointRules, Recognizer
 from xlsrt.report.align import Counts, align
 
 HELP = "an hour of one stream: memory, and words beside those of single recordings"
@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--packet_ms", type=int, default=320, help="audio per packet (default: %(default)s)")
     parser.add_argument(
         "--search", default="greedy", choices=["greedy", "beam"], help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--restart_encoder",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="the encoder begins anew where a pause closes a segment, as in conf/live_640ms.yaml",
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="torch device (default: %(default)s)")
@@ -75,7 +81,8 @@ def streamed(
     recognizer: Recognizer, wavs: Iterator[np.ndarray], args: argparse.Namespace
 ) -> tuple[str, int, int]:
     """The words of a stream, memory in use after its first minute, and what has been added at its end."""
-    stream = recognizer.stream(endpoint={"trailing_silence": 1.0, "max_seconds": 30.0})
+    rules = EndpointRules(restart_encoder=args.restart_encoder)
+    stream = recognizer.stream(endpoint=rules)
     size, sent, minute = args.packet_ms * RATE // 1000, 0, None
     words: list[str] = []
     pause = np.zeros(round(args.pause * RATE), dtype=np.float32)

@@ -86,9 +86,9 @@ def made_up(args: argparse.Namespace) -> tuple[TransducerHead, Speech]:
 def recorded(args: argparse.Namespace) -> tuple[TransducerHead, Speech]:
     """A trained head, the frames of its encoder, and the tokens of the transcripts."""
     from xlsrt.data.kaldi import DataDir
-    from xlsrt.decoding.engine import pad
     from xlsrt.decoding.sets import load_samples, read_set
     from xlsrt.recognizer import Recognizer
+    from xlsrt.recognizer.line import pad
 
     recognizer = Recognizer.from_exp(args.exp_dir, device=args.device)
     entries = read_set(args.data_dir)[: args.batch_size]

@@ -65,8 +65,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max_segment", type=float, metavar="SECONDS", help="close a segment at this length")
     parser.add_argument(
         "--restart_encoder",
-        action="store_true",
-        help="with an endpoint: the encoder begins anew too, as endless streams with --left_ms all need",
+        action=argparse.BooleanOptionalAction,
+        help="whether the encoder begins anew too where a segment closes (default: as the rules say, yes)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     more = "CPU threads; more help on quiet machines only (default: 1)"
@@ -149,10 +149,10 @@ def endpoint(args: argparse.Namespace, base: EndpointRules | None) -> EndpointRu
     values = asdict(base) if base else {}
     if args.endpoint is not None or args.max_segment is not None:
         values.update(trailing_silence=args.endpoint, max_seconds=args.max_segment)
-    if not values and args.restart_encoder:
-        raise UserError("--restart_encoder is for an endpoint: add --endpoint or --max_segment")
-    if args.restart_encoder:
-        values["restart_encoder"] = True
+    if args.restart_encoder is not None:
+        if not values:
+            raise UserError("--restart_encoder is for an endpoint: add --endpoint or --max_segment")
+        values["restart_encoder"] = args.restart_encoder
     return EndpointRules.from_dict(values) if values else None
 
 

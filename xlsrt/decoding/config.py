@@ -54,10 +54,6 @@ class DecodeConfig:
             return
         if self.nbest > 1:
             raise UserError("nbest is for whole utterances; with an endpoint it must be 1")
-        if self.mode == "masked" and self.endpoint.restart_encoder:
-            raise UserError(
-                "endpoint: restart_encoder is for mode: streaming; under a mask the encoder hears the whole"
-            )
         if self.mode == "streaming" and self.context.is_full:
             raise UserError(
                 "with full attention nothing comes out of a stream before its end, so an endpoint is no use; "

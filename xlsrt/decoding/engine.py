@@ -18,7 +18,7 @@ from xlsrt.decoding.config import DecodeConfig
 from xlsrt.decoding.outputs import Recognised
 from xlsrt.encoder import XlsrEncoder
 from xlsrt.recognizer import EndpointRules, Recognizer
-from xlsrt.recognizer.line import Engine, advance, close, open_line, search_frames
+from xlsrt.recognizer.line import Engine, advance, close, open_line, pad, search_whole
 from xlsrt.search import Hypothesis, Search
 
 SAMPLE_RATE = 16000
@@ -98,8 +98,7 @@ class Decoder:
 @torch.inference_mode()
 def masked_segments(engine: Engine, rules: EndpointRules, wavs: Sequence[Tensor]) -> list[list[Segment]]:
     """Whole utterances, each (S,), under the context's mask, cut into segments where the rules say so."""
-    padded, lens = pad(wavs)
-    found = search_frames(engine, rules, *engine.encoder(padded, lens, engine.context))
+    found = search_whole(engine, rules, wavs)
     return [[*((one.hypothesis, None) for one in closed), (last, None)] for closed, last in found]
 
 
@@ -172,9 +171,3 @@ def decode_streaming(
     for times, ranked, end in zip(stable, hypotheses, ends, strict=True):
         times += [end] * (len(ranked[0].tokens) - len(times))
     return hypotheses, stable
-
-
-def pad(wavs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Waveforms (S,) of any length -> (B, S) with zeros behind, lengths (B,)."""
-    lens = torch.tensor([wav.size(0) for wav in wavs], dtype=torch.long, device=wavs[0].device)
-    return torch.nn.utils.rnn.pad_sequence(list(wavs), batch_first=True), lens

@@ -23,14 +23,15 @@ class EndpointRules:
         max_seconds: close so long after the segment's start at the latest. From 0.8 of it on, a pause of
             ``min_pause`` is enough, so that few words are cut in two; None: no limit.
         min_pause: that pause.
-        restart_encoder: begin again with a fresh encoder too, at the closing frame's first sample. Endless
-            streams whose context keeps all the past need it; long silences restart as well.
+        restart_encoder: begin again with a fresh encoder too, at the closing frame's first sample: who speaks
+            next may be another, and the sinks and the past are those of the voice before. Endless streams
+            whose context keeps all the past need it; long silences restart as well.
     """
 
     trailing_silence: float | None = 1.0
     max_seconds: float | None = 30.0
     min_pause: float = 0.3
-    restart_encoder: bool = False
+    restart_encoder: bool = True
 
     def __post_init__(self) -> None:
         for name in ("trailing_silence", "max_seconds", "min_pause"):

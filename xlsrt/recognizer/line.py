@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from xlsrt.encoder import XlsrEncoder
 from xlsrt.recognizer.audio import SAMPLES_PER_FRAME
 from xlsrt.recognizer.endpoint import CHECK_FRAMES, EndpointRules
 from xlsrt.search import Hypothesis, Search
+from xlsrt.text import FRAME_SECONDS
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Line:
     """One stream.
 
     Attributes:
-        encoder, search: their states, batches of one.
+        encoder, search: their states, batches of one; no encoder's where recordings are masked whole.
         rules: endpoint rules or None.
         searched: frames searched. start: first frame of the open segment.
         recent: samples from frame ``searched`` on, kept only for rules that restart the encoder.
@@ -107,24 +109,52 @@ def close(engine: Engine, lines: Sequence[Line]) -> list[Line]:
 
 
 @torch.no_grad()
-def search_frames(
-    engine: Engine, rules: EndpointRules, enc: Tensor, counts: Tensor
+def search_whole(
+    engine: Engine, rules: EndpointRules, wavs: Sequence[Tensor]
 ) -> list[tuple[list[Closed], Hypothesis]]:
-    """Encoder frames (B, T, D), counts (B,), of whole recordings -> segments that closed, and the open one.
+    """Whole recordings, each (S,), under the context's mask -> segments that closed, and the open one.
 
-    What `advance` and `close` find in a recording's packets: an endpoint never splits the last, incomplete
-    chunk. The rules must not restart the encoder.
+    What `advance` and `close` find in a recording's packets. Where the rules restart the encoder, each
+    segment is masked anew from its first sample on.
     """
-    assert not rules.restart_encoder
-    chunk, search = engine.context.chunk_frames, engine.search
-    whole = counts if chunk is None else counts // chunk * chunk
-    lines = [Line(None, search.init_state(1), rules, enc.new_zeros(0)) for _ in range(enc.size(0))]
-    lines = [line for line, _ in _search(engine, lines, enc, whole)]
-    rest = [enc[row, start:end] for row, (start, end) in enumerate(zip(whole, counts, strict=True))]
-    state = stacked([line.search for line in lines])
-    padded = torch.nn.utils.rnn.pad_sequence(rest, batch_first=True)
-    state = search.drain(search.step(padded, counts - whole, state))
-    return [(list(line.closed), best) for line, best in zip(lines, search.best(state), strict=True)]
+    search, device = engine.search, wavs[0].device
+    lines = [Line(None, search.init_state(1), rules, torch.zeros(0, device=device)) for _ in wavs]
+    waiting = dict(enumerate(wavs))
+    while waiting:
+        rows, given = list(waiting), list(waiting.values())
+        enc, counts = engine.encoder(*pad([_needed(engine, rules, wav) for wav in given]), engine.context)
+        # An endpoint never splits the last, incomplete chunk.
+        chunk = engine.context.chunk_frames
+        whole = counts if chunk is None else counts // chunk * chunk
+        batch = [lines[row] for row in rows]
+        if rules.restart_encoder:
+            batch = [replace(line, recent=wav) for line, wav in zip(batch, given, strict=True)]
+        waiting = {}
+        for at, (line, again) in enumerate(_search(engine, batch, enc, whole)):
+            if again is not None:
+                waiting[rows[at]] = again
+            else:
+                size = counts[at : at + 1] - whole[at]
+                rest = search.step(enc[at : at + 1, whole[at] : counts[at]], size, line.search)
+                line = replace(line, search=search.drain(rest))
+            lines[rows[at]] = line
+    best = search.best(stacked([line.search for line in lines]))
+    return [(list(line.closed), last) for line, last in zip(lines, best, strict=True)]
+
+
+def _needed(engine: Engine, rules: EndpointRules, wav: Tensor) -> Tensor:
+    """As many samples as the next segment can take, where what follows it is heard anew."""
+    chunk = engine.context.chunk_frames
+    if not rules.restart_encoder or rules.max_seconds is None or chunk is None:
+        return wav
+    frames = (math.ceil(rules.max_seconds / FRAME_SECONDS / CHECK_FRAMES) + 1) * CHECK_FRAMES + chunk
+    return wav[: (frames + 1) * SAMPLES_PER_FRAME]
+
+
+def pad(wavs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Waveforms (S,) of any length -> (B, S) with zeros behind, lengths (B,)."""
+    lens = torch.tensor([wav.numel() for wav in wavs], device=wavs[0].device)
+    return torch.nn.utils.rnn.pad_sequence(list(wavs), batch_first=True), lens
 
 
 def stacked(states: Sequence[Any]) -> Any:
@@ -135,8 +165,7 @@ def stacked(states: Sequence[Any]) -> Any:
 def _encode(
     encoder: XlsrEncoder, states: Sequence[Any], packets: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Sequence[Any]]:
-    lens = torch.tensor([packet.numel() for packet in packets], device=packets[0].device)
-    padded = torch.nn.utils.rnn.pad_sequence(list(packets), batch_first=True)
+    padded, lens = pad(packets)
     enc, counts, state = encoder.step(padded, stacked(states), lens)
     return enc, counts, [state] if len(states) == 1 else state.unstack()
 
@@ -204,6 +233,8 @@ def _apply_rules(
         line = replace(line, start=line.searched)
         if line.restarts:
             again[row] = line.recent
-            line = replace(line, encoder=engine.encoder.init_state(1, engine.context), recent=line.recent[:0])
+            line = replace(line, recent=line.recent[:0])
+            if line.encoder is not None:
+                line = replace(line, encoder=engine.encoder.init_state(1, engine.context))
         lines[row] = line
     return engine.search.restart(state, closing)
