@@ -71,6 +71,23 @@ def test_skewed_pauses_are_mostly_short_and_count_as_length() -> None:
     assert 0.42 < below / 300 < 0.58
 
 
+def test_leads_are_as_quiet_as_the_utterance_and_come_first_only() -> None:
+    speech, text = _batch([16000] * 4, [2] * 4)
+    speech[0][:, :320] *= 0.01
+    for utterances, rows in ((1, 4), (2, 2)):
+        config = JoinConfig(utterances=utterances, seconds=60.0, pause=(0.0, 0.0), lead=(0.25, 0.5))
+        assert config.active
+        (wav, n), (_, u) = join_batch(
+            config, utterances, speech, text, None, torch.Generator().manual_seed(1)
+        )
+        leads = n - utterances * 16000
+        assert len(n) == rows and (leads >= 4000).all() and (leads <= 8000).all() and len(set(n.tolist())) > 1
+        assert u.tolist() == [2 * utterances] * rows
+        for row, lead in zip(wav, leads.tolist(), strict=True):
+            assert 0 < row[:lead].abs().max() < 0.25 and (row[lead + 320 : lead + 16000] >= 1).all()
+    assert not JoinConfig().active
+
+
 def test_long_utterances_stay_alone() -> None:
     config = JoinConfig(utterances=4, seconds=1.0)
     (_, n), _ = join_batch(config, 4, *_batch([32000, 30000, 20000], [1, 1, 1]), None, torch.Generator())
@@ -84,6 +101,8 @@ def test_long_utterances_stay_alone() -> None:
         ({"seconds": 0}, "join.seconds"),
         ({"pause": [2, 1]}, "join.pause"),
         ({"pauses": 1}, "pauses"),
+        ({"lead": [0.5, 0.1]}, "lead"),
+        ({"lead": [0, float("inf")]}, "lead"),
         ({"pause_skew": 0.5}, "join.pause_skew"),
         ({"pause_skew": "much"}, "join.pause_skew"),
         ({"pause_skew": float("nan")}, "join.pause_skew"),

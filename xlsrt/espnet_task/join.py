@@ -27,16 +27,19 @@ class JoinConfig:
 
     Attributes:
         utterances: most that become one; how many is drawn for each batch, from 1 to this.
-        seconds: no longer than this unless a single utterance is.
+        seconds: no longer than this unless a single utterance is; the lead comes on top.
         pause: [low, high] seconds between two, filled with noise as quiet as the first one's quietest 20 ms.
         pause_skew: 1 draws pauses evenly between low and high; at s, half of them are below
             ``low + (high - low) / 2 ** s``, so that long ones are heard now and then.
+        lead: [low, high] seconds of such noise before the first one, evenly drawn. Corpora are cut a little
+            before the first word, so that chunks meet it at about one place; in a stream they meet it at any.
     """
 
     utterances: int = 1
     seconds: float = 20.0
     pause: tuple[float, float] = (0.0, 1.0)
     pause_skew: float = 1.0
+    lead: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if not isinstance(self.utterances, int) or self.utterances < 1:
@@ -45,9 +48,11 @@ class JoinConfig:
             )
         if not _is_number(self.seconds) or self.seconds <= 0:
             raise UserError(f"model_conf.join.seconds is {self.seconds!r}; it must be a number above 0")
-        pair = isinstance(self.pause, tuple) and len(self.pause) == 2 and all(map(_is_number, self.pause))
-        if not pair or not 0 <= self.pause[0] <= self.pause[1]:
-            raise UserError(f"model_conf.join.pause is {self.pause!r}; it must be [low, high] in seconds")
+        for name in ("pause", "lead"):
+            value = getattr(self, name)
+            pair = isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
+            if not pair or not 0 <= value[0] <= value[1] < math.inf:
+                raise UserError(f"model_conf.join.{name} is {value!r}; it must be [low, high] in seconds")
         if not _is_number(self.pause_skew) or not 1 <= self.pause_skew < math.inf:
             raise UserError(
                 f"model_conf.join.pause_skew is {self.pause_skew!r}; it must be a number, 1 or more"
@@ -66,10 +71,15 @@ class JoinConfig:
             raise UserError(
                 f"model_conf.join: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}"
             )
-        given: dict[str, Any] = dict(values)
-        if isinstance(given.get("pause"), list):
-            given["pause"] = tuple(given["pause"])
+        given: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
         return cls(**given)
+
+    @property
+    def active(self) -> bool:
+        """Whether it does anything."""
+        return self.utterances > 1 or self.lead[1] > 0
 
     def number(self, draw: torch.Generator) -> int:
         """How many utterances become one in a batch; ranks that draw alike do not wait for each other."""
@@ -98,10 +108,12 @@ def join_batch(
     """
     (wav, lens), (ids, id_lens) = speech, text
     samples, tokens = lens.tolist(), id_lens.tolist()
-    pauses = _pauses(config, len(samples), draw)
+    pauses = _drawn(config.pause, config.pause_skew, len(samples), draw)
+    leads = _drawn(config.lead, 1.0, len(samples), draw) if config.lead[1] else [0] * len(samples)
     wavs, texts = [], []
     for group in _groups(config, number, samples, pauses, draw):
-        pieces: list[Tensor] = []
+        first = group[0]
+        pieces = [_quiet(leads[first], wav[first, : samples[first]], draw)] if leads[first] else []
         words: list[Tensor] = []
         for at, row in enumerate(group):
             said = ids[row, : tokens[row]]
@@ -116,10 +128,10 @@ def join_batch(
     return _padded(wavs, lens, 0), _padded(texts, id_lens, -1)
 
 
-def _pauses(config: JoinConfig, count: int, draw: torch.Generator) -> list[int]:
-    """Samples of the pause before each row, where it does not come first."""
-    low, high = config.pause
-    share = torch.rand(count, generator=draw, dtype=torch.float64) ** config.pause_skew
+def _drawn(between: tuple[float, float], skew: float, count: int, draw: torch.Generator) -> list[int]:
+    """Samples of the pause before each of so many rows."""
+    low, high = between
+    share = torch.rand(count, generator=draw, dtype=torch.float64) ** skew
     return [round(x) for x in ((low + (high - low) * share) * SAMPLE_RATE).tolist()]
 
 

@@ -121,7 +121,7 @@ class XlsrTransducerModel(TrainedModel, ESPnetASRModel):
             makes rates.
         """
         utterances, share = speech.size(0), 1.0
-        if self.training and self.config.join.utterances > 1:
+        if self.training and self.config.join.active:
             (speech, speech_lengths), (text, text_lengths) = self._joined(
                 (speech, speech_lengths), (text, text_lengths)
             )
