@@ -13,6 +13,7 @@ from tests.recognizer.make import make_exp, noise, same
 from xlsrt import Recognizer
 from xlsrt.errors import UserError
 from xlsrt.recognizer import EndpointRules
+from xlsrt.recognizer.line import Engine, search_whole
 
 RULES = {"trailing_silence": 0.2, "max_seconds": 1.5, "min_pause": 0.1, "restart_encoder": False}
 
@@ -84,6 +85,26 @@ def test_a_restarted_encoder_begins_at_the_closing_frame(recognizers):
     assert [r.hypothesis.tokens for r in found[1:]] == [r.hypothesis.tokens for r in rest]
     shifted = [frame + round(cut * 50) for r in rest for frame in r.hypothesis.frames]
     assert [frame for r in found[1:] for frame in r.hypothesis.frames] == shifted
+
+
+@pytest.mark.parametrize("kind", ["greedy", "beam"])
+@pytest.mark.parametrize("restart", [True, False])
+@pytest.mark.parametrize("longest", [1.5, None])
+def test_whole_recordings_are_cut_as_their_packets_are(recognizers, kind, restart, longest):
+    """Recordings of several lengths in one batch, most of them longer than a masked segment needs."""
+    recognizer = recognizers[kind, 2]
+    rules = {**RULES, "restart_encoder": restart, "max_seconds": longest}
+    engine = Engine(recognizer.encoder, recognizer.search, recognizer.context)
+    wavs = [noise(seconds, seed=seed) for seed, seconds in enumerate((0.01, 0.3, 3.1, 7.0))]
+    count = 0
+    for wav, (closed, last) in zip(wavs, search_whole(engine, EndpointRules(**rules), wavs), strict=True):
+        wanted = segments(recognizer, wav, [2500], **rules)
+        found = [*(one.hypothesis for one in closed), last]
+        assert [h.tokens for h in found] == [result.hypothesis.tokens for result in wanted]
+        assert [h.frames for h in found] == [result.hypothesis.frames for result in wanted]
+        assert [h.score for h in found] == pytest.approx([r.hypothesis.score for r in wanted], abs=1e-4)
+        count += len(found)
+    assert count >= len(wavs) + 3  # cut at all
 
 
 def test_endless_streams_keep_their_size(recognizers):

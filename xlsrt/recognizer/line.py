@@ -119,6 +119,7 @@ def search_whole(
     """
     search, device = engine.search, wavs[0].device
     lines = [Line(None, search.init_state(1), rules, torch.zeros(0, device=device)) for _ in wavs]
+    rests: dict[int, Tensor] = {}
     waiting = dict(enumerate(wavs))
     while waiting:
         rows, given = list(waiting), list(waiting.values())
@@ -131,15 +132,14 @@ def search_whole(
             batch = [replace(line, recent=wav) for line, wav in zip(batch, given, strict=True)]
         waiting = {}
         for at, (line, again) in enumerate(_search(engine, batch, enc, whole)):
+            lines[rows[at]] = line
             if again is not None:
                 waiting[rows[at]] = again
             else:
-                size = counts[at : at + 1] - whole[at]
-                rest = search.step(enc[at : at + 1, whole[at] : counts[at]], size, line.search)
-                line = replace(line, search=search.drain(rest))
-            lines[rows[at]] = line
-    best = search.best(stacked([line.search for line in lines]))
-    return [(list(line.closed), last) for line, last in zip(lines, best, strict=True)]
+                rests[rows[at]] = enc[at, whole[at] : counts[at]]
+    padded, lens = pad([rests[row] for row in range(len(wavs))])
+    state = search.drain(search.step(padded, lens, stacked([line.search for line in lines])))
+    return [(list(line.closed), last) for line, last in zip(lines, search.best(state), strict=True)]
 
 
 def _needed(engine: Engine, rules: EndpointRules, wav: Tensor) -> Tensor:
@@ -152,8 +152,8 @@ def _needed(engine: Engine, rules: EndpointRules, wav: Tensor) -> Tensor:
 
 
 def pad(wavs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Waveforms (S,) of any length -> (B, S) with zeros behind, lengths (B,)."""
-    lens = torch.tensor([wav.numel() for wav in wavs], device=wavs[0].device)
+    """Waveforms (S,) or frames (T, D) -> (B, S) or (B, T, D) with zeros behind, and lengths (B,)."""
+    lens = torch.tensor([len(wav) for wav in wavs], device=wavs[0].device)
     return torch.nn.utils.rnn.pad_sequence(list(wavs), batch_first=True), lens
 
 
