@@ -26,7 +26,7 @@ OPTION_HELP = {
     "frame_weight": "share of the frame loss at the start",
     "frame_weight_end": "share of the frame loss at the end; the rest is CTC",
     "full_prob": "share of batches with full attention; the others draw a chunked context",
-    "amp": "compute in bfloat16",
+    "amp": "compute in bfloat16 (a CPU that does not multiply it: in float32)",
     "seed": "of weights, speech and contexts",
 }
 

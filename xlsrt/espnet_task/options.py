@@ -22,7 +22,12 @@ class XlsrTrainerOptions(TrainerOptions):
 def add_trainer_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the trainer."""
     group = parser.add_argument_group("xlsrt trainer")
-    group.add_argument("--cpu_amp", type=str2bool, default=False, help="Compute in bfloat16 on the CPU")
+    group.add_argument(
+        "--cpu_amp",
+        type=str2bool,
+        default=False,
+        help="Compute in bfloat16 on a CPU that multiplies it; others, slower by it, take float32",
+    )
     group.add_argument(
         "--max_invalid_updates",
         type=int,

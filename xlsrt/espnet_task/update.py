@@ -12,6 +12,7 @@ import torch
 from espnet2.train.reporter import SubReporter
 from torch import Tensor, nn
 
+from xlsrt.encoder.precision import multiplies_bfloat16
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.distributed import Ranks
 from xlsrt.espnet_task.lean_import import step_without_compiler
@@ -46,7 +47,9 @@ class Updater:
         self.kind = "cuda" if options.ngpu > 0 else "cpu"
         half = self.kind == "cuda" and not torch.cuda.is_bf16_supported()
         self.dtype = torch.float16 if half else torch.bfloat16
-        self.mixed = options.use_amp if self.kind == "cuda" else options.cpu_amp
+        self.mixed = options.use_amp if self.kind == "cuda" else options.cpu_amp and multiplies_bfloat16()
+        if options.cpu_amp and self.kind == "cpu" and not self.mixed:
+            logging.info("cpu_amp: this CPU does not multiply bfloat16, float32 is faster and taken instead")
         # bfloat16 has float32's range: only float16 needs its loss scaled.
         self.scaler = torch.amp.GradScaler("cuda") if self.mixed and half else None
         self.broken_in_a_row = 0

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from xlsrt.context import AttentionContext, ContextSampler
+from xlsrt.encoder.precision import multiplies_bfloat16
 from xlsrt.errors import UserError
 from xlsrt.pretrain.data import Inventory, SyntheticBatches, Utterance, loader
 from xlsrt.pretrain.model import PhonemeBatch, PhonemeModel
@@ -33,7 +34,7 @@ class PretrainOptions:
         peak_lr: learning rate after ``warmup`` updates.
         frame_weight: share of the frame loss at the start; falls linearly to ``frame_weight_end``.
         full_prob: share of the batches that see full attention; the others sample a chunked context.
-        amp: run the encoder in bfloat16.
+        amp: run the encoder in bfloat16, on CPUs that multiply it.
     """
 
     updates: int = 4000
@@ -217,7 +218,8 @@ class Pretraining:
         for group in self.optimizer.param_groups:
             group["lr"] = options.lr(self.update)
         context = self.sampler.sample(self.update)
-        with torch.autocast(batch.wav.device.type, torch.bfloat16, enabled=options.amp):
+        mixed = options.amp and (batch.wav.device.type != "cpu" or multiplies_bfloat16())
+        with torch.autocast(batch.wav.device.type, torch.bfloat16, enabled=mixed):
             out: dict[str, Tensor] = self.model(batch, context, options.frame_share(self.update))
         loss = out.pop("loss")
         self.optimizer.zero_grad(set_to_none=True)
