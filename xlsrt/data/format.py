@@ -26,6 +26,7 @@ from xlsrt.data.format_notes import Notes
 from xlsrt.data.journal import JOURNAL, fingerprint, journal_line, read_journal
 from xlsrt.data.kaldi import DataDir, Utterance, write_spk2utt
 from xlsrt.data.parallel import ordered_map
+from xlsrt.data.speeds import prefix_of
 from xlsrt.data.tables import atomic_open, sorted_table, write_table
 from xlsrt.data.validate import problems_error, validate
 from xlsrt.errors import UserError
@@ -218,7 +219,7 @@ def _jobs(
     """One job per utterance and factor, sorted by the ids they will have."""
 
     def stream(speed: float) -> Iterator[tuple[str, _Job]]:
-        prefix = "" if speed == 1.0 else f"sp{speed:g}-"
+        prefix = prefix_of(speed)
         for row in data.utterances(need_text=options.need_text):
             named = replace(row, utt=prefix + row.utt, speaker=prefix + row.speaker)
             source = data.resolve(row.wav)

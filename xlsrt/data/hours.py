@@ -6,17 +6,15 @@ import hashlib
 import heapq
 import logging
 import os
-import re
 from collections import defaultdict
 
 from xlsrt.data.audio import SAMPLE_RATE
 from xlsrt.data.kaldi import DataDir
+from xlsrt.data.speeds import original_name
 from xlsrt.data.tables import load_table
 from xlsrt.errors import UserError
 
 log = logging.getLogger(__name__)
-
-_SPEED = re.compile(r"^sp\d+(?:\.\d+)?-")
 
 
 def choose_hours(source: str | os.PathLike[str], hours: float) -> list[str]:
@@ -37,9 +35,9 @@ def choose_hours(source: str | os.PathLike[str], hours: float) -> list[str]:
     copies: dict[str, list[str]] = defaultdict(list)
     queues: dict[str, list[str]] = defaultdict(list)
     for utt, speaker in load_table(data.path / "utt2spk").items():
-        original = _SPEED.sub("", utt)
+        original = original_name(utt)
         if original not in copies:
-            queues[_SPEED.sub("", speaker)].append(original)
+            queues[original_name(speaker)].append(original)
         copies[original].append(utt)
     for queue in queues.values():
         queue.sort(key=lambda utt: hashlib.sha256(utt.encode()).digest(), reverse=True)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from xlsrt.data.speeds import original_name
 from xlsrt.data.tables import atomic_open, read_table
 from xlsrt.errors import UserError
 
@@ -188,10 +189,19 @@ class _Counted:
             yield text
 
 
-def read_texts(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str]:
-    """The transcripts of Kaldi ``text`` files, one after the other."""
+def read_texts(paths: Iterable[str | os.PathLike[str]], copies: bool = True) -> Iterator[str]:
+    """The transcripts of Kaldi ``text`` files, one after the other.
+
+    copies: an utterance's copies at other speeds (``sp0.9-...``) count too; else it counts once.
+    """
+    seen: set[str] = set()
     for path in paths:
         for utt, text in read_table(path):
+            name = utt if copies else original_name(utt)
+            if name in seen:
+                continue
+            if not copies:
+                seen.add(name)
             if not text:
                 raise UserError(f"{path}: utterance '{utt}' has an empty transcript: transcribe or remove it")
             yield text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import torch
@@ -17,5 +18,5 @@ def multiplies_bfloat16() -> bool:
     Where it does not, PyTorch takes bfloat16 all the same, much more slowly than float32: on a CPU that has
     AVX2 at best, products of matrices took 8 times as long, and the position convolution 23 times.
     """
-    known = getattr(torch.cpu, "get_capabilities", dict)()
+    known: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(known.get(name) for name in MULTIPLIERS)

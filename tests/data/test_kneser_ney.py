@@ -1,0 +1,166 @@
+"""The n-gram estimator against the definition, spelled out context by context, and against its own reader."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from xlsrt.bin import train_ngram
+from xlsrt.data.kneser_ney import END, START, UNKNOWN, estimate_ngram, write_arpa
+from xlsrt.errors import UserError
+from xlsrt.search.arpa import read_arpa
+from xlsrt.search.ngram import TokenNgram
+from xlsrt.text import TokenModel
+
+
+def sentences(seed: int, count: int) -> list[list[str]]:
+    """Words that follow each other by preference, so that contexts matter."""
+    draw = random.Random(seed)
+    made = []
+    for _ in range(count):
+        word, line = draw.choice("abcde"), []
+        for _ in range(draw.randint(1, 9)):
+            line.append(word)
+            word = draw.choice(["abcde", word, "ab", word + "c"][draw.randrange(4)])[0]
+        made.append(line)
+    return made
+
+
+def rare_and_common(seed: int) -> list[list[str]]:
+    """Some words often, most seldom: the discounts of every level can be told from the counts."""
+    draw = random.Random(seed)
+    words = [f"w{number}" for number in range(400)]
+    weights = [1 / (rank + 4) for rank in range(len(words))]
+    phrases = [draw.choices(words, weights, k=draw.randint(1, 4)) for _ in range(400)]
+    return [
+        [word for _ in range(draw.randint(1, 3)) for word in draw.choices(phrases, weights)[0]]
+        for _ in range(300)
+    ]
+
+
+class Plain:
+    """Interpolated modified Kneser-Ney, each quantity as the paper defines it (equations 20 to 24)."""
+
+    def __init__(self, lines: list[list[str]], order: int) -> None:
+        self.order = order
+        self.padded = [(START, *line, END) for line in lines]
+        self.vocabulary = sorted({word for line in lines for word in line} | {END, UNKNOWN})
+
+    def grams(self, length: int) -> Counter[tuple[str, ...]]:
+        return Counter(line[at : at + length] for line in self.padded for at in range(len(line) - length + 1))
+
+    @lru_cache  # noqa: B019
+    def count(self, length: int) -> dict[tuple[str, ...], int]:
+        counted = self.grams(length)
+        if length == self.order:
+            return dict(counted)
+        before = Counter(gram[1:] for gram in self.grams(length + 1))
+        return {gram: number if gram[0] == START else before[gram] for gram, number in counted.items()}
+
+    @lru_cache  # noqa: B019
+    def discount(self, length: int, number: int) -> float:
+        counted = [n for gram, n in self.count(length).items() if gram != (START,)]
+        n1, n2, n3, n4 = (counted.count(k) for k in (1, 2, 3, 4))
+        assert min(n1, n2, n3, n4) > 0
+        y = n1 / (n1 + 2 * n2)
+        found = [0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3]
+        assert all(0 < value <= k for k, value in enumerate(found) if k), "else the model falls back"
+        return found[min(number, 3)]
+
+    def prob(self, context: tuple[str, ...], word: str) -> float:
+        counted = self.count(len(context) + 1)
+        after = {gram[-1]: n for gram, n in counted.items() if gram[:-1] == context and gram != (START,)}
+        lower = self.prob(context[1:], word) if context else 1 / len(self.vocabulary)
+        if not after:
+            return lower
+        taken = sum(self.discount(len(context) + 1, n) for n in after.values())
+        own = after[word] - self.discount(len(context) + 1, after[word]) if word in after else 0.0
+        return (own + taken * lower) / sum(after.values())
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_against_the_definition(order: int) -> None:
+    lines = rare_and_common(order)
+    model, plain = estimate_ngram(lines, order), Plain(lines, order)
+    contexts = {line[max(0, at - order + 1) : at] for line in plain.padded for at in range(1, len(line))}
+    asked = [((), "a"), ((), UNKNOWN)]
+    pairs = list(itertools.product(sorted(contexts), plain.vocabulary))
+    asked += random.Random(0).sample(pairs, min(500, len(pairs)))
+    for context, word in asked:
+        assert model.prob(context, word) == pytest.approx(plain.prob(context[-order:], word), rel=1e-12)
+
+
+@pytest.mark.parametrize("order", [1, 2, 4, 12])
+@pytest.mark.parametrize("count", [1, 3, 200])  # so few that discounts fall back, too
+def test_probabilities_add_up(order: int, count: int) -> None:
+    lines = sentences(7, count)
+    model = estimate_ngram(lines, order, ["z"])
+    words = {word for (word,) in model.probs[0]} - {START}
+    assert {"z", UNKNOWN, END} <= words
+    for line in [*lines[:20], ["a", "z", "q", "b"], []]:
+        context = (START, *line)
+        assert sum(model.prob(context, word) for word in words) == pytest.approx(1.0, abs=1e-12)
+        assert all(model.prob(context, word) > 0 for word in words)
+
+
+def test_the_file_says_what_the_model_says(tmp_path: Path) -> None:
+    lines = sentences(3, 100)
+    tokens = ["<blank>", UNKNOWN, *"abcdez", "<sos/eos>"]
+    model = estimate_ngram(lines, 5, ["z"])
+    write_arpa(model, tmp_path / "lm.arpa")
+    table = read_arpa(
+        tmp_path / "lm.arpa", {**{t: i for i, t in enumerate(tokens)}, END: 9, START: 10}.get, 11
+    )
+    assert table.order == 5
+    scorer = TokenNgram(tmp_path / "lm.arpa", TokenModel(tokens, "char"))
+    for line in [*sentences(4, 30), list("zzq"), []]:
+        line = [word for word in line if word in tokens]
+        state, said = scorer.init(), 0.0
+        for at, word in enumerate(line):
+            expected = math.log(model.prob((START, *line[:at]), word))
+            found = float(scorer.score(state)[tokens.index(word)])
+            assert found == pytest.approx(expected, abs=1e-4)
+            state, said = scorer.step(state, tokens.index(word)), said + found
+        said += scorer.final(state)
+        assert said == pytest.approx(-model.bits([line])[0] * math.log(2), abs=1e-3)
+    write_arpa(estimate_ngram(iter(lines), 5, ["z"]), tmp_path / "again.arpa")
+    assert (tmp_path / "again.arpa").read_bytes() == (tmp_path / "lm.arpa").read_bytes()
+
+
+def test_longer_contexts_tell_more() -> None:
+    lines = [list("abcabcabc"), list("bcabca"), list("cabcab")] * 5
+    bits = [estimate_ngram(lines, order).bits(lines)[0] for order in (1, 2, 3)]
+    assert bits[0] > 2 * bits[1] > 2 * bits[2] * 0.9
+    assert estimate_ngram(lines, 40).order <= 11, "no n-gram is longer than a sentence with its ends"
+
+
+def test_bad_input() -> None:
+    with pytest.raises(UserError, match="no text"):
+        estimate_ngram([], 3)
+    with pytest.raises(UserError, match="from 1 on"):
+        estimate_ngram([["a"]], 0)
+    with pytest.raises(UserError, match="mark the ends"):
+        estimate_ngram([["a", END]], 2)
+
+
+def test_command(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "text").write_text("a one two\nsp0.9-a one two\nsp1.1-a one two\nsp1.1-b two one\n")
+    (tmp_path / "dev").write_text("c one one\n")
+    (tmp_path / "tokens.txt").write_text(
+        "".join(f"{t}\n" for t in ["<blank>", "<unk>", "<space>", *"enotwx", "<sos/eos>"])
+    )
+    out = tmp_path / "made" / "lm.arpa"
+    words = ["--text", tmp_path / "text", "--token_list", tmp_path / "tokens.txt", "--token_type", "char"]
+    words += ["--output", out, "--order", "3", "--valid_text", tmp_path / "dev"]
+    with caplog.at_level("INFO"):
+        train_ngram.main(list(map(str, words)))
+    assert "2 sentences" in caplog.text and "perplexity" in caplog.text
+    grams = out.read_text().splitlines()
+    assert any(line.split("\t")[1:2] == ["x"] for line in grams), "tokens that no sentence has are known"
+    assert sum(line.split("\t")[1:2] == ["o n e"] for line in grams) == 1

@@ -1,0 +1,56 @@
+"""Train an n-gram model of the recogniser's tokens on transcripts, for beam search; writes ARPA."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from xlsrt.bin import run_main
+
+log = logging.getLogger(__name__)
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m xlsrt.bin.train_ngram", description=__doc__)
+    parser.add_argument(
+        "--text",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="Kaldi text files; copies at other speeds (sp0.9-...) count once",
+    )
+    parser.add_argument("--token_list", type=Path, required=True, help="tokens.txt of the recogniser")
+    parser.add_argument("--token_type", choices=("bpe", "char"), default="bpe", help="(default: %(default)s)")
+    parser.add_argument("--bpemodel", type=Path, help="bpe.model beside a bpe token list")
+    parser.add_argument("--order", type=int, default=6, help="tokens of the longest n-gram (default: 6)")
+    parser.add_argument("--output", type=Path, required=True, help="ARPA file to write")
+    parser.add_argument("--valid_text", type=Path, help="Kaldi text file whose perplexity is told")
+    return parser
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    args = get_parser().parse_args(cmd)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    from xlsrt.data.kneser_ney import estimate_ngram, write_arpa
+    from xlsrt.data.tokens import BLANK, SOS_EOS, make_tokenizer, read_texts, read_token_list
+
+    known = [token for token in read_token_list(args.token_list) if token not in (BLANK, SOS_EOS)]
+    tokenizer = make_tokenizer(args.token_type, args.bpemodel)
+    sentences = [tokenizer.tokens(text) for text in read_texts(args.text, copies=False)]
+    model = estimate_ngram(sentences, args.order, known)
+    write_arpa(model, args.output)
+    sizes = " ".join(str(len(grams)) for grams in model.probs)
+    log.info(
+        "%s: %d sentences, n-grams of 1 to %d tokens: %s", args.output, len(sentences), model.order, sizes
+    )
+    if args.valid_text is not None:
+        bits, count = model.bits(map(tokenizer.tokens, read_texts([args.valid_text])))
+        log.info(
+            "%s: perplexity %.2f per token, %.2f bits", args.valid_text, 2 ** (bits / count), bits / count
+        )
+
+
+if __name__ == "__main__":
+    run_main(main)

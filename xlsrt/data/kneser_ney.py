@@ -1,0 +1,151 @@
+"""n-gram language models from little text: interpolated modified Kneser-Ney, written as ARPA.
+
+Chen and Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling" (1998), counted as
+KenLM's lmplz does: one <s> before a sentence, one </s> behind it, <unk> in the vocabulary. All n-grams stay
+in memory, some 200 bytes each: made for transcripts. For gigabytes of text take lmplz.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xlsrt.data.tables import atomic_open
+from xlsrt.errors import UserError
+
+START, END, UNKNOWN = "<s>", "</s>", "<unk>"
+Gram = tuple[str, ...]
+_FALLBACK = (0.5, 1.0, 1.5)
+"""Discounts where too few n-grams were counted to tell, those of lmplz --discount_fallback."""
+
+
+@dataclass
+class NgramModel:
+    """Probabilities of n-grams, back-off weights of contexts: no logarithms, a dictionary for each length."""
+
+    probs: list[dict[Gram, float]]
+    backoffs: list[dict[Gram, float]]
+
+    @property
+    def order(self) -> int:
+        return len(self.probs)
+
+    def prob(self, context: Sequence[str], word: str) -> float:
+        """P(word | context); an unknown word counts as <unk>."""
+        if (word,) not in self.probs[0]:
+            word = UNKNOWN
+        history = tuple(context)[max(0, len(context) - self.order + 1) :] if self.order > 1 else ()
+        weight = 1.0
+        while (*history, word) not in self.probs[len(history)]:
+            weight *= self.backoffs[len(history) - 1].get(history, 1.0)
+            history = history[1:]
+        return weight * self.probs[len(history)][(*history, word)]
+
+    def bits(self, sentences: Iterable[Sequence[str]]) -> tuple[float, int]:
+        """Bits that sentences need, ends included, and the number of their words with ends."""
+        total, count = 0.0, 0
+        for sentence in sentences:
+            line = (START, *sentence, END)
+            for at in range(1, len(line)):
+                total -= math.log2(self.prob(line[max(0, at - self.order) : at], line[at]))
+            count += len(line) - 1
+        return total, count
+
+
+def estimate_ngram(
+    sentences: Iterable[Sequence[str]], order: int, vocabulary: Iterable[str] = ()
+) -> NgramModel:
+    """Count and smooth.
+
+    Args:
+        sentences: their words, for a model of tokens their tokens.
+        order: longest n-gram, from 1 on.
+        vocabulary: words to know though none of the sentences has them.
+
+    Raises:
+        UserError: no sentence, an order below 1, or a word that stands for the start or end.
+    """
+    if order < 1:
+        raise UserError(f"an n-gram has at least one token, not {order}: give an order from 1 on")
+    counts = _count(sentences, order)
+    known = ({word for (word,) in counts[0]} | set(vocabulary) | {UNKNOWN}) - {START}
+    probs: list[dict[Gram, float]] = []
+    backoffs: list[dict[Gram, float]] = []
+    for level, grams in enumerate(counts):
+        discounts = _discounts(grams)
+        totals: Counter[Gram] = Counter()
+        kept: Counter[Gram] = Counter()  # of the mass of each context, what discounts leave to shorter ones
+        for gram, count in grams.items():
+            if gram != (START,):
+                totals[gram[:-1]] += count
+                kept[gram[:-1]] += discounts[min(count, 3) - 1]  # type: ignore[assignment]
+        weights = {context: kept[context] / total for context, total in totals.items()}
+        if level:
+            backoffs.append(weights)
+        if level == 0:
+            uniform = weights[()] / len(known)
+            probs.append({(word,): uniform for word in known})
+        else:
+            probs.append({})
+        below = probs[level - 1]
+        for gram, count in grams.items():
+            if gram == (START,):
+                probs[0][gram] = 0.0
+                continue
+            own = (count - discounts[min(count, 3) - 1]) / totals[gram[:-1]]
+            shared = uniform if level == 0 else weights[gram[:-1]] * below[gram[1:]]
+            probs[level][gram] = own + shared
+    return NgramModel(probs, backoffs)
+
+
+def _count(sentences: Iterable[Sequence[str]], order: int) -> list[Counter[Gram]]:
+    """Counts of the longest n-grams and of those at a start; of others, how many words stand before them."""
+    raw: list[Counter[Gram]] = [Counter() for _ in range(order)]
+    some = False
+    for sentence in sentences:
+        if START in sentence or END in sentence:
+            raise UserError(f"{START} and {END} mark the ends of a sentence and cannot stand in it")
+        some = some or len(sentence) > 0
+        line = (START, *sentence, END)
+        for at in range(len(line)):
+            raw[min(at, order - 1)][line[max(0, at - order + 1) : at + 1]] += 1
+    if not some:
+        raise UserError("there is no text to count n-grams in")
+    # Only the longest were counted, and those cut short by a start; the others follow from them.
+    for level in range(order - 1, 0, -1):
+        for gram in raw[level]:
+            if len(gram) > 1:
+                raw[level - 1][gram[1:]] += 1
+    return [grams for grams in raw if grams]
+
+
+def _discounts(grams: Counter[Gram]) -> tuple[float, float, float]:
+    """What is taken from counts of 1, of 2, and of 3 and more."""
+    seen = Counter(count for gram, count in grams.items() if count <= 4 and gram != (START,))
+    if not all(seen[k] for k in (1, 2, 3, 4)):
+        return _FALLBACK
+    ratio = seen[1] / (seen[1] + 2 * seen[2])
+    found = tuple(k - (k + 1) * ratio * seen[k + 1] / seen[k] for k in (1, 2, 3))
+    if any(not 0 < value <= k for k, value in enumerate(found, 1)):
+        return _FALLBACK
+    return found  # type: ignore[return-value]
+
+
+def write_arpa(model: NgramModel, path: str | os.PathLike[str]) -> None:
+    """Write a model as ARPA, sorted, so that equal text gives equal bytes."""
+    with atomic_open(Path(path)) as stream:
+        stream.write("\\data\\\n")
+        for level, grams in enumerate(model.probs, 1):
+            stream.write(f"ngram {level}={len(grams)}\n")
+        for level, grams in enumerate(model.probs, 1):
+            stream.write(f"\n\\{level}-grams:\n")
+            weights = model.backoffs[level - 1] if level < model.order else {}
+            for gram in sorted(grams):
+                log = math.log10(grams[gram]) if grams[gram] else -99.0
+                backoff = f"\t{math.log10(weights[gram]):.7f}" if gram in weights else ""
+                stream.write(f"{log:.7f}\t{' '.join(gram)}{backoff}\n")
+        stream.write("\n\\end\\\n")

@@ -1,0 +1,17 @@
+"""Names of copies at other speeds, as Kaldi's perturb_data_dir_speed gives them."""
+
+from __future__ import annotations
+
+import re
+
+_PREFIX = re.compile(r"^sp\d+(?:\.\d+)?-")
+
+
+def prefix_of(speed: float) -> str:
+    """What an utterance's and a speaker's name at this speed begins with: ``sp0.9-``; nothing at 1.0."""
+    return "" if speed == 1.0 else f"sp{speed:g}-"
+
+
+def original_name(name: str) -> str:
+    """The name without that."""
+    return _PREFIX.sub("", name)
