@@ -38,6 +38,10 @@ dumpdir=dump           # formatted audio
 expdir=exp             # experiments
 token_type=auto        # bpe, char, or auto: char for the built-in corpus, else bpe
 nbpe=400               # number of SentencePiece tokens
+use_ngram=auto         # train an n-gram model of tokens on the transcripts, for decoding configurations with `lm: ngram`:
+                       #   true, false, or auto: where there are at most 5 MB of them (it is made in memory)
+ngram_num=8            # tokens of its longest n-gram
+lm_train_text=         # more text for it: files such as data/<set>/text
 # Training
 stages_config=conf/stages.yaml  # stage table; the corpus's own conf/stages.yaml is laid over the default
 variants=default       # rows to train and decode: default, all, or names such as "1 2b 3b"
@@ -102,13 +106,14 @@ if [ "$stages_config" = conf/stages.yaml ] && [ -f "$corpus_dir/conf/stages.yaml
   stages_yaml=("$root/conf/stages.yaml" "$corpus_dir/conf/stages.yaml")
 fi
 [[ $train_hours =~ ^(all|[0-9.]+)$ ]] || die "--train_hours $train_hours: write a number such as 0.17 or 1, or all"
-if [ "$train_hours" = all ]; then hours=; else hours=_${train_hours}h; fi
+hours=_${train_hours}h; hours=${hours#_allh}
 if [ "$token_type" = auto ]; then token_type=bpe; [ "$corpus/$debug" != mini/false ] || token_type=char; fi
 case $token_type in
   bpe) token_tag=bpe$nbpe token_dir=$datadir/token_list/bpe_unigram$nbpe$hours; bpemodel=(--bpemodel "$token_dir/bpe.model") ;;
   char) token_tag=char token_dir=$datadir/token_list/char$hours; bpemodel=() ;;
   *) die "--token_type $token_type: write bpe, char or auto" ;;
 esac
+ngram=$token_dir/ngram.arpa; [[ $use_ngram =~ ^(auto|true|false)$ ]] || die "--use_ngram $use_ngram: write true, false or auto"
 whole_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp} train_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp}$hours
 valid_dump=$dumpdir/raw/$valid_set stats_dir=$expdir/asr_stats_$token_tag${speed_perturb_factors:+_sp}$hours
 train_name=$(basename "$train_config" .yaml)
@@ -116,20 +121,13 @@ adapt_exp=$expdir/adapt_${train_name#train_} adapt_from=$pretrained adapted=
 if "$adapt"; then adapted=_adapted pretrained=$adapt_exp/encoder; fi
 asr_exp=${asr_exp:-$expdir/asr_${asr_tag:-${train_name#train_}_$token_tag${speed_perturb_factors:+_sp}$hours$adapted}}
 gpus=$({ nvidia-smi --list-gpus 2>/dev/null || true; } | wc -l)
-if [ "$ngpu" = auto ]; then ngpu=$((gpus > 0)); fi
-[[ $ngpu =~ ^[0-9]+$ ]] || die "--ngpu $ngpu: write a number or auto"
+if [ "$ngpu" = auto ]; then ngpu=$((gpus > 0)); fi; [[ $ngpu =~ ^[0-9]+$ ]] || die "--ngpu $ngpu: write a number or auto"
 if [ "$num_nodes" = auto ] && [ "$ngpu" = 0 ] && [ "${cmd_backend:-local}" = local ] && ! "$debug"; then # a rank for each core:
   num_nodes=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc | awk '{print ($1 < 4) ? $1 : 4}') # which nproc takes those for
-elif [ "$num_nodes" = auto ]; then num_nodes=1; fi
-[[ $num_nodes =~ ^[1-9][0-9]*$ ]] || die "--num_nodes $num_nodes: write a number or auto"
-case $gpu_inference in
-  auto) decode_gpus=$((ngpu > 0)) ;;
-  true) decode_gpus=1 ;;
-  false) decode_gpus=0 ;;
-  *) die "--gpu_inference $gpu_inference: write true, false or auto" ;;
-esac
-read -ra tests <<< "$test_sets"; shopt -s nullglob
-mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | awk '!seen[$0]++')
+elif [ "$num_nodes" = auto ]; then num_nodes=1; fi; [[ $num_nodes =~ ^[1-9][0-9]*$ ]] || die "--num_nodes $num_nodes: write a number or auto"
+[[ $gpu_inference =~ ^(auto|true|false)$ ]] || die "--gpu_inference $gpu_inference: write true, false or auto"
+decode_gpus=$((ngpu > 0)); if [ "$gpu_inference" != auto ]; then decode_gpus=$([ "$gpu_inference" = true ] && echo 1 || echo 0); fi
+read -ra tests <<< "$test_sets"; shopt -s nullglob; mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | awk '!seen[$0]++')
 [[ $stage -ge 1 && $stop_stage -le 13 && $stage -le $stop_stage ]] || die "--stage $stage --stop_stage $stop_stage: stages are 1 to 13, in this order"
 tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
 tool check_start --stages_config "${stages_yaml[@]}" --variants "$variants" --stage "$stage" --stop_stage "$stop_stage" --asr_exp "$asr_exp" \
@@ -143,8 +141,7 @@ step() { # run a command unless its marker says that it is done; title, kind, ma
 }
 
 stage_1() { # data preparation
-  local opts
-  read -ra opts <<< "$local_data_opts"
+  local opts; read -ra opts <<< "$local_data_opts"
   if [ -n "$corpus_dir" ]; then
     step "stage 1: data preparation" data "$source_dir/.prepared" "$corpus_dir/local/data.sh" -- \
       "$corpus_dir/local/data.sh" --output_dir "$source_dir" --nj "$nj" "${opts[@]}"
@@ -153,8 +150,7 @@ stage_1() { # data preparation
 }
 
 require() { # a file of every set; % stands for the set
-  local set
-  for set in "${all_sets[@]}"; do
+  local set; for set in "${all_sets[@]}"; do
     [ -f "${1/\%/$set}" ] || die "${1/\%/$set} is missing: $2"
   done
 }
@@ -167,8 +163,7 @@ stage_2() { # audio formatting and validation
       step "stage 2: a part of $set" data "$datadir/$set/.taken" "$source_dir/$set"/{wav.scp,text} -- \
         "$root/utils/subset_data_dir.sh" "$source_dir/$set" 60 "$datadir/$set"
     fi
-    out=$dumpdir/raw/$set speeds=1.0
-    if [ "$set" = "$train_set" ]; then out=$whole_dump speeds=${speed_perturb_factors:-1.0}; fi
+    out=$dumpdir/raw/$set speeds=1.0; if [ "$set" = "$train_set" ]; then out=$whole_dump speeds=${speed_perturb_factors:-1.0}; fi
     tables=("$datadir/$set"/{wav.sc[p],tex[t],utt2sp[k],segment[s]})
     step "stage 2: audio of $set" format "$out/.formatted" "${tables[@]}" --outputs "$out"/{wav.scp,text,utt2num_samples} -- \
       "$python" -m xlsrt.bin.format_data --data_dir "$datadir/$set" --output_dir "$out" --speed_perturb "$speeds" \
@@ -184,12 +179,16 @@ stage_2() { # audio formatting and validation
 stage_3() { # token training
   step "stage 3: $token_type tokens" tokens "$token_dir/.trained" "$train_dump/text" --outputs "$token_dir/tokens.txt" -- \
     "$python" -m xlsrt.bin.train_tokens --text "$train_dump/text" --output_dir "$token_dir" --token_type "$token_type" --nbpe "$nbpe"
+  if [ "$use_ngram" = false ] || { [ "$use_ngram" = auto ] && [ "$(wc -c < "$train_dump/text")" -gt 5000000 ]; }; then return; fi
+  local texts; read -ra texts <<< "$train_dump/text $lm_train_text"
+  step "stage 3: $ngram_num-grams of tokens" ngram "$token_dir/.ngram" "${texts[@]}" "$token_dir/tokens.txt" --outputs "$ngram" -- \
+    "$python" -m xlsrt.bin.train_ngram --text "${texts[@]}" --token_list "$token_dir/tokens.txt" --token_type "$token_type" \
+    "${bpemodel[@]}" --order "$ngram_num" --valid_text "$valid_dump/text" --output "$ngram"
 }
 
 stage_4() { # shape statistics
   local part dump
-  for part in train valid; do
-    dump=${part}_dump
+  for part in train valid; do dump=${part}_dump
     step "stage 4: shapes of $part" shapes "$stats_dir/$part/.written" "${!dump}"/{text,utt2num_samples} "$token_dir/tokens.txt" \
       --outputs "$stats_dir/$part"/{speech_shape,"text_shape.$token_type"} -- "$python" -m xlsrt.bin.write_shapes --data_dir "${!dump}" \
       --output_dir "$stats_dir/$part" --token_type "$token_type" --token_list "$token_dir/tokens.txt" "${bpemodel[@]}"
@@ -221,13 +220,13 @@ stage_8() { train 8; } # training stage 4: multi-chunk
 stage_9() { train 9; } # training stage 5: attention sinks
 
 evaluate() { # decode or score every model with every configuration that is meant for it
+  local with_ngram=(--ngram "$ngram"); if [ "$use_ngram" = false ] || [[ $use_ngram = auto && ! -f $ngram ]]; then with_ngram=(); fi
   tool evaluate "$1" --expdir "$expdir" --stages_config "${stages_yaml[@]}" --variants "$variants" --asr_exp "$asr_exp" \
     --model_file "$inference_asr_model" --decode_configs "$decode_configs" --config_folders . "${corpus_dir:-.}" "$root" \
     --all_contexts "$decode_all" --dumpdir "$dumpdir/raw" --test_sets "$test_sets" --nj "$inference_nj" \
-    --ngpu "$decode_gpus" --cmd "$decode_cmd" "${bpemodel[@]}"
+    --ngpu "$decode_gpus" --cmd "$decode_cmd" "${bpemodel[@]}" "${with_ngram[@]}"
 }
-stage_10() { evaluate decode; } # decoding
-stage_11() { evaluate score; } # scoring
+stage_10() { evaluate decode; }; stage_11() { evaluate score; } # decoding, scoring
 stage_12() { # report with pictures
   mapfile -t scores < <(compgen -G "$expdir/*/*/*/score_wer/score.json")
   step "stage 12: report" report "$expdir/report/.written" "${scores[@]}" -- \

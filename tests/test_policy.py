@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "espnet_task": {"context", "encoder", "transducer", "search", "data", "recipe", "pretrain"},
     "data": {"context", "text"},
     "report": {"context", "encoder", "text", "decoding", "recognizer", "search"},
-    "recipe": {"context", "report"},
+    "recipe": {"context", "report", "search"},
 }
 # What a room may load from outside, of the heavy packages.
 HEAVY = {"torch", "torchaudio", "espnet", "espnet2", "transformers", "matplotlib"}

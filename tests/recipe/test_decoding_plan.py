@@ -7,7 +7,7 @@ import pytest
 from xlsrt.context import AttentionContext, ContextSampler, training_context_from_dict
 from xlsrt.decoding.config import DecodeConfig
 from xlsrt.errors import UserError
-from xlsrt.recipe.decoding import find_configs, plan_decoding
+from xlsrt.recipe.decoding import config_files, find_configs, give_ngram, plan_decoding
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.training import MARKER
 from xlsrt.recipe.tree import write_tree
@@ -66,8 +66,30 @@ def test_only_contexts_that_a_model_saw(exp: Path, dumps: list[Path]) -> None:
     }
     assert len(plans) == 10
     assert str(plans[0].output_dir).endswith("exp/asr_x_stage1/decode_offline_valid.ter.ave/dev")
-    every = plan_decoding(TABLE, "1", exp, CONFIGS, dumps, every=True)
+    every = plan_decoding(TABLE, "1", exp, CONFIGS, dumps, every=True, ngram=True)
     assert len(every) == 2 * len(CONFIGS)
+
+
+def test_an_ngram_model_brings_its_configurations(exp: Path, dumps: list[Path], tmp_path: Path) -> None:
+    plans = plan_decoding(TABLE, "1 4", exp, CONFIGS, dumps, ngram=True)
+    without = plan_decoding(TABLE, "1 4", exp, CONFIGS, dumps)
+    added = [plan for plan in plans if plan not in without]
+    assert {plan.config.stem for plan in added} == {"decode_offline_beam8_ngram"}
+    with pytest.raises(UserError, match=r"decode_offline_beam8_ngram.yaml: .*--use_ngram true"):
+        plan_decoding(TABLE, "1", exp, [added[0].config], dumps)
+    ngram, own = tmp_path / "made.arpa", added[0].exp_dir / "ngram.arpa"
+    with pytest.raises(UserError, match=r"made.arpa is missing: run stage 3 .*--use_ngram true"):
+        give_ngram(ngram, plans)
+    for content in ("one", "two"):
+        ngram.write_text(content, encoding="utf-8")
+        give_ngram(ngram, plans)
+        assert own.read_text(encoding="utf-8") == content
+    assert not (tmp_path / "exp/asr_x_stage4/ngram.arpa").exists(), "nothing decodes that model with it"
+    before = own.stat().st_mtime_ns
+    give_ngram(ngram, plans)
+    assert own.stat().st_mtime_ns == before, "decodings with it are not done again"
+    assert str(ngram) in config_files(added[0].config, ngram)
+    assert config_files(without[0].config, ngram) == []
 
 
 @pytest.mark.parametrize(

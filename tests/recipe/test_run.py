@@ -116,6 +116,7 @@ def test_every_model_is_decoded_in_its_own_contexts(finished: tuple[Path, str]) 
     }
     pairs = {("1", "offline"), ("2b", "chunk_640ms"), ("3b", "left_1280ms"), ("5b", "streaming_640ms")}
     pairs |= {("1", "offline_beam4"), ("5b", "streaming_640ms_beam4")}
+    pairs |= {("1", "offline_beam8_ngram"), ("5b", "streaming_640ms_beam8_ngram")}
     pairs |= {("4", name) for name in ("left_1280ms", "streaming_320ms", "streaming_1280ms")}
     assert found == {(v, f"decode_{name}", test) for v, name in pairs for test in ("test", "test_long")}
     for path in (workdir / "exp/debug").glob("asr_*/decode_*/*"):
@@ -139,12 +140,23 @@ def test_a_changed_option_redoes_what_depends_on_it(finished: tuple[Path, str]) 
     assert worked(run(workdir, *words)) == [
         "stage 10: test with decode_offline, training stage 1",
         "stage 10: test with decode_offline_beam4, training stage 1",
+        "stage 10: test with decode_offline_beam8_ngram, training stage 1",
         "stage 11: test with decode_offline, training stage 1",
         "stage 11: test with decode_offline_beam4, training stage 1",
+        "stage 11: test with decode_offline_beam8_ngram, training stage 1",
         "stage 11: RESULTS.md",
     ]
+    more = ["--lm_train_text", "data/debug/dev/text", "--ngram_num", "5", "--decode_configs"]
+    assert worked(run(workdir, *words, *more, "conf/decode_offline*.yaml")) == [
+        "stage 3: 5-grams of tokens",
+        "stage 10: test with decode_offline_beam8_ngram, training stage 1",
+        "stage 11: test with decode_offline_beam8_ngram, training stage 1",
+        "stage 11: RESULTS.md",
+    ]
+    assert worked(run(workdir, *words, "--use_ngram", "false")) == []
     assert worked(run(workdir, "--stop_stage", "4", "--token_type", "char")) == [
         "stage 3: char tokens",
+        "stage 3: 8-grams of tokens",
         "stage 4: shapes of train",
         "stage 4: shapes of valid",
     ]
@@ -195,6 +207,7 @@ def test_little_transcribed_much_adapted(finished: tuple[Path, str]) -> None:
     assert steps == [
         "stage 2: 0.03 hours of train",
         "stage 3: bpe tokens",
+        "stage 3: 8-grams of tokens",
         "stage 4: shapes of train",
         "stage 4: shapes of valid",
         "stage 5: unlabelled audio looked through",

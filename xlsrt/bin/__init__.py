@@ -26,7 +26,12 @@ def run_main(main: Callable[[], int | None]) -> None:
 def add_fusion_options(parser: argparse.ArgumentParser) -> None:
     """Options of what a beam search adds to the model's scores: a language model, phrases to favour."""
     group = parser.add_argument_group("beam search only")
-    group.add_argument("--lm", type=Path, metavar="FILE", help="n-gram language model (ARPA, also .gz)")
+    group.add_argument(
+        "--lm",
+        type=Path,
+        metavar="FILE",
+        help="n-gram language model (ARPA, also .gz), or ngram: the model's own",
+    )
     group.add_argument("--lm_weight", type=float, help="weight of its logarithms (default: 0.3)")
     group.add_argument(
         "--lm_unit", choices=["token", "word"], help="what its n-grams are made of (default: token)"

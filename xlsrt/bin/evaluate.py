@@ -12,7 +12,7 @@ from pathlib import Path
 
 from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
-from xlsrt.recipe.decoding import Decoding, config_files, find_configs, plan_decoding
+from xlsrt.recipe.decoding import Decoding, config_files, find_configs, give_ngram, plan_decoding
 from xlsrt.recipe.launch import is_queue
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.step import Step, die_with_parent, run_step
@@ -40,6 +40,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dumpdir", type=Path, required=True, help="formatted sets, such as dump/raw")
     parser.add_argument("--test_sets", required=True, help="names in it")
     parser.add_argument("--bpemodel", type=Path, help="SentencePiece model, to score tokens")
+    parser.add_argument(
+        "--ngram", type=Path, help="n-gram model of tokens, for configurations with lm: ngram"
+    )
     parser.add_argument("--nj", type=int, default=1, help="parallel shards of a set")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs that they share; 0: CPU")
     parser.add_argument("--cmd", default="utils/run.pl", help="cluster backend")
@@ -57,7 +60,10 @@ def main(cmd: Sequence[str] | None = None) -> int:
         [args.dumpdir / name for name in args.test_sets.replace(",", " ").split()],
         args.model_file,
         args.all_contexts,
+        args.ngram is not None,
     )
+    if args.task == "decode" and args.ngram is not None:
+        give_ngram(args.ngram, plans)
     for plan in plans:
         step = decode_step(plan, args) if args.task == "decode" else score_step(plan, args)
         if code := run_step(step):
@@ -95,7 +101,7 @@ def decode_step(plan: Decoding, args: argparse.Namespace) -> Step:
             str(plan.exp_dir / MARKER),
             str(plan.config),
             str(plan.data_dir / "wav.scp"),
-            *config_files(plan.config),
+            *config_files(plan.config, args.ngram),
         ],
         outputs=[str(out / "text")],
         log=out / "logdir" / "launch.log",

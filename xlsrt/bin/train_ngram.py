@@ -24,7 +24,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--token_list", type=Path, required=True, help="tokens.txt of the recogniser")
     parser.add_argument("--token_type", choices=("bpe", "char"), default="bpe", help="(default: %(default)s)")
     parser.add_argument("--bpemodel", type=Path, help="bpe.model beside a bpe token list")
-    parser.add_argument("--order", type=int, default=6, help="tokens of the longest n-gram (default: 6)")
+    parser.add_argument("--order", type=int, default=8, help="tokens of the longest n-gram (default: 8)")
     parser.add_argument("--output", type=Path, required=True, help="ARPA file to write")
     parser.add_argument("--valid_text", type=Path, help="Kaldi text file whose perplexity is told")
     return parser
@@ -34,11 +34,15 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     from xlsrt.data.kneser_ney import estimate_ngram, write_arpa
-    from xlsrt.data.tokens import BLANK, SOS_EOS, make_tokenizer, read_texts, read_token_list
+    from xlsrt.data.tokens import BLANK, SOS_EOS, UNK, make_tokenizer, read_texts, read_token_list
 
-    known = [token for token in read_token_list(args.token_list) if token not in (BLANK, SOS_EOS)]
+    known = set(read_token_list(args.token_list)) - {BLANK, SOS_EOS}
     tokenizer = make_tokenizer(args.token_type, args.bpemodel)
-    sentences = [tokenizer.tokens(text) for text in read_texts(args.text, copies=False)]
+    # What the recogniser cannot write is unknown to it.
+    sentences = [
+        [token if token in known else UNK for token in tokenizer.tokens(text)]
+        for text in read_texts(args.text, copies=False)
+    ]
     model = estimate_ngram(sentences, args.order, known)
     write_arpa(model, args.output)
     sizes = " ".join(str(len(grams)) for grams in model.probs)

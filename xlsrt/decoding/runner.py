@@ -162,12 +162,10 @@ def shard_of(entries: list[Entry], number: int, nj: int) -> list[Entry]:
 
 def fingerprint_of(job: Job, entries: list[Entry]) -> str:
     """Names what the words depend on: model, configuration and audio; not batches, shards or devices."""
-    from xlsrt.search import search_files
-
     files = _model_files(job)
     facts = {
         "model": [_identity(path) for path in files],
-        "search": [_identity(path) for path in search_files(job.config.search)],
+        "search": [_identity(path) for path in _search_files(job)],
         "config": [
             str(job.config.context.to_dict()),
             dict(job.config.search),
@@ -194,6 +192,15 @@ def _model_files(job: Job) -> list[Path]:
         return [job.exp_dir]
     others = sorted(path for path in job.exp_dir.iterdir() if path.is_file() and path.name != WEIGHTS)
     return [job.exp_dir / WEIGHTS, *others]
+
+
+def _search_files(job: Job) -> list[Path]:
+    from xlsrt.search.options import OWN_LM_FILE, search_files, wants_own_lm
+
+    own = job.exp_dir / OWN_LM_FILE
+    return search_files(job.config.search) + (
+        [own] if wants_own_lm(job.config.search) and own.is_file() else []
+    )
 
 
 def _identity(path: Path) -> list[object]:

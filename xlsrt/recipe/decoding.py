@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import filecmp
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from xlsrt.errors import UserError
 from xlsrt.recipe.stages import StageTable, Variant
 from xlsrt.recipe.training import MARKER, best_checkpoint, experiment
 from xlsrt.recipe.tree import read_tree
+from xlsrt.search.options import OWN_LM_FILE, search_files, wants_own_lm
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,40 @@ def model_file(exp_dir: Path, choice: str) -> str:
     return name
 
 
-def config_files(config: Path) -> list[str]:
-    """The files that a configuration's search reads: a language model, a list of phrases."""
+def config_files(config: Path, ngram: Path | None = None) -> list[str]:
+    """The files that a configuration's search reads: a language model, a list of phrases.
+
+    ngram: the model's own n-gram model.
+    """
+    search = _search(config)
+    own = [str(ngram)] if wants_own_lm(search) and ngram is not None else []
+    return [str(path) for path in search_files(search)] + own
+
+
+def wants_ngram(config: Path) -> bool:
+    """Whether a configuration decodes with the model's own n-gram model."""
+    return wants_own_lm(_search(config))
+
+
+def give_ngram(ngram: Path, plans: Iterable[Decoding]) -> None:
+    """Lay the n-gram model into the experiments that are decoded with it, where packing finds it too.
+
+    Raises:
+        UserError: it has not been trained.
+    """
+    if not ngram.is_file():
+        raise UserError(f"{ngram} is missing: run stage 3 of run.sh with --use_ngram true first")
+    for exp_dir in sorted({plan.exp_dir for plan in plans if wants_ngram(plan.config)}):
+        own = exp_dir / OWN_LM_FILE
+        if not own.is_file() or not filecmp.cmp(ngram, own, shallow=False):
+            partial = own.with_suffix(".partial")
+            shutil.copyfile(ngram, partial)
+            partial.replace(own)
+
+
+def _search(config: Path) -> dict[str, Any]:
     search = read_tree(config).get("search")
-    named = [search.get(key) for key in ("lm", "phrases")] if isinstance(search, dict) else []
-    return [name for name in named if isinstance(name, str)]
+    return search if isinstance(search, dict) else {}
 
 
 def is_meant_for(config: Path, variant: Variant, every: bool) -> bool:
@@ -100,11 +133,13 @@ def plan_decoding(
     dumps: Sequence[Path],
     choice: str = "ave",
     every: bool = False,
+    ngram: bool = False,
 ) -> list[Decoding]:
     """Everything that is to be decoded.
 
     Args:
         every: also contexts that a model was not trained for.
+        ngram: also configurations that want the model's own n-gram model.
 
     Raises:
         UserError: a model is not trained to its end, a set or checkpoint is missing, or nothing remains.
@@ -116,6 +151,12 @@ def plan_decoding(
             )
     plans: list[Decoding] = []
     configs = list(configs)
+    if not ngram:
+        without = [config for config in configs if not wants_ngram(config)]
+        if not without:
+            names = ", ".join(config.name for config in configs)
+            raise UserError(f"{names}: `lm: ngram` needs an n-gram model: add --use_ngram true")
+        configs = without
     for variant in table.select(variants):
         meant = [config for config in configs if is_meant_for(config, variant, every)]
         if not meant:

@@ -19,6 +19,7 @@ STEP_VERSIONS = {
     "data": 1,
     "format": 1,
     "tokens": 1,
+    "ngram": 1,
     "shapes": 1,
     "train": 1,
     "decode": 1,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
+from xlsrt.search.options import OWN_LM_FILE
 from xlsrt.text import TokenModel
 from xlsrt.transducer import HeadConfig, TransducerHead
 
@@ -29,6 +31,7 @@ class Model:
 
     Attributes:
         context, search: those that it is used with unless told otherwise.
+        ngram: n-gram model of its tokens, for a search with ``lm: ngram``.
     """
 
     encoder: XlsrEncoder
@@ -36,6 +39,7 @@ class Model:
     tokens: TokenModel
     context: AttentionContext
     search: Mapping[str, Any] = field(default_factory=lambda: {"type": "greedy"})
+    ngram: Path | zipfile.Path | None = None
 
 
 def load_exp(exp_dir: Path | str, model_file: str | None = None) -> Model:
@@ -53,9 +57,15 @@ def load_exp(exp_dir: Path | str, model_file: str | None = None) -> Model:
         raise UserError(f"{directory} is no directory; give the experiment directory that training wrote")
     args = read_config(directory / "config.yaml")
     weights = find_weights(directory, model_file)
-    model = build_model(args, directory)
+    model = replace(build_model(args, directory), ngram=found_ngram(directory))
     load_weights(model, read_weights(weights), str(weights))
     return model
+
+
+def found_ngram(directory: Path | zipfile.Path) -> Path | zipfile.Path | None:
+    """The n-gram model in a model's folder or zip, if there is one."""
+    path = directory / OWN_LM_FILE
+    return path if path.is_file() else None
 
 
 def read_config(path: Path) -> dict[str, Any]:

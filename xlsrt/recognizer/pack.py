@@ -1,8 +1,9 @@
 """Packed models: a folder or zip with settings, vocabulary and safetensors weights. Loading executes nothing
 in it.
 
-``model.json`` (settings), ``model.safetensors``, ``bpe.model`` (SentencePiece, where there is one), and for
-readers ``README.md``, ``LICENSE`` and, where the experiment has them, its figures in ``RESULTS.md``.
+``model.json`` (settings), ``model.safetensors``, ``bpe.model`` (SentencePiece, where there is one),
+``ngram.arpa`` (where the experiment has one), and for readers ``README.md``, ``LICENSE`` and, where the
+experiment has them, its figures in ``RESULTS.md``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import torch
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
-from xlsrt.recognizer.model import PREFIXES, Model, load_exp, load_weights, read_config
+from xlsrt.recognizer.model import PREFIXES, Model, found_ngram, load_exp, load_weights, read_config
+from xlsrt.search.options import OWN_LM_FILE
 from xlsrt.text import TokenModel
 from xlsrt.transducer import HeadConfig, TransducerHead
 
@@ -110,6 +112,8 @@ def _write_files(
         for key, value in tensors.items()
     }
     safetensors.torch.save_file(stored, directory / WEIGHTS)
+    if model.ngram is not None:
+        (directory / OWN_LM_FILE).write_bytes(model.ngram.read_bytes())
     if model.tokens.bpe_model is not None:
         (directory / PIECES).write_bytes(model.tokens.model_bytes())
 
@@ -149,6 +153,7 @@ def load_pack(path: Path) -> Model:
         TokenModel(settings["token_list"], settings["token_type"], pieces or None),
         AttentionContext.from_dict(settings["context"]),
         settings.get("search", {"type": "greedy"}),
+        found_ngram(path if path.is_dir() else zipfile.Path(path)),
     )
     try:
         weights = safetensors.torch.load(_read(path, WEIGHTS))

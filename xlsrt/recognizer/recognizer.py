@@ -18,7 +18,8 @@ from xlsrt.recognizer.model import Model
 from xlsrt.recognizer.pack import load_model
 from xlsrt.recognizer.result import Result
 from xlsrt.recognizer.stream import Stream, StreamPool
-from xlsrt.search import Hypothesis, search_from_dict
+from xlsrt.search import Hypothesis, search_from_dict, wants_own_lm
+from xlsrt.search.options import OWN_LM_FILE
 from xlsrt.text import FRAME_SECONDS
 
 BATCH_SECONDS = 120.0
@@ -57,7 +58,10 @@ class Recognizer:
         elif isinstance(context, Mapping):
             context = AttentionContext.from_dict(dict(context))
         self.context: AttentionContext = context
-        self.search = search_from_dict(model.search if search is None else search, self.head, self.tokens)
+        wanted = dict(model.search if search is None else search)
+        if wants_own_lm(wanted):
+            wanted["lm"] = _own_lm(model)
+        self.search = search_from_dict(wanted, self.head, self.tokens)
         self.dtype = next(self.encoder.parameters()).dtype
         self._engine = Engine(self.encoder, self.search, self.context)
 
@@ -146,6 +150,15 @@ class Recognizer:
             round(start * FRAME_SECONDS, 3),
             round(end * FRAME_SECONDS, 3),
         )
+
+
+def _own_lm(model: Model) -> Any:
+    if model.ngram is None:
+        raise UserError(
+            f"search: `lm: ngram` is the model's own n-gram model, and no {OWN_LM_FILE} lies beside its "
+            "weights: train it (run.sh --use_ngram true, or xlsrt.bin.train_ngram), or name an ARPA file"
+        )
+    return model.ngram
 
 
 def _rules(endpoint: EndpointRules | Mapping[str, Any] | None) -> EndpointRules | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xlsrt.search.hypothesis import Hypothesis as Hypothesis
     from xlsrt.search.options import check_search as check_search
     from xlsrt.search.options import search_files as search_files
+    from xlsrt.search.options import wants_own_lm as wants_own_lm
 
 _HOMES = {
     "BeamSearch": "beam",
@@ -32,6 +33,7 @@ _HOMES = {
     "check_search": "options",
     "search_files": "options",
     "search_from_dict": "factory",
+    "wants_own_lm": "options",
 }
 
 __all__ = [*_HOMES]

@@ -5,17 +5,19 @@ from __future__ import annotations
 import gzip
 import math
 import re
+import zipfile
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
 from xlsrt.errors import UserError
 
 LN10 = math.log(10.0)
+ArpaFile = Path | zipfile.Path
 _COUNT = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)")
 _SECTION = re.compile(r"\\(\d+)-grams:")
 
@@ -84,22 +86,22 @@ class NgramTable:
             yield keys[index] - place * self.vocabulary, logs[index]
 
 
-def read_arpa(path: Path | str, number: Callable[[str], int | None], vocabulary: int) -> NgramTable:
+def read_arpa(path: ArpaFile | str, number: Callable[[str], int | None], vocabulary: int) -> NgramTable:
     """Read an ARPA file, plain or gzip.
 
     Args:
+        path: also a plain file within a zip.
         number: word to id, None for n-grams to leave out. Asked first for each unigram in turn.
         vocabulary: ids are below this.
 
     Raises:
         UserError: no such file, not ARPA, cut short; with the line.
     """
-    source = Path(path)
+    source = Path(path) if isinstance(path, str) else path
     if not source.is_file():
         raise UserError(f"language model {source} does not exist")
-    opener = gzip.open if source.suffix == ".gz" else open
     try:
-        with opener(source, "rt", encoding="utf-8", newline="\n") as stream:
+        with _opened(source) as stream:
             return _Reader(source, number, vocabulary).read(stream)
     except UnicodeDecodeError as error:
         raise UserError(
@@ -109,8 +111,14 @@ def read_arpa(path: Path | str, number: Callable[[str], int | None], vocabulary:
         raise UserError(f"{source} is no whole gzip file: {error}") from None
 
 
+def _opened(source: ArpaFile) -> TextIO:
+    if isinstance(source, Path) and source.suffix == ".gz":
+        return gzip.open(source, "rt", encoding="utf-8", newline="\n")
+    return source.open("r", encoding="utf-8", newline="\n")  # type: ignore[return-value]
+
+
 class _Reader:
-    def __init__(self, path: Path, number: Callable[[str], int | None], vocabulary: int) -> None:
+    def __init__(self, path: ArpaFile, number: Callable[[str], int | None], vocabulary: int) -> None:
         self.path = path
         self.number = number
         self.table = NgramTable(vocabulary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,12 @@ def search_from_dict(
 def _fusion(given: Mapping[str, Any], head: TransducerHead, vocabulary: Vocabulary | None) -> Fusion | None:
     parts: list[tuple[Scorer, float]] = []
     lm, phrases = given.get("lm"), given.get("phrases")
-    if (isinstance(lm, (str, Path)) or phrases is not None) and vocabulary is None:
+    if (isinstance(lm, (str, Path, zipfile.Path)) or phrases is not None) and vocabulary is None:
         raise UserError(
             "search: lm and phrases need the model's tokens; give search_from_dict the vocabulary"
         )
     if lm is not None:
-        if isinstance(lm, (str, Path)):
+        if isinstance(lm, (str, Path, zipfile.Path)):
             assert vocabulary is not None
             lm = load_ngram(lm, given.get("lm_unit", "token"), vocabulary)
         elif not all(callable(getattr(lm, name, None)) for name in ("init", "score", "step")):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
-from xlsrt.search.arpa import NgramTable, read_arpa
+from xlsrt.search.arpa import ArpaFile, NgramTable, read_arpa
 from xlsrt.search.fusion import RowCache
 
 START, END = "<s>", "</s>"
@@ -33,7 +32,7 @@ class Vocabulary(Protocol):
         """How many leading tokens form whole characters."""
 
 
-def load_ngram(path: Path | str, unit: str, vocabulary: Vocabulary) -> TokenNgram | WordNgram:
+def load_ngram(path: ArpaFile | str, unit: str, vocabulary: Vocabulary) -> TokenNgram | WordNgram:
     """An ARPA file as a scorer. unit: "token" (its words are the model's tokens) or "word"."""
     if unit == "word":
         return WordNgram(path, vocabulary)
@@ -48,7 +47,7 @@ class TokenNgram:
     Its states are contexts, tuples of ids; rows are computed from those of the shorter contexts.
     """
 
-    def __init__(self, path: Path | str, vocabulary: Vocabulary) -> None:
+    def __init__(self, path: ArpaFile | str, vocabulary: Vocabulary) -> None:
         tokens = vocabulary.token_list
         ids = {token: index for index, token in enumerate(tokens)}
         # Sentence marks are no tokens of the recogniser; they get the ids behind them.
@@ -95,7 +94,7 @@ WordState = tuple[tuple[int, ...], str, tuple[int, ...]]
 class WordNgram:
     """n-grams of words. A word counts once it is over: with the token that begins the next, or at the end."""
 
-    def __init__(self, path: Path | str, vocabulary: Vocabulary) -> None:
+    def __init__(self, path: ArpaFile | str, vocabulary: Vocabulary) -> None:
         self._ids: dict[str, int] = {}
         self._table = read_arpa(path, lambda word: self._ids.setdefault(word, len(self._ids)), 2**31)
         self._spell = vocabulary.text

@@ -13,6 +13,8 @@ LM_WEIGHT, PHRASE_SCORE = 0.3, 1.0
 BEAM_SIZE = 4
 COMMIT_SECONDS = 1.0
 """For live text: on recordings of minutes words of a beam search were stable after 0.7 s instead of 14.7."""
+OWN_LM, OWN_LM_FILE = "ngram", "ngram.arpa"
+"""As ``lm``: the n-gram model of tokens that lies in the model's own folder, under this name."""
 FUSION = ("lm", "lm_weight", "lm_unit", "phrases", "phrase_score")
 KEYS = {
     "greedy": ("max_symbols", "window", "blank_penalty"),
@@ -61,7 +63,13 @@ def check_search(values: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def search_files(values: Mapping[str, Any]) -> list[Path]:
     """The files that a search's settings name; what they hold decides the words too."""
-    return [Path(values[key]) for key in ("lm", "phrases") if isinstance(values.get(key), (str, Path))]
+    named = [values.get(key) for key in ("lm", "phrases")]
+    return [Path(value) for value in named if isinstance(value, (str, Path)) and str(value) != OWN_LM]
+
+
+def wants_own_lm(values: Mapping[str, Any]) -> bool:
+    """Whether a search's settings ask for the model's own n-gram model."""
+    return str(values.get("lm")) == OWN_LM
 
 
 def _check_value(key: str, value: Any) -> None:

@@ -1,0 +1,79 @@
+"""`lm: ngram`: the n-gram model that lies with a model, in experiments, packed folders and zips."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.recognizer.make import TOKENS, make_exp, noise, same
+from xlsrt import Recognizer
+from xlsrt.bin import asr_decode
+from xlsrt.data.kneser_ney import estimate_ngram, write_arpa
+from xlsrt.errors import UserError
+from xlsrt.recognizer.pack import write_pack
+
+SEARCH = {"type": "beam", "beam_size": 4, "lm_weight": 2.0}
+
+
+@pytest.fixture
+def exp(tmp_path: Path) -> Path:
+    made: Path = make_exp(tmp_path / "exp", blank_bias=9.0)
+    return made
+
+
+def give(exp: Path, *sentences: list[str]) -> Path:
+    write_arpa(estimate_ngram(sentences, 3, set(TOKENS) - {"<blank>", "<sos/eos>"}), exp / "ngram.arpa")
+    return exp / "ngram.arpa"
+
+
+def test_it_is_found_wherever_the_model_is(exp: Path, tmp_path: Path) -> None:
+    file = give(exp, ["▁the", "▁cat", "s"] * 5)
+    wav = noise(3)
+    named = Recognizer.from_exp(exp, search={**SEARCH, "lm": str(file)}).transcribe(wav)
+    assert named.text != Recognizer.from_exp(exp, search={"type": "beam"}).transcribe(wav).text
+    write_pack(exp, tmp_path / "m", as_zip=True)
+    shutil.move(exp, tmp_path / "elsewhere")
+    for place in ("elsewhere", "m", "m.zip"):
+        own = Recognizer.from_exp(tmp_path / place, search={**SEARCH, "lm": "ngram"})
+        same(own.transcribe(wav), named)
+
+
+def test_without_one(exp: Path, tmp_path: Path) -> None:
+    write_pack(exp, tmp_path / "m", as_zip=True)
+    for place in (exp, tmp_path / "m", tmp_path / "m.zip"):
+        with pytest.raises(UserError, match=r"no ngram.arpa lies beside its weights: train it .*--use_ngram"):
+            Recognizer.from_exp(place, search={**SEARCH, "lm": "ngram"})
+
+
+def test_sets_are_decoded_again_with_another_one(exp: Path, tmp_path: Path) -> None:
+    import soundfile
+
+    soundfile.write(tmp_path / "a.wav", noise(3).numpy(), 16000)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/wav.scp").write_text(f"a {tmp_path / 'a.wav'}\n")
+    (tmp_path / "data/utt2spk").write_text("a a\n")
+    config = tmp_path / "decode.yaml"
+    config.write_text(
+        "context: {chunk_ms: 320, left_ms: 320}\nsearch: {type: beam, lm: ngram, lm_weight: 2.0}\n"
+    )
+    words = [
+        "--exp_dir",
+        exp,
+        "--decode_config",
+        config,
+        "--data_dir",
+        tmp_path / "data",
+        "--output_dir",
+        tmp_path / "out",
+    ]
+
+    def decoded() -> str:
+        asr_decode.main(list(map(str, words)))
+        return (tmp_path / "out/text").read_text()
+
+    give(exp, ["▁the", "▁cat", "s"] * 5)
+    first = decoded()
+    give(exp, ["▁do", "g", "▁ru", "n"] * 7)
+    assert decoded() != first
