@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from xlsrt.bin import train_ngram
-from xlsrt.data.kneser_ney import END, START, UNKNOWN, estimate_ngram, write_arpa
+from xlsrt.data.kneser_ney import END, START, UNKNOWN, estimate_ngram, joined, write_arpa
 from xlsrt.errors import UserError
 from xlsrt.search.arpa import read_arpa
 from xlsrt.search.ngram import TokenNgram
@@ -140,6 +140,19 @@ def test_longer_contexts_tell_more() -> None:
     assert estimate_ngram(lines, 40).order <= 11, "no n-gram is longer than a sentence with its ends"
 
 
+def test_joined_sentences() -> None:
+    lines = [[f"a{number}", f"b{number}"] for number in range(50)]
+    assert sorted(joined(lines, 1)) == sorted(lines)
+    made = list(joined(lines, 3, ["|"]))
+    assert made == list(joined(iter(lines), 3, ["|"])) != sorted(made)
+    assert {len(line) for line in made} == {2, 5, 8}
+    back = [" ".join(line).split(" | ") for line in made]
+    assert sorted(part for line in back for part in line) == sorted(" ".join(line) for line in lines)
+    alone, both = (estimate_ngram(joined(lines, most, ["|"]), 3) for most in (1, 2))
+    row = [*lines[3], "|", *lines[7]]
+    assert both.bits([row])[0] < alone.bits([row])[0]
+
+
 def test_bad_input() -> None:
     with pytest.raises(UserError, match="no text"):
         estimate_ngram([], 3)
@@ -157,10 +170,14 @@ def test_command(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     )
     out = tmp_path / "made" / "lm.arpa"
     words = ["--text", tmp_path / "text", "--token_list", tmp_path / "tokens.txt", "--token_type", "char"]
-    words += ["--output", out, "--order", "3", "--valid_text", tmp_path / "dev"]
+    words += ["--output", out, "--order", "3", "--join", "1", "--valid_text", tmp_path / "dev"]
     with caplog.at_level("INFO"):
         train_ngram.main(list(map(str, words)))
     assert "2 sentences" in caplog.text and "perplexity" in caplog.text
     grams = out.read_text().splitlines()
     assert any(line.split("\t")[1:2] == ["x"] for line in grams), "tokens that no sentence has are known"
     assert sum(line.split("\t")[1:2] == ["o n e"] for line in grams) == 1
+    train_ngram.main([*map(str, words), "--join", "2"])
+    assert any("o <space> " in line for line in out.read_text().splitlines()), "two end in o: one runs on"
+    with pytest.raises(UserError, match="--join 0: give 1 or more"):
+        train_ngram.main([*map(str, words), "--join", "0"])

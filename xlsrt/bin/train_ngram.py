@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xlsrt.bin import run_main
+from xlsrt.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,12 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--token_type", choices=("bpe", "char"), default="bpe", help="(default: %(default)s)")
     parser.add_argument("--bpemodel", type=Path, help="bpe.model beside a bpe token list")
     parser.add_argument("--order", type=int, default=8, help="tokens of the longest n-gram (default: 8)")
+    parser.add_argument(
+        "--join",
+        type=int,
+        default=2,
+        help="sentences come alone or up to so many in a row, as in recordings of minutes (default: 2)",
+    )
     parser.add_argument("--output", type=Path, required=True, help="ARPA file to write")
     parser.add_argument("--valid_text", type=Path, help="Kaldi text file whose perplexity is told")
     return parser
@@ -32,9 +39,11 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
+    if args.join < 1:
+        raise UserError(f"--join {args.join}: give 1 or more sentences in a row")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    from xlsrt.data.kneser_ney import estimate_ngram, write_arpa
-    from xlsrt.data.tokens import BLANK, SOS_EOS, UNK, make_tokenizer, read_texts, read_token_list
+    from xlsrt.data.kneser_ney import estimate_ngram, joined, write_arpa
+    from xlsrt.data.tokens import BLANK, SOS_EOS, SPACE, UNK, make_tokenizer, read_texts, read_token_list
 
     known = set(read_token_list(args.token_list)) - {BLANK, SOS_EOS}
     tokenizer = make_tokenizer(args.token_type, args.bpemodel)
@@ -43,7 +52,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
         [token if token in known else UNK for token in tokenizer.tokens(text)]
         for text in read_texts(args.text, copies=False)
     ]
-    model = estimate_ngram(sentences, args.order, known)
+    between = [SPACE] if args.token_type == "char" else []
+    model = estimate_ngram(joined(sentences, args.join, between), args.order, known)
     write_arpa(model, args.output)
     sizes = " ".join(str(len(grams)) for grams in model.probs)
     log.info(

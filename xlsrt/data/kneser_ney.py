@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import os
+import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,23 @@ class NgramModel:
                 total -= math.log2(self.prob(line[max(0, at - self.order) : at], line[at]))
             count += len(line) - 1
         return total, count
+
+
+def joined(
+    sentences: Iterable[Sequence[str]], most: int, between: Sequence[str] = (), seed: int = 0
+) -> Iterator[list[str]]:
+    """Sentences one to ``most`` in a row, in random order, each once: what is said in recordings of minutes.
+
+    between: words that stand between two of them.
+    """
+    draw = random.Random(seed)
+    left = [list(sentence) for sentence in sentences]
+    draw.shuffle(left)
+    while left:
+        line = left.pop()
+        for _ in range(min(draw.randint(0, most - 1), len(left))):
+            line += [*between, *left.pop()]
+        yield line
 
 
 def estimate_ngram(
