@@ -29,8 +29,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--join",
         type=int,
-        default=2,
-        help="sentences come alone or up to so many in a row, as in recordings of minutes (default: 2)",
+        default=3,
+        help="sentences come alone or up to so many in a row, as in recordings of minutes (default: 3)",
     )
     parser.add_argument("--output", type=Path, required=True, help="ARPA file to write")
     parser.add_argument("--valid_text", type=Path, help="Kaldi text file whose perplexity is told")
