@@ -179,7 +179,9 @@ stage_2() { # audio formatting and validation
 stage_3() { # token training
   step "stage 3: $token_type tokens" tokens "$token_dir/.trained" "$train_dump/text" --outputs "$token_dir/tokens.txt" -- \
     "$python" -m xlsrt.bin.train_tokens --text "$train_dump/text" --output_dir "$token_dir" --token_type "$token_type" --nbpe "$nbpe"
-  if [ "$use_ngram" = false ] || { [ "$use_ngram" = auto ] && [ "$(wc -c < "$train_dump/text")" -gt 5000000 ]; }; then return; fi
+  if [ "$use_ngram" = auto ] && [ "$(wc -c < "$train_dump/text")" -gt 5000000 ]; then
+    echo "run.sh stage 3: no n-gram model of over 5 MB of transcripts; --use_ngram true makes one"; return
+  elif [ "$use_ngram" = false ]; then return; fi
   local texts; read -ra texts <<< "$train_dump/text $lm_train_text"
   step "stage 3: $ngram_num-grams of tokens" ngram "$token_dir/.ngram" "${texts[@]}" "$token_dir/tokens.txt" --outputs "$ngram" -- \
     "$python" -m xlsrt.bin.train_ngram --text "${texts[@]}" --token_list "$token_dir/tokens.txt" --token_type "$token_type" \
@@ -233,8 +235,7 @@ stage_12() { # report with pictures
     "$python" -m xlsrt.bin.report --expdir "$expdir" --output "$expdir/report/index.html"
 }
 stage_13() { # packing: the last of the trained models
-  local variant exp
-  variant=$(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" | tail -n 1)
+  local variant exp; variant=$(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" | tail -n 1)
   exp=${asr_exp}_stage$variant
   step "stage 13: packing training stage $variant" pack "$exp/.packed" "$exp/.done" "$exp"/*/*/decoding.json -- \
     "$python" -m xlsrt.bin.pack --exp_dir "$exp" --output_dir "$exp/packed"

@@ -162,6 +162,33 @@ def test_a_changed_option_redoes_what_depends_on_it(finished: tuple[Path, str]) 
     ]
 
 
+def test_much_text_makes_no_ngram_model_unless_asked(finished: tuple[Path, str]) -> None:
+    workdir, _ = finished
+    text = workdir / "much/debug/raw/train/text"
+    text.parent.mkdir(parents=True)
+    text.write_text("".join(f"u{number} {'one two ' * 40}\n" for number in range(16000)), encoding="utf-8")
+    shutil.copytree(workdir / "dump/debug/raw/dev", workdir / "much/debug/raw/dev")
+    words = [
+        "--dumpdir",
+        "much",
+        "--stage",
+        "3",
+        "--stop_stage",
+        "3",
+        "--token_type",
+        "char",
+        "--ngram_num",
+        "3",
+    ]
+    # Another place for the tokens than that of the run, which stays as it is.
+    words += ["--train_hours", "9"]
+    text.parent.rename(text.parent.with_name("train_9h"))
+    output = run(workdir, *words)
+    assert "no n-gram model of over 5 MB of transcripts; --use_ngram true makes one" in output
+    assert worked(output) == ["stage 3: char tokens"]
+    assert worked(run(workdir, *words, "--use_ngram", "true")) == ["stage 3: 3-grams of tokens"]
+
+
 def test_stages_out_of_order_say_which_comes_first(finished: tuple[Path, str]) -> None:
     workdir, _ = finished
     output = run(workdir, "--stage", "6", "--stop_stage", "6", "--asr_tag", "other", code=2)
