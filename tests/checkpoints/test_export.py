@@ -37,6 +37,13 @@ def test_config_and_weights_come_back_whole(encoder: XlsrEncoder, tmp_path: Path
     assert load_pretrained(tmp_path / "a" / "b", input_norm="causal").config.input_norm == "causal"
 
 
+def test_others_can_read_what_the_umask_lets_them(encoder: XlsrEncoder, tmp_path: Path) -> None:
+    folder = save_pretrained(encoder, tmp_path / "a")
+    mine = tmp_path / "mine"
+    mine.touch()
+    assert {path.stat().st_mode for path in folder.iterdir()} == {mine.stat().st_mode}
+
+
 def test_masking_off_keeps_the_mask_embedding(encoder: XlsrEncoder, tmp_path: Path) -> None:
     assert encoder.config.mask_time_prob == encoder.config.mask_channel_prob == 0
     save_pretrained(encoder, tmp_path)

@@ -137,6 +137,7 @@ def test_packs_say_the_same(exp, tmp_path):
         p.name for p in (tmp_path / "m").iterdir()
     )
     assert not list(tmp_path.glob(".pack-*"))
+    assert len({p.stat().st_mode for p in (tmp_path / "m").iterdir()}) == 1, "as readable as the others"
 
 
 def test_a_pack_searches_as_its_experiment_was_decoded(exp, tmp_path):

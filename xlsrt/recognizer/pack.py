@@ -112,6 +112,8 @@ def _write_files(
         for key, value in tensors.items()
     }
     safetensors.torch.save_file(stored, directory / WEIGHTS)
+    # safetensors lets nobody else read its file: as readable as its neighbour.
+    shutil.copymode(directory / SETTINGS, directory / WEIGHTS)
     if model.ngram is not None:
         (directory / OWN_LM_FILE).write_bytes(model.ngram.read_bytes())
     if model.tokens.bpe_model is not None:

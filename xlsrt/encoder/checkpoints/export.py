@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ def save_pretrained(
         _replace(
             directory / PREPROCESSOR, lambda path: _write_json(path, preprocessor_content(encoder.config))
         )
+        # safetensors lets nobody else read its file: as readable as its neighbour.
+        shutil.copymode(directory / PREPROCESSOR, directory / WEIGHTS[0])
         _replace(directory / CONFIG, lambda path: _write_json(path, content))
     except OSError as error:
         raise UserError(f"cannot write an export to {directory}: {error}") from None
