@@ -6,7 +6,6 @@ import itertools
 import math
 import random
 from collections import Counter
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -51,11 +50,12 @@ class Plain:
         self.order = order
         self.padded = [(START, *line, END) for line in lines]
         self.vocabulary = sorted({word for line in lines for word in line} | {END, UNKNOWN})
+        self.counts = {length: self.count(length) for length in range(1, order + 1)}
+        self.discounts = {length: self.discount(length) for length in self.counts}
 
     def grams(self, length: int) -> Counter[tuple[str, ...]]:
         return Counter(line[at : at + length] for line in self.padded for at in range(len(line) - length + 1))
 
-    @lru_cache  # noqa: B019
     def count(self, length: int) -> dict[tuple[str, ...], int]:
         counted = self.grams(length)
         if length == self.order:
@@ -63,24 +63,23 @@ class Plain:
         before = Counter(gram[1:] for gram in self.grams(length + 1))
         return {gram: number if gram[0] == START else before[gram] for gram, number in counted.items()}
 
-    @lru_cache  # noqa: B019
-    def discount(self, length: int, number: int) -> float:
-        counted = [n for gram, n in self.count(length).items() if gram != (START,)]
+    def discount(self, length: int) -> list[float]:
+        counted = [n for gram, n in self.counts[length].items() if gram != (START,)]
         n1, n2, n3, n4 = (counted.count(k) for k in (1, 2, 3, 4))
         assert min(n1, n2, n3, n4) > 0
         y = n1 / (n1 + 2 * n2)
         found = [0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3]
         assert all(0 < value <= k for k, value in enumerate(found) if k), "else the model falls back"
-        return found[min(number, 3)]
+        return found
 
     def prob(self, context: tuple[str, ...], word: str) -> float:
-        counted = self.count(len(context) + 1)
+        counted, discounts = self.counts[len(context) + 1], self.discounts[len(context) + 1]
         after = {gram[-1]: n for gram, n in counted.items() if gram[:-1] == context and gram != (START,)}
         lower = self.prob(context[1:], word) if context else 1 / len(self.vocabulary)
         if not after:
             return lower
-        taken = sum(self.discount(len(context) + 1, n) for n in after.values())
-        own = after[word] - self.discount(len(context) + 1, after[word]) if word in after else 0.0
+        taken = sum(discounts[min(n, 3)] for n in after.values())
+        own = after[word] - discounts[min(after[word], 3)] if word in after else 0.0
         return (own + taken * lower) / sum(after.values())
 
 

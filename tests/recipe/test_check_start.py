@@ -233,6 +233,19 @@ def test_what_the_files_name_counts_too(words: list[str], tmp_path: Path) -> Non
         check_start.main([*words, "--pretrained", "nowhere"])
 
 
+def test_text_for_the_ngram_model(words: list[str], tmp_path: Path) -> None:
+    words += ["--stop_stage", "4", "--data_dirs", str(tmp_path / "data"), "--lm_train_text"]
+    made, other = tmp_path / "data/more/text", tmp_path / "other"
+    assert check_start.main([*words, str(made)]) == 0, "stage 1 may make it"
+    with pytest.raises(UserError, match=r"--lm_train_text .*other: there is no such file"):
+        check_start.main([*words, f"{made} {other}"])
+    with pytest.raises(UserError, match=r"--lm_train_text .*text: there is no such file"):
+        check_start.main([*words, str(made), "--stage", "2"])
+    assert check_start.main([*words, str(other), "--stage", "4"]) == 0, "it is not read any more"
+    other.write_text("a b\n", encoding="utf-8")
+    assert check_start.main([*words, str(other)]) == 0
+
+
 def test_mistakes_in_decoding_configurations(words: list[str], tmp_path: Path) -> None:
     config = tmp_path / "decode_x.yaml"
     config.write_text("context: full\nmod: streaming\n", encoding="utf-8")

@@ -38,6 +38,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data_dirs", type=Path, nargs="*", default=[Path("data")], help="where sets are looked for"
     )
+    parser.add_argument("--lm_train_text", default="", help="more text for the n-gram model")
     parser.add_argument("--decode_configs", default="", help="decoding configurations")
     parser.add_argument(
         "--config_folders", nargs="+", type=Path, default=[Path()], help="where they are looked up"
@@ -49,6 +50,7 @@ def main(cmd: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(cmd)
     table = load_stages(*args.stages_config)
     table.select(args.variants)
+    check_texts(args)
     if args.decode_configs and args.stop_stage >= 10 and not args.skip_eval:
         check_decoding(args)
     if trains_first(args.stage, args.stop_stage) and not args.skip_train:
@@ -63,6 +65,16 @@ def main(cmd: Sequence[str] | None = None) -> int:
         if args.adapt and trains_first(args.stage, args.stop_stage):
             check_adaptation(args)
     return 0
+
+
+def check_texts(args: argparse.Namespace) -> None:
+    """Files for the n-gram model, but for those of sets that stage 1 may be about to make."""
+    if not args.stage <= 3 <= args.stop_stage:
+        return
+    for name in args.lm_train_text.split():
+        made = args.stage == 1 and any(folder in Path(name).parents for folder in args.data_dirs)
+        if not Path(name).is_file() and not made:
+            raise UserError(f"--lm_train_text {name}: there is no such file in {Path.cwd()}")
 
 
 def check_adaptation(args: argparse.Namespace) -> None:

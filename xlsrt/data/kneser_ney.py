@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,11 +96,13 @@ def estimate_ngram(
     for level, grams in enumerate(counts):
         discounts = _discounts(grams)
         totals: Counter[Gram] = Counter()
-        kept: Counter[Gram] = Counter()  # of the mass of each context, what discounts leave to shorter ones
+        kept: defaultdict[Gram, float] = defaultdict(
+            float
+        )  # of the mass of each context, what discounts leave to shorter ones
         for gram, count in grams.items():
             if gram != (START,):
                 totals[gram[:-1]] += count
-                kept[gram[:-1]] += discounts[min(count, 3) - 1]  # type: ignore[assignment]
+                kept[gram[:-1]] += discounts[min(count, 3) - 1]
         weights = {context: kept[context] / total for context, total in totals.items()}
         if level:
             backoffs.append(weights)
@@ -147,10 +149,8 @@ def _discounts(grams: Counter[Gram]) -> tuple[float, float, float]:
     if not all(seen[k] for k in (1, 2, 3, 4)):
         return _FALLBACK
     ratio = seen[1] / (seen[1] + 2 * seen[2])
-    found = tuple(k - (k + 1) * ratio * seen[k + 1] / seen[k] for k in (1, 2, 3))
-    if any(not 0 < value <= k for k, value in enumerate(found, 1)):
-        return _FALLBACK
-    return found  # type: ignore[return-value]
+    one, two, more = (k - (k + 1) * ratio * seen[k + 1] / seen[k] for k in (1, 2, 3))
+    return (one, two, more) if 0 < one <= 1 and 0 < two <= 2 and 0 < more <= 3 else _FALLBACK
 
 
 def write_arpa(model: NgramModel, path: str | os.PathLike[str]) -> None:

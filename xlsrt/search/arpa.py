@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import re
 import zipfile
@@ -114,7 +115,7 @@ def read_arpa(path: ArpaFile | str, number: Callable[[str], int | None], vocabul
 def _opened(source: ArpaFile) -> TextIO:
     if isinstance(source, Path) and source.suffix == ".gz":
         return gzip.open(source, "rt", encoding="utf-8", newline="\n")
-    return source.open("r", encoding="utf-8", newline="\n")  # type: ignore[return-value]
+    return io.TextIOWrapper(source.open("rb"), encoding="utf-8", newline="\n")
 
 
 class _Reader:
