@@ -174,7 +174,7 @@ def sound_file(zipped: bool) -> bytes:
 
 
 @FORMATS
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_damage_anywhere_is_a_plain_refusal(zipped: bool, data: st.DataObject, tmp_path_factory: Any) -> None:
     content = bytearray(sound_file(zipped))

@@ -19,7 +19,7 @@ def _both(x, weight, bias, groups, upstream):
     return zip(*results, strict=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     batch=st.integers(1, 4),
     groups=st.integers(1, 4),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from xlsrt.encoder.strided_conv import strided_conv1d
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     batch=st.integers(1, 3),
     channels=st.sampled_from([1, 2, 5]),

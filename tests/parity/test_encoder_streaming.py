@@ -14,7 +14,6 @@ BOUND = {torch.float64: 1e-9, torch.float32: 1e-4}
 MOST = 40000
 PROPERTY = settings(
     max_examples=25,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,

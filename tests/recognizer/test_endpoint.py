@@ -40,7 +40,7 @@ def segments(recognizer, wav, sizes, **rules):
     return [*found, stream.finish()]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.data())
 def test_packets_do_not_move_endpoints(recognizers, data):
     recognizer = recognizers[data.draw(st.sampled_from(sorted(recognizers)))]

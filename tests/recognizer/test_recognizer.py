@@ -50,7 +50,7 @@ def exps(tmp_path_factory):
     return made
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.data())
 def test_any_packets_give_the_transcript(exps, data):
     recognizer = Recognizer.from_exp(
@@ -70,7 +70,7 @@ def test_any_packets_give_the_transcript(exps, data):
     same(result, recognizer.transcribe(wav))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.data())
 def test_a_pool_gives_what_single_streams_give(exps, data):
     recognizer = Recognizer.from_exp(exps[1], search=data.draw(st.sampled_from(SEARCHES)))

@@ -50,7 +50,7 @@ def test_a_wide_beam_sums_all_paths():
         assert found[tokens] == pytest.approx(-transducer_nll(lattice, list(tokens), 0).item(), abs=1e-4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.data())
 def test_cuts_and_batches_do_not_matter(data):
     head = make_head(

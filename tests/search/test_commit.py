@@ -56,7 +56,7 @@ def test_equals_the_plain_search(predictor, subsampling, blank_bias) -> None:
     assert given_up, "nothing was settled here"
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.data())
 def test_cuts_do_not_matter_and_old_tokens_are_stable(data) -> None:
     head = make_head(seed=data.draw(st.integers(0, 5)), output_subsampling=data.draw(st.sampled_from([1, 2])))

@@ -40,7 +40,7 @@ def walked(scorer, tokens):
 
 
 @given(st.lists(st.integers(1, 7), max_size=7))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_token_ngrams_back_off(tmp_path_factory, tokens):
     lm = TokenNgram(lm_file(tmp_path_factory.mktemp("lm")), TOKENS)
     table, words = parsed(ARPA), [TOKENS.token_list[t] for t in tokens]
@@ -51,7 +51,7 @@ def test_token_ngrams_back_off(tmp_path_factory, tokens):
 
 
 @given(st.lists(st.integers(1, 7), max_size=7))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_words_count_when_they_are_over(tmp_path_factory, tokens):
     lm = WordNgram(lm_file(tmp_path_factory.mktemp("lm"), WORDS), TOKENS)
     total, state = walked(lm, tokens)
@@ -78,7 +78,7 @@ def test_words_of_byte_pieces(tmp_path):
     ),
     st.lists(st.integers(1, 4), max_size=10),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_phrases_are_lent_kept_and_given_back(phrases, tokens):
     bias = PhraseBias(phrases, 6)
     total, state = walked(bias, tokens)
@@ -124,7 +124,7 @@ def test_equals_the_plain_search(tmp_path, predictor, beam_size):
 
 
 @given(st.data())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_cuts_and_batches_do_not_matter(tmp_path_factory, data):
     head = make_head(seed=data.draw(st.integers(0, 5)), output_subsampling=data.draw(st.sampled_from([1, 2])))
     folder = tmp_path_factory.mktemp("lm")

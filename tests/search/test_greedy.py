@@ -47,7 +47,7 @@ def test_equals_the_plain_search(predictor, subsampling, blank_bias):
         same(found[i], greedy(head, enc[i, :length], max_symbols=3))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.data())
 def test_cuts_and_batches_do_not_matter(data):
     subsampling = data.draw(st.sampled_from([1, 2, 4]))

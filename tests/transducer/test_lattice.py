@@ -149,7 +149,7 @@ def test_simple_loss_survives_contradictions():
     assert torch.isfinite(losses).all() and torch.isfinite(enc.grad).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_bands_always_hold_a_path(data):
     rows = data.draw(st.integers(1, 3))
