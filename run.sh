@@ -39,9 +39,9 @@ expdir=exp             # experiments
 token_type=auto        # bpe, char, or auto: char for the built-in corpus, else bpe
 nbpe=400               # number of SentencePiece tokens
 use_ngram=auto         # train an n-gram model of tokens on the transcripts, for decoding configurations with `lm: ngram`:
-                       #   true, false, or auto: where there are at most 5 MB of them (it is made in memory)
+                       #   true, false, or auto: where there are at most 5 MB of text (it is made in memory)
 ngram_num=8            # tokens of its longest n-gram
-lm_train_text=         # more text for it: files such as data/<set>/text
+lm_train_text=auto     # more text for it: files such as data/<set>/text; auto: data/local/other_text/text, if the corpus has it
 # Training
 stages_config=conf/stages.yaml  # stage table; the corpus's own conf/stages.yaml is laid over the default
 variants=default       # rows to train and decode: default, all, or names such as "1 2b 3b"
@@ -177,12 +177,12 @@ stage_2() { # audio formatting and validation
 }
 
 stage_3() { # token training
+  local texts; [ "$lm_train_text" != auto ] || lm_train_text=$(echo "$source_dir"/local/other_text/tex[t]); read -ra texts <<< "$train_dump/text $lm_train_text"
   step "stage 3: $token_type tokens" tokens "$token_dir/.trained" "$train_dump/text" --outputs "$token_dir/tokens.txt" -- \
     "$python" -m xlsrt.bin.train_tokens --text "$train_dump/text" --output_dir "$token_dir" --token_type "$token_type" --nbpe "$nbpe"
-  if [ "$use_ngram" = auto ] && [ "$(wc -c < "$train_dump/text")" -gt 5000000 ]; then
-    echo "run.sh stage 3: no n-gram model of over 5 MB of transcripts; --use_ngram true makes one"; return
+  if [ "$use_ngram" = auto ] && [ "$(cat "${texts[@]}" | wc -c)" -gt 5000000 ]; then
+    echo "run.sh stage 3: no n-gram model of over 5 MB of text; --use_ngram true makes one"; return
   elif [ "$use_ngram" = false ]; then return; fi
-  local texts; read -ra texts <<< "$train_dump/text $lm_train_text"
   step "stage 3: $ngram_num-grams of tokens" ngram "$token_dir/.ngram" "${texts[@]}" "$token_dir/tokens.txt" --outputs "$ngram" -- \
     "$python" -m xlsrt.bin.train_ngram --text "${texts[@]}" --token_list "$token_dir/tokens.txt" --token_type "$token_type" \
     "${bpemodel[@]}" --order "$ngram_num" --valid_text "$valid_dump/text" --output "$ngram"

@@ -44,12 +44,16 @@ def rare_and_common(seed: int) -> list[list[str]]:
 
 
 class Plain:
-    """Interpolated modified Kneser-Ney, each quantity as the paper defines it (equations 20 to 24)."""
+    """Interpolated modified Kneser-Ney, each quantity as the paper defines it (equations 20 to 24).
 
-    def __init__(self, lines: list[list[str]], order: int) -> None:
-        self.order = order
+    What comes at most `bound` times leaves its counts to shorter n-grams, single words aside.
+    """
+
+    def __init__(self, lines: list[list[str]], order: int, bound: int = 0) -> None:
+        self.order, self.bound = order, bound
         self.padded = [(START, *line, END) for line in lines]
         self.vocabulary = sorted({word for line in lines for word in line} | {END, UNKNOWN})
+        self.times = Counter(gram for length in range(1, order + 1) for gram in self.grams(length).elements())
         self.counts = {length: self.count(length) for length in range(1, order + 1)}
         self.discounts = {length: self.discount(length) for length in self.counts}
 
@@ -78,15 +82,19 @@ class Plain:
         lower = self.prob(context[1:], word) if context else 1 / len(self.vocabulary)
         if not after:
             return lower
-        taken = sum(discounts[min(n, 3)] for n in after.values())
-        own = after[word] - discounts[min(after[word], 3)] if word in after else 0.0
-        return (own + taken * lower) / sum(after.values())
+        kept = {
+            word: n for word, n in after.items() if not context or self.times[(*context, word)] > self.bound
+        }
+        total = sum(after.values())
+        taken = total - sum(n - discounts[min(n, 3)] for n in kept.values())
+        own = kept[word] - discounts[min(kept[word], 3)] if word in kept else 0.0
+        return (own + taken * lower) / total
 
 
-@pytest.mark.parametrize("order", [1, 2, 3])
-def test_against_the_definition(order: int) -> None:
+@pytest.mark.parametrize(("order", "bound"), [(1, 0), (2, 0), (3, 0), (2, 1), (3, 1), (3, 2)])
+def test_against_the_definition(order: int, bound: int) -> None:
     lines = rare_and_common(order)
-    model, plain = estimate_ngram(lines, order), Plain(lines, order)
+    model, plain = estimate_ngram(lines, order, prune=[0, bound]), Plain(lines, order, bound)
     contexts = {line[max(0, at - order + 1) : at] for line in plain.padded for at in range(1, len(line))}
     asked = [((), "a"), ((), UNKNOWN)]
     pairs = list(itertools.product(sorted(contexts), plain.vocabulary))
@@ -97,9 +105,10 @@ def test_against_the_definition(order: int) -> None:
 
 @pytest.mark.parametrize("order", [1, 2, 4, 12])
 @pytest.mark.parametrize("count", [1, 3, 200])  # so few that discounts fall back, too
-def test_probabilities_add_up(order: int, count: int) -> None:
+@pytest.mark.parametrize("prune", [(), (0, 0, 1, 3)])
+def test_probabilities_add_up(order: int, count: int, prune: tuple[int, ...]) -> None:
     lines = sentences(7, count)
-    model = estimate_ngram(lines, order, ["z"])
+    model = estimate_ngram(lines, order, ["z"], prune)
     words = {word for (word,) in model.probs[0]} - {START}
     assert {"z", UNKNOWN, END} <= words
     for line in [*lines[:20], ["a", "z", "q", "b"], []]:
@@ -132,6 +141,33 @@ def test_the_file_says_what_the_model_says(tmp_path: Path) -> None:
     assert (tmp_path / "again.arpa").read_bytes() == (tmp_path / "lm.arpa").read_bytes()
 
 
+def test_what_is_rare_is_left_out(tmp_path: Path) -> None:
+    lines = sentences(5, 300)
+    whole, pruned = estimate_ngram(lines, 6), estimate_ngram(lines, 6, prune=[0, 0, 1, 2])
+    times: Counter[tuple[str, ...]] = Counter()
+    for line in lines:
+        padded = (START, *line, END)
+        times.update(
+            padded[at : at + length] for length in range(1, 7) for at in range(len(padded) - length + 1)
+        )
+    for level, bound in enumerate([0, 0, 1, 2, 2, 2]):
+        wanted = {gram for gram in whole.probs[level] if bound == 0 or times[gram] > bound}
+        assert set(pruned.probs[level]) == wanted
+    assert len(pruned.probs[5]) < len(whole.probs[5]) / 3
+    tokens = ["<blank>", UNKNOWN, *"abcde", "<sos/eos>"]
+    write_arpa(pruned, tmp_path / "lm.arpa")
+    scorer = TokenNgram(tmp_path / "lm.arpa", TokenModel(tokens, "char"))
+    for line in sentences(6, 30):
+        state = scorer.init()
+        for at, word in enumerate(line):
+            expected = math.log(pruned.prob((START, *line[:at]), word))
+            assert float(scorer.score(state)[tokens.index(word)]) == pytest.approx(expected, abs=1e-4)
+            state = scorer.step(state, tokens.index(word))
+    assert estimate_ngram(lines[:2], 6, prune=[0, 0, 9]).order == 2, (
+        "lengths of which nothing is left are gone"
+    )
+
+
 def test_longer_contexts_tell_more() -> None:
     lines = [list("abcabcabc"), list("bcabca"), list("cabcab")] * 5
     bits = [estimate_ngram(lines, order).bits(lines)[0] for order in (1, 2, 3)]
@@ -159,6 +195,9 @@ def test_bad_input() -> None:
         estimate_ngram([["a"]], 0)
     with pytest.raises(UserError, match="mark the ends"):
         estimate_ngram([["a", END]], 2)
+    for prune in ([1], [0, 2, 1], [0, -1]):
+        with pytest.raises(UserError, match=f"pruned by {' '.join(map(str, prune))}: begin with 0"):
+            estimate_ngram([["a"]], 3, prune=prune)
 
 
 def test_command(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -178,5 +217,9 @@ def test_command(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert sum(line.split("\t")[1:2] == ["o n e"] for line in grams) == 1
     train_ngram.main([*map(str, words), "--join", "2"])
     assert any("o <space> " in line for line in out.read_text().splitlines()), "two end in o: one runs on"
+    longest = grams[grams.index("\\3-grams:") + 1 : grams.index("\\end\\") - 1]
+    train_ngram.main([*map(str, words), "--prune", "0", "0", "1"])
+    kept = out.read_text().splitlines()
+    assert 0 < len(kept[kept.index("\\3-grams:") + 1 : kept.index("\\end\\") - 1]) < len(longest)
     with pytest.raises(UserError, match="--join 0: give 1 or more"):
         train_ngram.main([*map(str, words), "--join", "0"])

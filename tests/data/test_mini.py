@@ -11,12 +11,13 @@ import soundfile
 
 from xlsrt.bin.prepare_data import main
 from xlsrt.data.kaldi import DataDir, Utterance
-from xlsrt.data.mini_plan import SIZES, plan
+from xlsrt.data.mini_plan import SIZES, more_text, plan
 from xlsrt.data.synth import voices
 from xlsrt.data.synth.number_words import LANGUAGES
 from xlsrt.errors import UserError
 
 SETS = ("train", "dev", "test", "test_long")
+MORE_TEXT = "local/other_text/text"
 
 
 def make(folder: Path, *options: str) -> Path:
@@ -43,6 +44,7 @@ def test_same_bytes_whatever_the_number_of_jobs(corpus: Path, tmp_path: Path) ->
     for name in SETS:
         for table in ("text", "utt2spk", "spk2utt", "utt2lang", "word_times.ctm"):
             assert (other / name / table).read_bytes() == (corpus / name / table).read_bytes()
+    assert (other / MORE_TEXT).read_bytes() == (corpus / MORE_TEXT).read_bytes()
 
 
 def test_another_seed_is_another_corpus(corpus: Path, tmp_path: Path) -> None:
@@ -101,11 +103,20 @@ def test_audio_dir_moves_the_audio(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [("--train_hours", "0"), ("--test_words", "-3"), ("--long_recordings", "0")]
+    "options",
+    [("--train_hours", "0"), ("--test_words", "-3"), ("--long_recordings", "0"), ("--lm_sentences", "0")],
 )
 def test_a_size_of_nothing_is_refused(tmp_path: Path, options: tuple[str, str]) -> None:
     with pytest.raises(UserError, match=f"{options[0]} .*above 0"):
         make(tmp_path, *options)
+
+
+def test_text_for_a_language_model(tmp_path: Path) -> None:
+    options = ("--train_hours", "0.01", "--test_words", "20", "--lm_sentences", "12")
+    text = (make(tmp_path, *options) / MORE_TEXT).read_text(encoding="utf-8").splitlines()
+    assert [line.split()[0][:5] for line in text] == [f"lm-{language}" for language in LANGUAGES] * 2
+    assert len({line.split()[0] for line in text}) == 12
+    assert all(len(line.split()) > 2 for line in text)
 
 
 def test_the_full_corpus_keeps_its_promises() -> None:
@@ -113,6 +124,10 @@ def test_the_full_corpus_keeps_its_promises() -> None:
     said = {name: {sentence for job in jobs for _, sentence in job.parts} for name, jobs in sets.items()}
     assert not said["train"] & (said["dev"] | said["test"] | said["test_long"])
     assert not said["dev"] & (said["test"] | said["test_long"])
+    more = [sentence for _, sentence in more_text(SIZES["full"], 0)]
+    assert len(more) == 20000
+    assert not set(more) & (said["dev"] | said["test"] | said["test_long"])
+    assert len(set(more) - said["train"]) > 8000, "it has more to say than train"
     assert len(said["test"]) == len(sets["test"]) >= 200
     assert sum(len(job.text.split()) for job in sets["test"]) >= 5000
     assert len(sets["train"]) == pytest.approx(2 * 3600 / 2.59, abs=1)

@@ -184,7 +184,7 @@ def test_much_text_makes_no_ngram_model_unless_asked(finished: tuple[Path, str])
     words += ["--train_hours", "9"]
     text.parent.rename(text.parent.with_name("train_9h"))
     output = run(workdir, *words)
-    assert "no n-gram model of over 5 MB of transcripts; --use_ngram true makes one" in output
+    assert "no n-gram model of over 5 MB of text; --use_ngram true makes one" in output
     assert worked(output) == ["stage 3: char tokens"]
     assert worked(run(workdir, *words, "--use_ngram", "true")) == ["stage 3: 3-grams of tokens"]
 

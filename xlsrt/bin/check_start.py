@@ -69,7 +69,7 @@ def main(cmd: Sequence[str] | None = None) -> int:
 
 def check_texts(args: argparse.Namespace) -> None:
     """Files for the n-gram model, but for those of sets that stage 1 may be about to make."""
-    if not args.stage <= 3 <= args.stop_stage:
+    if not args.stage <= 3 <= args.stop_stage or args.lm_train_text == "auto":
         return
     for name in args.lm_train_text.split():
         made = args.stage == 1 and any(folder in Path(name).parents for folder in args.data_dirs)

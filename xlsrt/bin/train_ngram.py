@@ -27,6 +27,15 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--bpemodel", type=Path, help="bpe.model beside a bpe token list")
     parser.add_argument("--order", type=int, default=8, help="tokens of the longest n-gram (default: 8)")
     parser.add_argument(
+        "--prune",
+        type=int,
+        nargs="*",
+        default=[],
+        metavar="COUNT",
+        help="leave out n-grams that come at most so many times: a number for each length, 0 for single "
+        "tokens; the last holds for longer ones too, as in KenLM's --prune (default: none is left out)",
+    )
+    parser.add_argument(
         "--join",
         type=int,
         default=3,
@@ -53,7 +62,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         for text in read_texts(args.text, copies=False)
     ]
     between = [SPACE] if args.token_type == "char" else []
-    model = estimate_ngram(joined(sentences, args.join, between), args.order, known)
+    model = estimate_ngram(joined(sentences, args.join, between), args.order, known, args.prune)
     write_arpa(model, args.output)
     sizes = " ".join(str(len(grams)) for grams in model.probs)
     log.info(

@@ -75,7 +75,7 @@ def joined(
 
 
 def estimate_ngram(
-    sentences: Iterable[Sequence[str]], order: int, vocabulary: Iterable[str] = ()
+    sentences: Iterable[Sequence[str]], order: int, vocabulary: Iterable[str] = (), prune: Sequence[int] = ()
 ) -> NgramModel:
     """Count and smooth.
 
@@ -83,18 +83,26 @@ def estimate_ngram(
         sentences: their words, for a model of tokens their tokens.
         order: longest n-gram, from 1 on.
         vocabulary: words to know though none of the sentences has them.
+        prune: n-grams that come at most so many times are left to shorter ones: a number for each length,
+            0 for words, never falling; the last holds for longer ones too (KenLM's ``--prune``).
 
     Raises:
-        UserError: no sentence, an order below 1, or a word that stands for the start or end.
+        UserError: no sentence, an order below 1, a word that stands for the start or end, numbers to prune by
+            that fall or would drop words.
     """
     if order < 1:
         raise UserError(f"an n-gram has at least one token, not {order}: give an order from 1 on")
-    counts = _count(sentences, order)
+    bounds = ([*prune] + [prune[-1] if prune else 0] * order)[:order]
+    if bounds[0] != 0 or sorted(bounds) != bounds:
+        given = " ".join(map(str, prune))
+        raise UserError(f"n-grams cannot be pruned by {given}: begin with 0 for single words and do not fall")
+    counts, times = _count(sentences, order, any(bounds))
     known = ({word for (word,) in counts[0]} | set(vocabulary) | {UNKNOWN}) - {START}
     probs: list[dict[Gram, float]] = []
     backoffs: list[dict[Gram, float]] = []
-    for level, grams in enumerate(counts):
+    for level, (grams, bound) in enumerate(zip(counts, bounds, strict=False)):
         discounts = _discounts(grams)
+        rare = {gram for gram, often in times[level].items() if often <= bound} if bound else set()
         totals: Counter[Gram] = Counter()
         kept: defaultdict[Gram, float] = defaultdict(
             float
@@ -102,7 +110,7 @@ def estimate_ngram(
         for gram, count in grams.items():
             if gram != (START,):
                 totals[gram[:-1]] += count
-                kept[gram[:-1]] += discounts[min(count, 3) - 1]
+                kept[gram[:-1]] += count if gram in rare else discounts[min(count, 3) - 1]
         weights = {context: kept[context] / total for context, total in totals.items()}
         if level:
             backoffs.append(weights)
@@ -116,15 +124,24 @@ def estimate_ngram(
             if gram == (START,):
                 probs[0][gram] = 0.0
                 continue
+            if gram in rare:
+                continue
             own = (count - discounts[min(count, 3) - 1]) / totals[gram[:-1]]
             shared = uniform if level == 0 else weights[gram[:-1]] * below[gram[1:]]
             probs[level][gram] = own + shared
+    while not probs[-1]:  # all of them were rare
+        probs.pop()
+        backoffs.pop()
     return NgramModel(probs, backoffs)
 
 
-def _count(sentences: Iterable[Sequence[str]], order: int) -> list[Counter[Gram]]:
-    """Counts of the longest n-grams and of those at a start; of others, how many words stand before them."""
-    raw: list[Counter[Gram]] = [Counter() for _ in range(order)]
+def _count(
+    sentences: Iterable[Sequence[str]], order: int, often: bool
+) -> tuple[list[Counter[Gram]], list[Counter[Gram]]]:
+    """Counts to smooth, and, if asked, how often each n-gram comes. The two are equal for the longest and for
+    those at a start; for others the former is how many words stand before them.
+    """
+    counts: list[Counter[Gram]] = [Counter() for _ in range(order)]
     some = False
     for sentence in sentences:
         if START in sentence or END in sentence:
@@ -132,15 +149,18 @@ def _count(sentences: Iterable[Sequence[str]], order: int) -> list[Counter[Gram]
         some = some or len(sentence) > 0
         line = (START, *sentence, END)
         for at in range(len(line)):
-            raw[min(at, order - 1)][line[max(0, at - order + 1) : at + 1]] += 1
+            counts[min(at, order - 1)][line[max(0, at - order + 1) : at + 1]] += 1
     if not some:
         raise UserError("there is no text to count n-grams in")
     # Only the longest were counted, and those cut short by a start; the others follow from them.
+    times = [Counter(grams) for grams in counts] if often else []
     for level in range(order - 1, 0, -1):
-        for gram in raw[level]:
+        for gram in counts[level]:
             if len(gram) > 1:
-                raw[level - 1][gram[1:]] += 1
-    return [grams for grams in raw if grams]
+                counts[level - 1][gram[1:]] += 1
+                if often:
+                    times[level - 1][gram[1:]] += times[level][gram]
+    return [grams for grams in counts if grams], times
 
 
 def _discounts(grams: Counter[Gram]) -> tuple[float, float, float]:

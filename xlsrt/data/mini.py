@@ -2,6 +2,8 @@
 
 Sets: ``train``, ``dev``, ``test`` and ``test_long`` (recordings of some minutes with pauses). Voices and
 sentences of dev and test are not in train; `xlsrt.data.synth.pretraining` does not use their voices either.
+Text for a language model, with no sentence of dev and test, is in ``local/other_text/text``, where ESPnet's
+recipes have theirs.
 Each recording is a function of the seed and its id alone: same options, same bytes, whatever ``--nj``.
 """
 
@@ -19,7 +21,7 @@ import numpy as np
 import soundfile
 
 from xlsrt.data.kaldi import Utterance, write_data_dir
-from xlsrt.data.mini_plan import SIZES, Job, generator, plan
+from xlsrt.data.mini_plan import SIZES, Job, generator, more_text, plan
 from xlsrt.data.parallel import ordered_map
 from xlsrt.data.synth import rooms, voices
 from xlsrt.data.tables import atomic_open
@@ -31,6 +33,7 @@ HELP = "the built-in synthetic corpus: numbers and commands in six languages"
 RATE = voices.TARGET_RATE
 _ESPEAK_CODES = {"en": "en-us"}  # espeak's name where it differs from ours
 _COMMA_SHARE = 0.08
+_SIZES = ("train_hours", "test_words", "long_recordings", "lm_sentences")  # that may be given
 _CONDITIONS = rooms.Conditions(
     p_room=0.4,
     rt60_s=(0.1, 0.5),
@@ -60,6 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train_hours", type=float, help="hours of training speech (full: 2)")
     parser.add_argument("--test_words", type=int, help="words in the test set (full: 5000)")
     parser.add_argument("--long_recordings", type=int, help="recordings in test_long (full: 6)")
+    parser.add_argument(
+        "--lm_sentences", type=int, help="sentences of more text, for a language model (full: 20000)"
+    )
     parser.add_argument("--audio_dir", help="where the audio goes (default: OUTPUT_DIR/mini_audio)")
 
 
@@ -69,7 +75,7 @@ def prepare(args: argparse.Namespace) -> None:
     Raises:
         UserError: a size of nothing.
     """
-    given = {name: getattr(args, name) for name in ("train_hours", "test_words", "long_recordings")}
+    given = {name: getattr(args, name) for name in _SIZES}
     for name, value in given.items():
         if value is not None and not value > 0:
             raise UserError(
@@ -80,6 +86,10 @@ def prepare(args: argparse.Namespace) -> None:
     sets = plan(size, args.seed, audio_dir)
     for name in sets:
         (audio_dir / name).mkdir(parents=True, exist_ok=True)
+    text = Path(args.output_dir) / "local/other_text/text"
+    text.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_open(text) as stream:
+        stream.writelines(f"{name} {sentence}\n" for name, sentence in more_text(size, args.seed))
     # One run over all sets: workers take a second each to start.
     made = ordered_map(make_recording, itertools.chain(*sets.values()), args.nj)
     for name, jobs in sets.items():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ class Size:
         dev_words, test_words: at least so many.
         long_recordings: of test_long.
         long_seconds: their shortest and longest duration, about.
+        lm_sentences: sentences of text that nobody speaks, for a language model.
     """
 
     train_hours: float
@@ -43,11 +45,12 @@ class Size:
     test_words: int
     long_recordings: int
     long_seconds: tuple[float, float]
+    lm_sentences: int
 
 
 SIZES = {
-    "full": Size(2.0, 240, 800, 5000, 6, (130.0, 280.0)),
-    "smoke": Size(0.05, 24, 60, 120, 1, (25.0, 30.0)),
+    "full": Size(2.0, 240, 800, 5000, 6, (130.0, 280.0), 20000),
+    "smoke": Size(0.05, 24, 60, 120, 1, (25.0, 30.0), 200),
 }
 
 
@@ -86,6 +89,13 @@ def plan(size: Size, seed: int, audio_dir: Path) -> dict[str, list[Job]]:
         "test": _short("test", test, seed, audio_dir, lambda utterances, words: words >= size.test_words),
         "test_long": _long(size, test, seed, audio_dir),
     }
+
+
+def more_text(size: Size, seed: int) -> Iterator[tuple[str, str]]:
+    """Names and sentences for a language model; the sentences of dev and test are not among them."""
+    rng = generator(seed, "plan", "other_text")
+    for number, (language, sentence) in enumerate(islice(sentences("train", rng), size.lm_sentences)):
+        yield f"lm-{language}-{number:06d}", sentence
 
 
 def _speakers(prefix: str, variants: tuple[str, ...], count: int, seed: int) -> list[Speaker]:
