@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ import soundfile
 import yaml
 
 from tests.recognizer.make import make_exp, noise
-from xlsrt import Recognizer
+from xlsrt import Recognizer, XlsrEncoder
 from xlsrt.bin.asr_decode import main
 from xlsrt.decoding import runner
 from xlsrt.decoding.config import DecodeConfig
@@ -136,6 +137,65 @@ def test_endpoints_cut_streams_as_they_cut_wholes(setup: Path, packet_ms: int, r
     assert segments > len(SECONDS)
     facts = json.loads((setup / "streamed/decoding.json").read_text())
     assert facts["endpoint"]["trailing_silence"] == 0.1
+
+
+@pytest.mark.parametrize("mode", ["masked", "streaming"])
+def test_searches_share_the_encoder(setup: Path, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = "context: {chunk_ms: 320, left_ms: 320, sink_frames: 4}\npacket_ms: 100\n"
+    searches = {
+        "greedy": "search: {type: greedy, max_symbols: 2}",
+        "beam": "search: {type: beam, beam_size: 3, max_symbols: 2}\nnbest: 2",
+        "penalty": "search: {type: greedy, max_symbols: 2, blank_penalty: 3.0}",
+    }
+    for name, search in searches.items():
+        (setup / f"{name}.yaml").write_text(context + search + "\n")
+    alone = {
+        name: decode(setup, f"alone_{name}", "--decode_config", str(setup / f"{name}.yaml"), "--mode", mode)
+        for name in searches
+    }
+    assert len({files["text"] for files in alone.values()}) > 1
+    encoded: list[int] = []
+
+    def count(method: str) -> None:
+        own = getattr(XlsrEncoder, method)
+        counted = lambda self, wav, *rest: (encoded.append(len(wav)), own(self, wav, *rest))[1]  # noqa: E731
+        monkeypatch.setattr(XlsrEncoder, method, counted)
+
+    count("forward" if mode == "masked" else "step")
+    along = [word for name in ("beam", "penalty") for word in ("--also", f"{name}.yaml", f"along_{name}")]
+    monkeypatch.chdir(setup)
+    options = ["--decode_config", "greedy.yaml", "--mode", mode]
+    together = decode(setup, "along_greedy", *options, *along)
+    once = len(encoded)
+    assert same(together, alone["greedy"]) and once > 0
+    assert not (setup / "along_beam/text").exists(), "its own run writes that"
+    for name in ("beam", "penalty"):
+        options = ["--decode_config", f"{name}.yaml", "--mode", mode]
+        assert same(decode(setup, f"along_{name}", *options), alone[name])
+        facts = json.loads((setup / f"along_{name}/decoding.json").read_text())
+        assert facts["utterances"] == len(SECONDS) and facts["real_time_factor"] > 0
+    stem = "logdir/output.1/2best_recog/text"
+    assert (setup / "along_beam" / stem).read_text() == (setup / "alone_beam" / stem).read_text()
+    assert len(encoded) == once, "nothing was left to encode"
+    # What one of them has already is not written twice.
+    for path in (setup / "along_penalty/logdir").glob("output.*/results.*"):
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+    (setup / "along_penalty/logdir/merged").unlink()
+    shutil.rmtree(setup / "along_greedy")
+    decode(setup, "along_greedy", "--decode_config", "greedy.yaml", "--mode", mode, *along)
+    (path,) = (setup / "along_penalty/logdir").glob("output.*/results.*")
+    assert len(path.read_text().splitlines()) == len(SECONDS)
+
+
+@pytest.mark.parametrize(
+    "change", ["mode: streaming", "context: {chunk_ms: 640}", "endpoint: {trailing_silence: 0.5}"]
+)
+def test_other_work_of_the_encoder_is_not_shared(setup: Path, change: str) -> None:
+    own = dict(line.split(": ", 1) for line in (setup / "decode.yaml").read_text().splitlines())
+    key, value = change.split(": ", 1)
+    (setup / "other.yaml").write_text("".join(f"{k}: {v}\n" for k, v in {**own, key: value}.items()))
+    with pytest.raises(UserError, match=r"--also .*other_out: its context, mode and packet_ms must be those"):
+        decode(setup, "out", "--also", str(setup / "other.yaml"), str(setup / "other_out"))
 
 
 def test_shards_of_a_queue_equal_one_run(setup: Path) -> None:

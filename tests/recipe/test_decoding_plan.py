@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from xlsrt.context import AttentionContext, ContextSampler, training_context_from_dict
 from xlsrt.decoding.config import DecodeConfig
 from xlsrt.errors import UserError
-from xlsrt.recipe.decoding import config_files, find_configs, give_ngram, plan_decoding
+from xlsrt.recipe.decoding import config_files, find_configs, give_ngram, plan_decoding, share_encoder
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.training import MARKER
 from xlsrt.recipe.tree import write_tree
@@ -68,6 +69,25 @@ def test_only_contexts_that_a_model_saw(exp: Path, dumps: list[Path]) -> None:
     assert str(plans[0].output_dir).endswith("exp/asr_x_stage1/decode_offline_valid.ter.ave/dev")
     every = plan_decoding(TABLE, "1", exp, CONFIGS, dumps, every=True, ngram=True)
     assert len(every) == 2 * len(CONFIGS)
+
+
+def test_who_shares_an_encoder(exp: Path, dumps: list[Path], tmp_path: Path) -> None:
+    plans = plan_decoding(TABLE, "1 4", exp, CONFIGS, dumps, ngram=True)
+    for plan in plans:
+        found = [other for other in plans if other is not plan and share_encoder(plan, other)]
+        wanted = DecodeConfig.from_file(plan.config)
+        assert found == [
+            other
+            for other in plans
+            if other is not plan
+            and (other.exp_dir, other.data_dir) == (plan.exp_dir, plan.data_dir)
+            and wanted.hears_as(DecodeConfig.from_file(other.config))
+        ]
+        assert len(found) == (2 if plan.config.stem.startswith("decode_offline") else 0)
+    rules = tmp_path / "decode_rules.yaml"
+    write_tree(rules, {"context": "full", "mode": "masked", "endpoint": {"trailing_silence": 0.5}})
+    with_rules = [replace(plan, config=rules) for plan in plans[:1] * 2]
+    assert not share_encoder(*with_rules)
 
 
 def test_an_ngram_model_brings_its_configurations(exp: Path, dumps: list[Path], tmp_path: Path) -> None:

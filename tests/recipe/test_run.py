@@ -146,6 +146,9 @@ def test_a_changed_option_redoes_what_depends_on_it(finished: tuple[Path, str]) 
         "stage 11: test with decode_offline_beam8_ngram, training stage 1",
         "stage 11: RESULTS.md",
     ]
+    for name, encodes in (("offline", True), ("offline_beam4", False), ("offline_beam8_ngram", False)):
+        log = workdir / f"{TAG}1/decode_{name}_valid.ter.best/test/logdir/asr_inference.log"
+        assert ("shard " in log.read_text(encoding="utf-8")) == encodes, "the others share its encoder"
     more = ["--lm_train_text", "data/debug/dev/text", "--ngram_num", "5", "--decode_configs"]
     assert worked(run(workdir, *words, *more, "conf/decode_offline*.yaml")) == [
         "stage 3: 5-grams of tokens",

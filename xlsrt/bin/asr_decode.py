@@ -32,6 +32,16 @@ def get_parser() -> argparse.ArgumentParser:
         "--output_dir", type=Path, required=True, help="receives text, token, token_int, score ..."
     )
     parser.add_argument(
+        "--also",
+        type=Path,
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("DECODE_CONFIG", "OUTPUT_DIR"),
+        help="another configuration, of another search alone: it shares the encoder's work, and a run of its "
+        "own afterwards has only the final files to write. --nbest and --lm ... are not for it",
+    )
+    parser.add_argument(
         "--mode", choices=["masked", "streaming"], help="instead of the one in --decode_config"
     )
     parser.add_argument(
@@ -74,6 +84,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     nbest = config.nbest if args.nbest is None else args.nbest
     search = {**config.search, **fusion_values(args)}
     config = replace(config, mode=args.mode or config.mode, search=search, nbest=nbest)
+    others = [(DecodeConfig.from_file(path), folder) for path, folder in args.also]
     job = runner.Job(
         exp_dir=args.exp_dir,
         model_file=args.model_file,
@@ -85,6 +96,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         batch_size=args.batch_size,
         batch_seconds=args.batch_seconds,
         num_threads=args.num_threads,
+        also=tuple((replace(other, mode=args.mode or other.mode), folder) for other, folder in others),
     )
     if args.merge:
         runner.merge(job)

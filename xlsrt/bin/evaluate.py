@@ -12,7 +12,14 @@ from pathlib import Path
 
 from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
-from xlsrt.recipe.decoding import Decoding, config_files, find_configs, give_ngram, plan_decoding
+from xlsrt.recipe.decoding import (
+    Decoding,
+    config_files,
+    find_configs,
+    give_ngram,
+    plan_decoding,
+    share_encoder,
+)
 from xlsrt.recipe.launch import is_queue
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.step import Step, die_with_parent, run_step
@@ -64,27 +71,26 @@ def main(cmd: Sequence[str] | None = None) -> int:
     )
     if args.task == "decode" and args.ngram is not None:
         give_ngram(args.ngram, plans)
-    for plan in plans:
+    for at, plan in enumerate(plans):
         step = decode_step(plan, args) if args.task == "decode" else score_step(plan, args)
+        if args.task == "decode" and not step.is_done():
+            beside = [other for other in plans[at + 1 :] if share_encoder(plan, other)]
+            step = decode_step(plan, args, [one for one in beside if not decode_step(one, args).is_done()])
         if code := run_step(step):
             return code
     return 0 if args.task == "decode" else collect(args.expdir)
 
 
-def decode_step(plan: Decoding, args: argparse.Namespace) -> Step:
-    """Decoding of one set."""
+def decode_step(plan: Decoding, args: argparse.Namespace, beside: Sequence[Decoding] = ()) -> Step:
+    """Decoding of one set. beside: what shares the encoder's work; their own steps then find it done."""
     out = plan.output_dir
     log = out / "logdir" / "asr_inference.log"
     job = [sys.executable, "-m", "xlsrt.bin.asr_decode", "--exp_dir", str(plan.exp_dir)]
-    job += [
-        "--model_file",
-        plan.model_file,
-        "--decode_config",
-        str(plan.config),
-        "--data_dir",
-        str(plan.data_dir),
-    ]
+    job += ["--model_file", plan.model_file, "--decode_config", str(plan.config)]
+    job += ["--data_dir", str(plan.data_dir)]
     job += ["--output_dir", str(out), "--nj", str(args.nj), "--ngpu", str(args.ngpu)]
+    for other in beside:
+        job += ["--also", str(other.config), str(other.output_dir)]
     if is_queue(args.cmd):
         # Each shard is a job of its own.
         command, follow = [*job, "--cmd", args.cmd], None
@@ -113,15 +119,8 @@ def decode_step(plan: Decoding, args: argparse.Namespace) -> Step:
 def score_step(plan: Decoding, args: argparse.Namespace) -> Step:
     """Scoring of one set."""
     out = plan.output_dir
-    job = [
-        sys.executable,
-        "-m",
-        "xlsrt.bin.score",
-        "--ref",
-        str(plan.data_dir / "text"),
-        "--hyp",
-        str(out / "text"),
-    ]
+    job = [sys.executable, "-m", "xlsrt.bin.score"]
+    job += ["--ref", str(plan.data_dir / "text"), "--hyp", str(out / "text")]
     job += ["--score_dir", str(out), *(["--bpemodel", str(args.bpemodel)] if args.bpemodel else [])]
     return Step(
         title=f"run.sh stage 11: {plan.title}",

@@ -60,6 +60,16 @@ class DecodeConfig:
                 "choose mode: masked, or a context with chunks"
             )
 
+    def hears_as(self, other: DecodeConfig) -> bool:
+        """Whether both ask the same of the encoder, whatever their searches. Rules that close segments make
+        that depend on the search.
+        """
+        mine, its = (
+            (one.context, one.mode, one.packet_ms if one.mode == "streaming" else None)
+            for one in (self, other)
+        )
+        return mine == its and self.endpoint is None and other.endpoint is None
+
     @property
     def packet_samples(self) -> int:
         return round(self.packet_ms * 16)

@@ -5,8 +5,9 @@ Shape legend: B utterances, S samples at 16 kHz, T encoder frames of 20 ms, D en
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ from torch import Tensor
 
 from xlsrt.context import AttentionContext
 from xlsrt.decoding.config import DecodeConfig
-from xlsrt.decoding.outputs import Recognised
+from xlsrt.decoding.outputs import Recognised, with_cost
 from xlsrt.encoder import XlsrEncoder
 from xlsrt.recognizer import EndpointRules, Recognizer
 from xlsrt.recognizer.line import Engine, advance, close, open_line, pad, search_whole
+from xlsrt.recognizer.pack import load_model
 from xlsrt.search import Hypothesis, Search
 
 SAMPLE_RATE = 16000
@@ -27,51 +29,81 @@ Segment = tuple[Hypothesis, list[float] | None]
 """A hypothesis and, in streams, for each token the seconds of audio after which it could not change."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a search made of a batch.
+
+    Attributes:
+        ranked: hypotheses of each utterance, best first.
+        stable: in streams, the seconds of audio that had been received when each token of the best could not
+            change any more.
+        seconds: what the encoder and this search took.
+    """
+
+    ranked: list[list[Hypothesis]]
+    stable: list[list[float]] | None
+    seconds: float
+
+
 class Decoder:
-    """A trained model and a way of decoding.
+    """A trained model and one or several ways of decoding, which share the encoder's work.
 
     Args:
         exp_dir, model_file: as `Recognizer.from_exp` takes them.
-        config: how to decode.
+        configs: how to decode; several differ in the search alone (`DecodeConfig.hears_as`).
         device: torch's name of it.
     """
 
-    def __init__(self, exp_dir: Path, model_file: str | None, config: DecodeConfig, device: str) -> None:
-        self.recognizer = Recognizer.from_exp(exp_dir, config.context, config.search, model_file, device)
-        self.config = config
+    def __init__(
+        self, exp_dir: Path, model_file: str | None, configs: Sequence[DecodeConfig], device: str
+    ) -> None:
+        model = load_model(exp_dir, model_file)
+        self.recognizers = [Recognizer(model, config.context, config.search, device) for config in configs]
+        self.configs = configs
         self.device = device
 
-    def __call__(self, names: Sequence[str], wavs: Sequence[np.ndarray]) -> list[Recognised]:
-        """Decode a batch of waveforms (S,)."""
-        config, encoder, search = self.config, self.recognizer.encoder, self.recognizer.search
+    def __call__(self, names: Sequence[str], wavs: Sequence[np.ndarray]) -> list[list[Recognised]]:
+        """Decode a batch of waveforms (S,): for each configuration the utterances, with what they cost."""
+        first, encoder = self.configs[0], self.recognizers[0].encoder
         tensors = [torch.from_numpy(wav).to(self.device) for wav in wavs]
-        streaming, packet = config.mode == "streaming", config.packet_samples
-        if config.endpoint is not None:
-            engine = Engine(encoder, search, config.context)
+        streaming, packet = first.mode == "streaming", first.packet_samples
+        lengths = [len(wav) / SAMPLE_RATE for wav in wavs]
+        if first.endpoint is not None:
+            begin = clock(self.device)
+            engine = Engine(encoder, self.recognizers[0].search, first.context)
             if streaming:
-                found = streamed_segments(engine, config.endpoint, tensors, packet)
+                segments = streamed_segments(engine, first.endpoint, tensors, packet)
             else:
-                found = masked_segments(engine, config.endpoint, tensors)
-        elif streaming:
-            ranked, times = decode_streaming(encoder, search, tensors, config.context, packet, config.nbest)
-            found = [[(row[0], stable)] for row, stable in zip(ranked, times, strict=True)]
-        else:
-            ranked = decode_masked(encoder, search, tensors, config.context, config.nbest)
-            found = [[(row[0], None)] for row in ranked]
-        seconds = [len(wav) / SAMPLE_RATE for wav in wavs]
-        results = [self._recognised(*row) for row in zip(names, found, seconds, strict=True)]
-        if config.nbest == 1:
-            return results
-        others = [
-            tuple(self._recognised(result.utt, [(other, None)], result.audio_seconds) for other in row[1:])
-            for result, row in zip(results, ranked, strict=True)
+                segments = masked_segments(engine, first.endpoint, tensors)
+            results = [self._recognised(*row) for row in zip(names, segments, lengths, strict=True)]
+            return [with_cost(results, clock(self.device) - begin)]
+        ways = [
+            (one.search, config.nbest) for one, config in zip(self.recognizers, self.configs, strict=True)
         ]
-        return [replace(result, others=rest) for result, rest in zip(results, others, strict=True)]
+        if streaming:
+            found = decode_streaming(encoder, ways, tensors, first.context, packet)
+        else:
+            found = decode_masked(encoder, ways, tensors, first.context)
+        return [with_cost(self._all_recognised(names, one, lengths), one.seconds) for one in found]
+
+    def _all_recognised(
+        self, names: Sequence[str], found: Found, lengths: Sequence[float]
+    ) -> list[Recognised]:
+        times: Sequence[list[float] | None] = found.stable or [None] * len(names)
+        return [
+            replace(
+                self._recognised(name, [(best, stable)], seconds),
+                others=tuple(self._recognised(name, [(other, None)], seconds) for other in others),
+            )
+            for name, (best, *others), stable, seconds in zip(
+                names, found.ranked, times, lengths, strict=True
+            )
+        ]
 
     def _recognised(self, name: str, segments: Sequence[Segment], seconds: float) -> Recognised:
         """The segments of an utterance as one hypothesis. Each begins with a new word."""
-        model = self.recognizer.tokens
-        group = self.recognizer.head.config.output_subsampling
+        model = self.recognizers[0].tokens
+        group = self.recognizers[0].head.config.output_subsampling
         parts = [part for part, _ in segments]
         words = [word for part in parts for word in model.words(part.tokens, part.frames, part.probs, group)]
         ids = [token for part in parts for token in part.tokens]
@@ -131,43 +163,87 @@ def streamed_segments(
 
 @torch.inference_mode()
 def decode_masked(
-    encoder: XlsrEncoder, search: Search, wavs: Sequence[Tensor], context: AttentionContext, nbest: int = 1
-) -> list[list[Hypothesis]]:
-    """Whole utterances, each (S,), under the context's mask: the ``nbest`` best hypotheses of each."""
+    encoder: XlsrEncoder,
+    ways: Sequence[tuple[Search, int]],
+    wavs: Sequence[Tensor],
+    context: AttentionContext,
+) -> list[Found]:
+    """Whole utterances, each (S,), under the context's mask.
+
+    ways: searches, each with the number of hypotheses to hand out.
+    """
+    device = wavs[0].device
+    begin = clock(device)
     padded, lens = pad(wavs)
     enc, enc_lens = encoder(padded, lens, context)
-    return search.nbest(search.drain(search.step(enc, enc_lens, search.init_state(len(wavs)))), nbest)
+    heard = clock(device) - begin
+    found = []
+    for search, nbest in ways:
+        begin = clock(device)
+        ended = search.drain(search.step(enc, enc_lens, search.init_state(len(wavs))))
+        found.append(Found(search.nbest(ended, nbest), None, heard + clock(device) - begin))
+    return found
 
 
 @torch.inference_mode()
 def decode_streaming(
     encoder: XlsrEncoder,
-    search: Search,
+    ways: Sequence[tuple[Search, int]],
     wavs: Sequence[Tensor],
     context: AttentionContext,
     packet_samples: int,
-    nbest: int = 1,
-) -> tuple[list[list[Hypothesis]], list[list[float]]]:
-    """The same utterances as streams that advance together, packet by packet, through the caches.
-
-    Also, for each token of the best hypotheses, the seconds of audio that had been received when it could not
-    change any more.
-    """
+) -> list[Found]:
+    """The same utterances as streams that advance together, packet by packet, through the caches."""
+    device = wavs[0].device
+    begin = clock(device)
     padded, lens = pad(wavs)
     state = encoder.init_state(len(wavs), context)
-    found = search.init_state(len(wavs))
+    heard = clock(device) - begin
     ends = [wav.size(0) / SAMPLE_RATE for wav in wavs]
-    stable: list[list[float]] = [[] for _ in wavs]
+    searches = [_Listening(search, nbest, ends) for search, nbest in ways]
     for start in range(0, padded.size(1), packet_samples):
+        begin = clock(device)
         packet = padded[:, start : start + packet_samples]
         left = (lens - start).clamp(0, packet.size(1))
         enc, enc_lens, state = encoder.step(packet, state, left)
-        found = search.step(enc, enc_lens, found)
-        now = (start + packet_samples) / SAMPLE_RATE
-        for times, count, end in zip(stable, search.stable(found), ends, strict=True):
-            times += [min(now, end)] * (count - len(times))
+        heard += clock(device) - begin
+        for search in searches:
+            search.step(enc, enc_lens, (start + packet_samples) / SAMPLE_RATE)
+    begin = clock(device)
     enc, enc_lens = encoder.flush(state)
-    hypotheses = search.nbest(search.drain(search.step(enc, enc_lens, found)), nbest)
-    for times, ranked, end in zip(stable, hypotheses, ends, strict=True):
-        times += [end] * (len(ranked[0].tokens) - len(times))
-    return hypotheses, stable
+    heard += clock(device) - begin
+    return [search.finish(enc, enc_lens, heard) for search in searches]
+
+
+class _Listening:
+    """A search at work on streams that end after so many seconds each."""
+
+    def __init__(self, search: Search, nbest: int, ends: Sequence[float]) -> None:
+        self.search, self.nbest, self.ends = search, nbest, ends
+        self.state = search.init_state(len(ends))
+        self.stable: list[list[float]] = [[] for _ in ends]
+        self.seconds = 0.0
+
+    def step(self, enc: Tensor, enc_lens: Tensor, now: float) -> None:
+        """Hear what a packet gave, after ``now`` seconds of audio."""
+        begin = clock(enc.device)
+        self.state = self.search.step(enc, enc_lens, self.state)
+        for times, count, end in zip(self.stable, self.search.stable(self.state), self.ends, strict=True):
+            times += [min(now, end)] * (count - len(times))
+        self.seconds += clock(enc.device) - begin
+
+    def finish(self, enc: Tensor, enc_lens: Tensor, heard: float) -> Found:
+        """Hear the last frames. heard: seconds that the encoder took."""
+        begin = clock(enc.device)
+        ended = self.search.drain(self.search.step(enc, enc_lens, self.state))
+        ranked = self.search.nbest(ended, self.nbest)
+        for times, hypotheses, end in zip(self.stable, ranked, self.ends, strict=True):
+            times += [end] * (len(hypotheses[0].tokens) - len(times))
+        return Found(ranked, self.stable, heard + self.seconds + clock(enc.device) - begin)
+
+
+def clock(device: torch.device | str) -> float:
+    """Seconds, once the device has done what it was given."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -10,7 +10,7 @@ import os
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,8 @@ class Job:
         nj: number of shards. ngpu: GPUs that the shards share; 0: CPU.
         batch_size: utterances of a batch, at most. batch_seconds: padded audio of a batch, at most.
         num_threads: CPU threads of each shard; 0: one, or as many as a queue's command asks for.
+        also: configurations that ask the same of the encoder, each with its output_dir. Their shards are
+            decoded along; a run of their own then has only the final files to write.
     """
 
     exp_dir: Path
@@ -52,6 +54,13 @@ class Job:
     batch_size: int = 16
     batch_seconds: float = 240.0
     num_threads: int = 0
+    also: tuple[tuple[DecodeConfig, Path], ...] = ()
+
+    @property
+    def jobs(self) -> list[Job]:
+        """This one and those beside it, each by itself."""
+        own = replace(self, also=())
+        return [own, *(replace(own, config=config, output_dir=folder) for config, folder in self.also)]
 
     def check(self) -> None:
         """Raise `UserError` for numbers that make no sense, before anything is loaded."""
@@ -60,6 +69,12 @@ class Job:
                 raise UserError(f"--{name} {getattr(self, name)} must be positive")
         if self.ngpu < 0 or self.num_threads < 0:
             raise UserError("--ngpu and --num_threads must not be negative")
+        for config, folder in self.also:
+            if not self.config.hears_as(config):
+                raise UserError(
+                    f"--also ... {folder}: its context, mode and packet_ms must be those of --decode_config, "
+                    "and neither may have an endpoint; decode it by itself"
+                )
 
 
 def decode(job: Job) -> None:
@@ -94,19 +109,20 @@ def decode_shard(job: Job, number: int) -> None:
     if not 1 <= number <= job.nj:
         raise UserError(f"--job {number} is not between 1 and --nj {job.nj}")
     entries = read_set(job.data_dir)
-    fingerprint = fingerprint_of(job, entries)
-    kept = outputs.kept_results(job.output_dir, fingerprint)
-    todo = [entry for entry in shard_of(entries, number, job.nj) if entry.name not in kept]
+    jobs = job.jobs
+    fingerprints = [fingerprint_of(one, entries) for one in jobs]
+    kept = [outputs.kept_results(one.output_dir, of) for one, of in zip(jobs, fingerprints, strict=True)]
+    todo = [entry for entry in shard_of(entries, number, job.nj) if entry.name not in kept[0]]
     if not todo:
         return
     decoder = _decoder(job, number)
     data = DataDir(job.data_dir)
     parent, start, said, done, seconds = os.getppid(), time.monotonic(), 0.0, 0, 0.0
     for batch in make_batches(todo, job.batch_size, job.batch_seconds):
-        begin = time.perf_counter()
-        results = decoder([entry.name for entry in batch], [load_samples(data, entry) for entry in batch])
-        results = outputs.with_cost(results, time.perf_counter() - begin)
-        outputs.append_results(job.output_dir, number, fingerprint, results)
+        found = decoder([entry.name for entry in batch], [load_samples(data, entry) for entry in batch])
+        for one, fingerprint, had, results in zip(jobs, fingerprints, kept, found, strict=True):
+            new = [result for result in results if result.utt not in had]
+            outputs.append_results(one.output_dir, number, fingerprint, new)
         done += len(batch)
         seconds += sum(entry.num_samples for entry in batch) / SAMPLE_RATE
         elapsed = time.monotonic() - start
@@ -219,7 +235,7 @@ def _decoder(job: Job, number: int) -> Decoder:
     if job.ngpu and not torch.cuda.is_available():
         raise UserError(f"--ngpu {job.ngpu}, but torch sees no GPU; use --ngpu 0")
     device = f"cuda:{(number - 1) % job.ngpu}" if job.ngpu else "cpu"
-    return Decoder(job.exp_dir, job.model_file, job.config, device)
+    return Decoder(job.exp_dir, job.model_file, [one.config for one in job.jobs], device)
 
 
 def threads_of(job: Job) -> int:

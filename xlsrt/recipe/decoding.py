@@ -15,6 +15,8 @@ from xlsrt.recipe.training import MARKER, best_checkpoint, experiment
 from xlsrt.recipe.tree import read_tree
 from xlsrt.search.options import OWN_LM_FILE, search_files, wants_own_lm
 
+_HEARD = ("context", "mode", "packet_ms", "endpoint")
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -42,6 +44,12 @@ class Decoding:
     @property
     def title(self) -> str:
         return f"{self.data_dir.name} with {self.config.stem}, training stage {self.variant.name}"
+
+
+def share_encoder(one: Decoding, other: Decoding) -> bool:
+    """Whether both decode the same audio with the same model and differ in the search alone."""
+    mine, its = ((plan.exp_dir, plan.model_file, plan.data_dir, _heard(plan.config)) for plan in (one, other))
+    return mine == its and "endpoint" not in mine[3]
 
 
 def find_configs(words: str, folders: Sequence[Path]) -> list[Path]:
@@ -115,6 +123,11 @@ def give_ngram(ngram: Path, plans: Iterable[Decoding]) -> None:
 def _search(config: Path) -> dict[str, Any]:
     search = read_tree(config).get("search")
     return search if isinstance(search, dict) else {}
+
+
+def _heard(config: Path) -> dict[str, Any]:
+    """What a configuration asks of the encoder."""
+    return {key: value for key, value in read_tree(config).items() if key in _HEARD}
 
 
 def is_meant_for(config: Path, variant: Variant, every: bool) -> bool:

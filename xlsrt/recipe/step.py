@@ -63,6 +63,10 @@ class Step:
         """Hash of everything that the result depends on."""
         return fingerprint(self.kind, self.command if self.identity is None else self.identity, self.inputs)
 
+    def is_done(self) -> bool:
+        """Whether it has been done with what it depends on now."""
+        return is_done(self.marker, self.fingerprint(), self.outputs)
+
 
 def run_step(step: Step) -> int:
     """Run the step, or say that it is done. Returns the command's exit code."""
