@@ -129,6 +129,8 @@ class _Reader:
         self.lowest = 0.0
         self.unk: float | None = None
         self.level = _Level()
+        self.context: list[str] = []
+        self.place: int | None = 0
 
     def read(self, stream: Iterator[str]) -> NgramTable:
         section = -1  # -1 before \data\, 0 in it, n in the n-grams
@@ -138,6 +140,8 @@ class _Reader:
                 continue
             if section == -1:  # remarks may stand in front
                 section = 0 if text == "\\data\\" else -1
+            elif section >= 1 and text[0] != "\\":  # first, for speed: nearly all lines are such
+                self._ngram(section, text)
             elif text == "\\end\\":
                 self._close(section)
                 if section != max(self.counts, default=0) or section < 1:
@@ -151,7 +155,7 @@ class _Reader:
                 section += 1
             elif section == 0 and (match := _COUNT.fullmatch(text)):
                 self.counts[int(match[1])] = int(match[2])
-            elif section >= 1:
+            elif section >= 1:  # a word may begin with a backslash, a weight may not
                 self._ngram(section, text)
             elif section == 0:
                 raise self._error(f"{text[:60]!r} stands where `ngram 1=...` was expected")
@@ -178,13 +182,21 @@ class _Reader:
             if words[0].lower() == "<unk>":
                 self.unk = log
             self.lowest = min(self.lowest, log) if log > -90 * LN10 else self.lowest
-        ids = [self.number(word) for word in words]
-        if any(word is None for word in ids):
+        last, place = self.number(words[-1]), self._place(words[:-1])
+        if last is None or place is None:
             return
-        place = self.table.find(ids[:-1]) if order > 1 else 0  # type: ignore[arg-type]
         if place < 0:
             raise self._error(f"{' '.join(words)!r}: its first {order - 1} word(s) are no {order - 1}-gram")
-        self.level.add(place * self.table.vocabulary + (ids[-1] or 0), log, backoff)
+        self.level.add(place * self.table.vocabulary + last, log, backoff)
+
+    def _place(self, context: list[str]) -> int | None:
+        """The number of a context on its level, -1 where it is not there, None where a word has no id."""
+        if context != self.context:  # most files list the n-grams of a context one after the other
+            ids = [self.number(word) for word in context]
+            known = [word for word in ids if word is not None]
+            self.place = self.table.find(known) if len(known) == len(ids) else None
+            self.context = context
+        return self.place
 
     def _close(self, section: int) -> None:
         """End a section: sort it into the table."""
