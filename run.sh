@@ -133,7 +133,7 @@ tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
 tool check_start --stages_config "${stages_yaml[@]}" --variants "$variants" --stage "$stage" --stop_stage "$stop_stage" --asr_exp "$asr_exp" \
   --skip_train "$skip_train" --skip_eval "$skip_eval" --pretrained "$adapt_from" --train_config "$train_yaml" --last_config "${last_config[@]}" \
   --adapt "$adapt" --adapt_config "$adapt_yaml" --adapt_exp "$adapt_exp" --adapt_sets "$adapt_sets" --data_dirs "$datadir" "$source_dir" \
-  --decode_configs "$decode_configs" --config_folders . "${corpus_dir:-.}" "$root" --lm_train_text "$lm_train_text" # before any work
+  --decode_configs "$decode_configs" --config_folders . "${corpus_dir:-.}" "$root" --use_ngram "$use_ngram" --lm_train_text "$lm_train_text" # before any work
 step() { # run a command unless its marker says that it is done; title, kind, marker, inputs..., -- command...
   local place=(--cmd "$train_cmd --num-threads $nj" --log "$(dirname "$3")/log/$2.log") # what runs elsewhere, on a cluster
   if [ "$cmd_backend" = local ] || [[ ! $2 =~ ^(format|tokens|shapes)$ ]]; then place=(); fi

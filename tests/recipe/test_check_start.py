@@ -246,6 +246,16 @@ def test_text_for_the_ngram_model(words: list[str], tmp_path: Path) -> None:
     assert check_start.main([*words, str(other)]) == 0
 
 
+def test_decoding_with_an_ngram_model_that_is_not_wanted(words: list[str], tmp_path: Path) -> None:
+    config = tmp_path / "decode_ngram.yaml"
+    config.write_text("context: full\nsearch: {type: beam, lm: ngram}\n", encoding="utf-8")
+    words += ["--decode_configs", str(config), "--config_folders", str(tmp_path)]
+    assert check_start.main([*words, "--use_ngram", "auto"]) == 0
+    with pytest.raises(UserError, match=r"decode_ngram.yaml: `lm: ngram` needs .*--use_ngram true"):
+        check_start.main([*words, "--use_ngram", "false"])
+    assert check_start.main([*words, "--use_ngram", "false", "--stop_stage", "9"]) == 0
+
+
 def test_mistakes_in_decoding_configurations(words: list[str], tmp_path: Path) -> None:
     config = tmp_path / "decode_x.yaml"
     config.write_text("context: full\nmod: streaming\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
 from xlsrt.errors import UserError
 from xlsrt.recipe.adapt import adaptation_settings, find_sources
-from xlsrt.recipe.decoding import find_configs
+from xlsrt.recipe.decoding import find_configs, without_ngram
 from xlsrt.recipe.stages import StageTable, load_stages
 from xlsrt.recipe.start import done_with, encoders, is_whole, trains_first, unseen_settings
 
@@ -38,6 +38,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data_dirs", type=Path, nargs="*", default=[Path("data")], help="where sets are looked for"
     )
+    parser.add_argument("--use_ngram", default="auto", help="whether there will be an n-gram model")
     parser.add_argument("--lm_train_text", default="", help="more text for the n-gram model")
     parser.add_argument("--decode_configs", default="", help="decoding configurations")
     parser.add_argument(
@@ -110,8 +111,11 @@ def check_decoding(args: argparse.Namespace) -> None:
     """Files that are not there, and mistakes in them."""
     from xlsrt.decoding.config import DecodeConfig
 
-    for path in find_configs(args.decode_configs, args.config_folders):
+    configs = find_configs(args.decode_configs, args.config_folders)
+    for path in configs:
         DecodeConfig.from_file(path)
+    if args.use_ngram == "false":
+        without_ngram(configs)
 
 
 def check_encoder(source: str, overrides: dict[str, object]) -> None:

@@ -104,6 +104,19 @@ def wants_ngram(config: Path) -> bool:
     return wants_own_lm(_search(config))
 
 
+def without_ngram(configs: Sequence[Path]) -> list[Path]:
+    """Those that do without the model's own n-gram model.
+
+    Raises:
+        UserError: there is none of them.
+    """
+    without = [config for config in configs if not wants_ngram(config)]
+    if not without:
+        names = ", ".join(config.name for config in configs)
+        raise UserError(f"{names}: `lm: ngram` needs an n-gram model: add --use_ngram true")
+    return without
+
+
 def give_ngram(ngram: Path, plans: Iterable[Decoding]) -> None:
     """Lay the n-gram model into the experiments that are decoded with it, where packing finds it too.
 
@@ -165,11 +178,7 @@ def plan_decoding(
     plans: list[Decoding] = []
     configs = list(configs)
     if not ngram:
-        without = [config for config in configs if not wants_ngram(config)]
-        if not without:
-            names = ", ".join(config.name for config in configs)
-            raise UserError(f"{names}: `lm: ngram` needs an n-gram model: add --use_ngram true")
-        configs = without
+        configs = without_ngram(configs)
     for variant in table.select(variants):
         meant = [config for config in configs if is_meant_for(config, variant, every)]
         if not meant:
