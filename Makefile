@@ -22,8 +22,8 @@ format: ## let ruff rewrite the Python files
 type: ## mypy
 	$(ENV); mypy
 
-unit: ## pytest, a process for each core; ARGS="-n0 tests/encoder" for a part, in one
-	$(ENV); OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} python -m pytest -n logical --maxprocesses 8 --dist loadfile \
+unit: ## pytest, a process for each core, at most four; ARGS="-n0 tests/encoder" for a part, in one
+	$(ENV); OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} python -m pytest -n logical --maxprocesses 4 --dist loadfile \
 	  --no-loadscope-reorder $(ARGS)
 
 test: lint type unit ## all of the above
