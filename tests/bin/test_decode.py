@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from torch import Tensor
 
 from tests.recognizer.make import make_exp, noise
 from xlsrt import Recognizer, XlsrEncoder
@@ -158,7 +159,11 @@ def test_searches_share_the_encoder(setup: Path, mode: str, monkeypatch: pytest.
 
     def count(method: str) -> None:
         own = getattr(XlsrEncoder, method)
-        counted = lambda self, wav, *rest: (encoded.append(len(wav)), own(self, wav, *rest))[1]  # noqa: E731
+
+        def counted(self: XlsrEncoder, wav: Tensor, *rest: object) -> object:
+            encoded.append(len(wav))
+            return own(self, wav, *rest)
+
         monkeypatch.setattr(XlsrEncoder, method, counted)
 
     count("forward" if mode == "masked" else "step")
@@ -196,6 +201,15 @@ def test_other_work_of_the_encoder_is_not_shared(setup: Path, change: str) -> No
     (setup / "other.yaml").write_text("".join(f"{k}: {v}\n" for k, v in {**own, key: value}.items()))
     with pytest.raises(UserError, match=r"--also .*other_out: its context, mode and packet_ms must be those"):
         decode(setup, "out", "--also", str(setup / "other.yaml"), str(setup / "other_out"))
+
+
+def test_searches_that_share_the_encoder_have_folders_of_their_own(setup: Path) -> None:
+    along = ["--also", str(setup / "decode.yaml"), str(setup / "twice")]
+    for options in (["out", "--also", along[1], str(setup / "out")], ["out", *along, *along]):
+        with pytest.raises(
+            UserError, match=r"--also: two decodings would write to .*: name a folder for each"
+        ):
+            decode(setup, *options)
 
 
 def test_shards_of_a_queue_equal_one_run(setup: Path) -> None:

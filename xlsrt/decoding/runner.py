@@ -69,6 +69,9 @@ class Job:
                 raise UserError(f"--{name} {getattr(self, name)} must be positive")
         if self.ngpu < 0 or self.num_threads < 0:
             raise UserError("--ngpu and --num_threads must not be negative")
+        folders = [one.output_dir.absolute() for one in self.jobs]
+        if twice := [folder for folder in folders if folders.count(folder) > 1]:
+            raise UserError(f"--also: two decodings would write to {twice[0]}: name a folder for each")
         for config, folder in self.also:
             if not self.config.hears_as(config):
                 raise UserError(

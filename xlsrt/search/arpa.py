@@ -155,7 +155,7 @@ class _Reader:
                 section += 1
             elif section == 0 and (match := _COUNT.fullmatch(text)):
                 self.counts[int(match[1])] = int(match[2])
-            elif section >= 1:  # a word may begin with a backslash, a weight may not
+            elif section >= 1:  # begins with a backslash and is no mark: refused there, with its line
                 self._ngram(section, text)
             elif section == 0:
                 raise self._error(f"{text[:60]!r} stands where `ngram 1=...` was expected")
