@@ -15,6 +15,7 @@ from xlsrt.recipe.training import MARKER, best_checkpoint, experiment
 from xlsrt.recipe.tree import read_tree
 from xlsrt.search.options import OWN_LM_FILE, search_files, wants_own_lm
 
+# What `DecodeConfig.hears_as` compares; this package does not import that one (a test compares the two).
 _HEARD = ("context", "mode", "packet_ms", "endpoint")
 
 
