@@ -12,9 +12,12 @@ import torch
 
 from tests.recognizer.make import make_exp, noise
 from xlsrt.bench.loss import peak_bytes
+from xlsrt.bench.quiet import with_quiet
 from xlsrt.bench.speaker import speaking_head, speech
 from xlsrt.bin import bench
 from xlsrt.errors import UserError
+from xlsrt.recognizer import Recognizer
+from xlsrt.report.align import Counts, align
 from xlsrt.search import BeamSearch, GreedySearch
 
 
@@ -71,14 +74,18 @@ def test_streams(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(1 < rate < 8 for rate in rates)
 
 
-def test_an_hour_in_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    exp, data = make_exp(tmp_path / "exp", blank_bias=9.0), tmp_path / "data"
+def make_set(data: Path) -> Path:
     data.mkdir()
     for number in range(3):
         soundfile.write(data / f"u{number}.flac", np.asarray(noise(3.0, seed=number)), 16000)
     (data / "wav.scp").write_text("".join(f"u{n} {data}/u{n}.flac\n" for n in range(3)))
     (data / "utt2spk").write_text("u0 s\nu1 s\nu2 s\n")
     (data / "text").write_text("u0 the cat\nu1 do\nu2 run\n")
+    return data
+
+
+def test_an_hour_in_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exp, data = make_exp(tmp_path / "exp", blank_bias=9.0), make_set(tmp_path / "data")
     paths = ["--exp_dir", str(exp), "--data_dir", str(data)]
     lines = lines_of(capsys, "hour", *paths, "--seconds", "62", "--packet_ms", "640")
     assert re.search(r"\d+ recordings, 6\d s in one stream", lines[0])
@@ -89,3 +96,34 @@ def test_an_hour_in_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         bench.main(["hour", *paths, "--seconds", "5"])
     with pytest.raises(UserError, match="--exp_dir and --data_dir together"):
         bench.main(["search", "--exp_dir", str(exp)])
+
+
+def test_quiet_before_utterances(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What an utterance says after 160 ms of quiet is what it says in a file that begins with them."""
+    exp, data = make_exp(tmp_path / "exp", blank_bias=1.0), make_set(tmp_path / "data")
+    config = tmp_path / "decode.yaml"
+    config.write_text("context: {chunk_ms: 320, left_ms: 320, sink_frames: 0}\nmode: streaming\n")
+    paths = ["--exp_dir", str(exp), "--data_dir", str(data), "--decode_config", str(config)]
+    rows = {
+        line.split()[0]: line.split()[2:]
+        for line in lines_of(capsys, "quiet", *paths, "--before_ms", "0", "160")[2:]
+    }
+    assert rows.keys() == {"0", "160"} and rows["0"] != rows["160"]
+    recognizer = Recognizer.from_exp(
+        exp, {"chunk_ms": 320, "left_ms": 320, "sink_frames": 0}, {"type": "greedy"}
+    )
+    for ms in (0, 160):
+        counts = Counts()
+        for number, words in enumerate(("the cat", "do", "run")):
+            wav = soundfile.read(data / f"u{number}.flac", dtype="float32")[0]
+            stream = recognizer.stream()
+            stream.accept(with_quiet(wav, ms))
+            counts += align(words.split(), stream.finish().text.split()).counts
+        assert rows[str(ms)] == [
+            f"{counts.error_rate:.2f}",
+            *map(str, (counts.ins, counts.dele, counts.sub, 4)),
+        ]
+    quiet = with_quiet(np.zeros(100, np.float32), 160)
+    assert len(quiet) == 160 * 16 + 100 and 0 < np.abs(quiet[:-100]).max() < 1e-3
+    with pytest.raises(UserError, match="--before_ms must not be negative"):
+        bench.main(["quiet", *paths, "--before_ms", "-1"])

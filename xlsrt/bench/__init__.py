@@ -5,4 +5,4 @@ A module has ``HELP``, ``add_arguments(parser)`` and ``run(args)``; its name sta
 
 from __future__ import annotations
 
-KINDS = ("encoder", "loss", "search", "stream", "hour", "adapt", "data")
+KINDS = ("encoder", "loss", "search", "stream", "hour", "quiet", "adapt", "data")

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
-import torch
 
+from xlsrt.bench import common
 from xlsrt.bench.loss import resident_bytes
 from xlsrt.data.kaldi import DataDir
 from xlsrt.decoding.sets import load_samples, read_set
@@ -27,8 +26,7 @@ RATE = 16000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``bench hour``."""
-    parser.add_argument("--exp_dir", type=Path, required=True, help="trained model, or packed model")
-    parser.add_argument("--data_dir", type=Path, required=True, help="speech, e.g. dump/raw/test")
+    common.add_recognizer_arguments(parser)
     parser.add_argument(
         "--seconds", type=float, default=3600, help="length of the stream (default: %(default)s)"
     )
@@ -37,24 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--packet_ms", type=int, default=320, help="audio per packet (default: %(default)s)")
     parser.add_argument(
-        "--search", default="greedy", choices=["greedy", "beam"], help="(default: %(default)s)"
-    )
-    parser.add_argument(
         "--restart_encoder",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="the encoder begins anew where a pause closes a segment, as in conf/live_640ms.yaml",
     )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="torch device (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Stream, decode one by one, print both."""
     if args.seconds < 60 or args.packet_ms < 1 or args.pause < 0:
         raise UserError("--seconds must be 60 or more, --packet_ms 1 or more, --pause not negative")
-    torch.set_num_threads(args.threads)
-    recognizer = Recognizer.from_exp(args.exp_dir, search={"type": args.search}, device=args.device)
+    recognizer = common.recognizer_of(args)
     entries, data = read_set(args.data_dir), DataDir(args.data_dir)
     texts = {u.utt: u.text or "" for u in data.utterances(need_text=True)}
     count, total = 0, 0.0
@@ -71,7 +63,8 @@ def run(args: argparse.Namespace) -> None:
     ref = [word for name in names for word in texts[name].split()]
     single = sum((align(texts[name].split(), alone[name].split()).counts for name in names), Counts())
     whole = align(ref, text.split()).counts
-    print(f"{count} recordings, {total:.0f} s in one stream, {recognizer.context}, {args.search}")
+    named = args.decode_config or "the model's own search"
+    print(f"{count} recordings, {total:.0f} s in one stream, {recognizer.context}, {named}")
     print(f"memory after a minute {minute / 1e6:.1f} MB, at the end {end / 1e6:+.1f} MB more")
     rates = f"WER in one stream {whole.error_rate:.2f} %, one by one {single.error_rate:.2f} %"
     print(f"{rates} ({whole.ref} words)")
