@@ -12,7 +12,7 @@ import soundfile
 from xlsrt.bin.prepare_data import main
 from xlsrt.data.kaldi import DataDir, Utterance
 from xlsrt.data.mini_plan import SIZES, more_text, plan
-from xlsrt.data.synth import voices
+from xlsrt.data.synth import espeak, voices
 from xlsrt.data.synth.number_words import LANGUAGES
 from xlsrt.errors import UserError
 
@@ -140,3 +140,12 @@ def test_the_full_corpus_keeps_its_promises() -> None:
     assert variants["test"] | variants["test_long"] <= set(voices.TEST_VARIANTS)
     assert not variants["train"] & (set(voices.DEV_VARIANTS) | set(voices.TEST_VARIANTS))
     assert len({job.voice for job in sets["train"]}) > 200
+    for name in ("train", "test"):
+        speakers = {job.speaker: job.voice.variant for job in sets[name]}
+        assert sum(map(espeak.is_female, speakers.values())) == len(speakers) / 2, name
+    assert len({variant for variant in variants["train"] if espeak.is_female(variant)}) >= 10
+
+
+def test_balanced_variants_take_turns() -> None:
+    assert voices.balanced(["m1", "f1", "m3", "m5"]) == ("m1", "f1", "m3", "f1", "m5", "f1")
+    assert voices.balanced(["m1", "m3"]) == ("m1", "m3")

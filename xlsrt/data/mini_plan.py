@@ -80,7 +80,8 @@ def generator(seed: int, *names: str) -> np.random.Generator:
 def plan(size: Size, seed: int, audio_dir: Path) -> dict[str, list[Job]]:
     """The recordings of each set, to be stored under ``audio_dir/<set>``."""
     num_train = max(1, round(size.train_hours * 3600 / _SECONDS_PER_UTTERANCE))
-    train = _speakers("tr", voices.training_variants(exact=True), size.train_speakers, seed)
+    variants = voices.balanced(voices.training_variants(exact=True))
+    train = _speakers("tr", variants, size.train_speakers, seed)
     dev = _speakers("dv", voices.DEV_VARIANTS, _DEV_SPEAKERS, seed)
     test = _speakers("te", voices.TEST_VARIANTS, _TEST_SPEAKERS, seed)
     return {

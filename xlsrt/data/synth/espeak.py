@@ -16,10 +16,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xlsrt.data.synth import espeak_library as library
-from xlsrt.data.synth.espeak_library import SAMPLE_RATE, Event, variants
+from xlsrt.data.synth.espeak_library import SAMPLE_RATE, Event, is_female, variants
 from xlsrt.errors import UserError
 
-__all__ = ["SAMPLE_RATE", "Span", "Utterance", "clean_phoneme", "phonemes", "synthesize", "variants"]
+__all__ = [
+    "SAMPLE_RATE",
+    "Span",
+    "Utterance",
+    "clean_phoneme",
+    "is_female",
+    "phonemes",
+    "synthesize",
+    "variants",
+]
 
 # Stress, tone and espeak's own marks; and combining marks other than nasalisation and syllabicity: finer than
 # any recogniser here needs, and rare enough to leave each variant with a handful of examples.

@@ -200,5 +200,14 @@ def _data_path() -> str:
 @functools.cache
 def variants() -> tuple[str, ...]:
     """Names of all voice variants (espeak's `!v` folder), sorted."""
-    folder = Path(_package().get_data_path()) / "voices" / "!v"
-    return tuple(sorted(p.name for p in folder.iterdir()))
+    return tuple(sorted(p.name for p in _variants_folder().iterdir()))
+
+
+def is_female(variant: str) -> bool:
+    """Whether the file of a voice variant calls its speaker female."""
+    lines = (_variants_folder() / variant).read_text(encoding="latin-1").splitlines()
+    return any(line.split()[:2] == ["gender", "female"] for line in lines)
+
+
+def _variants_folder() -> Path:
+    return Path(_package().get_data_path()) / "voices" / "!v"

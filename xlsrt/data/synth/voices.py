@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,15 @@ def training_variants(rare: bool = False, exact: bool = False) -> tuple[str, ...
     """
     out = _HELD_OUT | _UNSTABLE if exact else _HELD_OUT
     return tuple(v for v in espeak.variants() if v not in out and (v in _RARE) == rare)
+
+
+def balanced(variants: Sequence[str]) -> tuple[str, ...]:
+    """Female variants and others in turn, equally many, the fewer of them again and again: espeak has ten
+    female ones among the eighty that training may use, and every second speaker is a woman.
+    """
+    groups = [[v for v in variants if espeak.is_female(v) is female] for female in (False, True)]
+    longest = max(map(len, groups))
+    return tuple(group[i % len(group)] for i in range(longest) for group in groups if group)
 
 
 def random_voice(rng: np.random.Generator) -> Voice:
