@@ -147,5 +147,5 @@ def test_the_full_corpus_keeps_its_promises() -> None:
 
 
 def test_balanced_variants_take_turns() -> None:
-    assert voices.balanced(["m1", "f1", "m3", "m5"]) == ("m1", "f1", "m3", "f1", "m5", "f1")
-    assert voices.balanced(["m1", "m3"]) == ("m1", "m3")
+    assert voices.balanced(("m1", "f1", "m3", "m5")) == ("m1", "f1", "m3", "f1", "m5", "f1")
+    assert voices.balanced(("m1", "m3")) == ("m1", "m3")

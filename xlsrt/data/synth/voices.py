@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +61,8 @@ def training_variants(rare: bool = False, exact: bool = False) -> tuple[str, ...
     return tuple(v for v in espeak.variants() if v not in out and (v in _RARE) == rare)
 
 
-def balanced(variants: Sequence[str]) -> tuple[str, ...]:
+@functools.cache
+def balanced(variants: tuple[str, ...]) -> tuple[str, ...]:
     """Female variants and others in turn, equally many, the fewer of them again and again: espeak has ten
     female ones among the eighty that training may use, and every second speaker is a woman.
     """
@@ -72,8 +72,8 @@ def balanced(variants: Sequence[str]) -> tuple[str, ...]:
 
 
 def random_voice(rng: np.random.Generator) -> Voice:
-    """Any of thousands of voices: a hundred variants x pitch x range x rate x formant shift."""
-    names = training_variants(rare=rng.random() < _RARE_SHARE)
+    """Any of thousands of voices, half of them female: variants x pitch x range x rate x formant shift."""
+    names = balanced(training_variants(rare=rng.random() < _RARE_SHARE))
     return Voice(
         variant=names[rng.integers(len(names))],
         rate=int(rng.integers(115, 235)),
