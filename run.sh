@@ -113,7 +113,7 @@ case $token_type in
   char) token_tag=char token_dir=$datadir/token_list/char$hours; bpemodel=() ;;
   *) die "--token_type $token_type: write bpe, char or auto" ;;
 esac
-ngram=$token_dir/ngram.arpa; [[ $use_ngram/$ngram_num =~ ^(auto|true|false)/[1-9][0-9]*$ ]] || die "--use_ngram $use_ngram --ngram_num $ngram_num: write true, false or auto, and a number from 1 on"
+[[ $use_ngram/$ngram_num =~ ^(auto|true|false)/[1-9][0-9]*$ ]] || die "--use_ngram $use_ngram --ngram_num $ngram_num: write true, false or auto, and a number from 1 on"
 whole_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp} train_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp}$hours
 valid_dump=$dumpdir/raw/$valid_set stats_dir=$expdir/asr_stats_$token_tag${speed_perturb_factors:+_sp}$hours
 train_name=$(basename "$train_config" .yaml)
@@ -183,9 +183,9 @@ stage_3() { # token training
   if [ "$use_ngram" = auto ] && [ "$(cat "${texts[@]}" | wc -c)" -gt 5000000 ]; then
     echo "run.sh stage 3: no n-gram model of over 5 MB of text; --use_ngram true makes one"; return
   elif [ "$use_ngram" = false ]; then return; fi
-  step "stage 3: $ngram_num-grams of tokens" ngram "$token_dir/.ngram" "${texts[@]}" "$token_dir/tokens.txt" --outputs "$ngram" -- \
+  step "stage 3: $ngram_num-grams of tokens" ngram "$token_dir/.ngram" "${texts[@]}" "$token_dir/tokens.txt" --outputs "$token_dir"/{ngram,bigram}.arpa -- \
     "$python" -m xlsrt.bin.train_ngram --text "${texts[@]}" --token_list "$token_dir/tokens.txt" --token_type "$token_type" \
-    "${bpemodel[@]}" --order "$ngram_num" --valid_text "$valid_dump/text" --output "$ngram"
+    "${bpemodel[@]}" --order "$ngram_num" --valid_text "$valid_dump/text" --output "$token_dir/ngram.arpa" --bigram "$token_dir/bigram.arpa"
 }
 
 stage_4() { # shape statistics
@@ -222,7 +222,7 @@ stage_8() { train 8; } # training stage 4: multi-chunk
 stage_9() { train 9; } # training stage 5: attention sinks
 
 evaluate() { # decode or score every model with every configuration that is meant for it
-  local with_ngram=(--ngram "$ngram"); if [ "$use_ngram" = false ] || [[ $use_ngram = auto && ! -f $ngram ]]; then with_ngram=(); fi
+  local with_ngram=(--ngram_dir "$token_dir"); if [ "$use_ngram" = false ] || [[ $use_ngram = auto && ! -f $token_dir/ngram.arpa ]]; then with_ngram=(); fi
   tool evaluate "$1" --expdir "$expdir" --stages_config "${stages_yaml[@]}" --variants "$variants" --asr_exp "$asr_exp" \
     --model_file "$inference_asr_model" --decode_configs "$decode_configs" --config_folders . "${corpus_dir:-.}" "$root" \
     --all_contexts "$decode_all" --dumpdir "$dumpdir/raw" --test_sets "$test_sets" --nj "$inference_nj" \

@@ -221,5 +221,11 @@ def test_command(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     train_ngram.main([*map(str, words), "--prune", "0", "0", "1"])
     kept = out.read_text().splitlines()
     assert 0 < len(kept[kept.index("\\3-grams:") + 1 : kept.index("\\end\\") - 1]) < len(longest)
+    (tmp_path / "more").write_text("m one one one\n")
+    words[1:2] = [tmp_path / "text", tmp_path / "more"]
+    train_ngram.main([*map(str, words), "--bigram", str(tmp_path / "pairs.arpa")])
+    alone = [*map(str, words[:2]), *map(str, words[3:])]
+    train_ngram.main([*alone, "--order", "2", "--output", str(tmp_path / "same.arpa")])
+    assert (tmp_path / "pairs.arpa").read_text() == (tmp_path / "same.arpa").read_text(), "transcripts alone"
     with pytest.raises(UserError, match="--join 0: give 1 or more"):
         train_ngram.main([*map(str, words), "--join", "0"])

@@ -8,7 +8,7 @@ import pytest
 from xlsrt.context import AttentionContext, ContextSampler, training_context_from_dict
 from xlsrt.decoding.config import DecodeConfig
 from xlsrt.errors import UserError
-from xlsrt.recipe.decoding import config_files, find_configs, give_ngram, plan_decoding, share_encoder
+from xlsrt.recipe.decoding import config_files, find_configs, give_ngrams, plan_decoding, share_encoder
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.training import MARKER
 from xlsrt.recipe.tree import write_tree
@@ -97,19 +97,24 @@ def test_an_ngram_model_brings_its_configurations(exp: Path, dumps: list[Path], 
     assert {plan.config.stem for plan in added} == {"decode_offline_beam8_ngram"}
     with pytest.raises(UserError, match=r"decode_offline_beam8_ngram.yaml: .*--use_ngram true"):
         plan_decoding(TABLE, "1", exp, [added[0].config], dumps)
-    ngram, own = tmp_path / "made.arpa", added[0].exp_dir / "ngram.arpa"
-    with pytest.raises(UserError, match=r"made.arpa is missing: run stage 3 .*--use_ngram true"):
-        give_ngram(ngram, plans)
+    made, exp_dir = tmp_path / "made", added[0].exp_dir
+    made.mkdir()
+    (made / "bigram.arpa").write_text("pairs", encoding="utf-8")
+    with pytest.raises(UserError, match=r"made/ngram.arpa is missing: run stage 3 .*--use_ngram true"):
+        give_ngrams(made, plans)
+    own = exp_dir / "ngram.arpa"
     for content in ("one", "two"):
-        ngram.write_text(content, encoding="utf-8")
-        give_ngram(ngram, plans)
+        (made / "ngram.arpa").write_text(content, encoding="utf-8")
+        give_ngrams(made, plans)
         assert own.read_text(encoding="utf-8") == content
+    assert (exp_dir / "bigram.arpa").read_text(encoding="utf-8") == "pairs"
     assert not (tmp_path / "exp/asr_x_stage4/ngram.arpa").exists(), "nothing decodes that model with it"
     before = own.stat().st_mtime_ns
-    give_ngram(ngram, plans)
+    give_ngrams(made, plans)
     assert own.stat().st_mtime_ns == before, "decodings with it are not done again"
-    assert str(ngram) in config_files(added[0].config, ngram)
-    assert config_files(without[0].config, ngram) == []
+    names = [str(made / name) for name in ("ngram.arpa", "bigram.arpa")]
+    assert config_files(added[0].config, made) == names
+    assert config_files(without[0].config, made) == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`lm: ngram`: the n-gram model that lies with a model, in experiments, packed folders and zips."""
+"""`lm: ngram`, `lodr: bigram`: n-gram models with a model, in experiments, packed folders, zips."""
 
 from __future__ import annotations
 
@@ -23,21 +23,27 @@ def exp(tmp_path: Path) -> Path:
     return made
 
 
-def give(exp: Path, *sentences: list[str]) -> Path:
-    write_arpa(estimate_ngram(sentences, 3, set(TOKENS) - {"<blank>", "<sos/eos>"}), exp / "ngram.arpa")
-    return exp / "ngram.arpa"
+def give(exp: Path, *sentences: list[str], name: str = "ngram.arpa", order: int = 3) -> Path:
+    write_arpa(estimate_ngram(sentences, order, set(TOKENS) - {"<blank>", "<sos/eos>"}), exp / name)
+    return exp / name
 
 
-def test_it_is_found_wherever_the_model_is(exp: Path, tmp_path: Path) -> None:
+def test_they_are_found_wherever_the_model_is(exp: Path, tmp_path: Path) -> None:
     file = give(exp, ["▁the", "▁cat", "s"] * 5)
-    wav = noise(3)
-    named = Recognizer.from_exp(exp, search={**SEARCH, "lm": str(file)}).transcribe(wav)
-    assert named.text != Recognizer.from_exp(exp, search={"type": "beam"}).transcribe(wav).text
+    bigram = give(exp, ["▁do", "g"] * 4, name="bigram.arpa", order=2)
+    wav, found = noise(3), {}
+    found["none"] = Recognizer.from_exp(exp, search={"type": "beam"}).transcribe(wav)
+    found["lm"] = Recognizer.from_exp(exp, search={**SEARCH, "lm": str(file)}).transcribe(wav)
+    both = {**SEARCH, "lm": str(file), "lodr": str(bigram), "lodr_weight": 1.5}
+    found["lodr"] = Recognizer.from_exp(exp, search=both).transcribe(wav)
+    assert len({result.text for result in found.values()}) == 3
     write_pack(exp, tmp_path / "m", as_zip=True)
     shutil.move(exp, tmp_path / "elsewhere")
     for place in ("elsewhere", "m", "m.zip"):
         own = Recognizer.from_exp(tmp_path / place, search={**SEARCH, "lm": "ngram"})
-        same(own.transcribe(wav), named)
+        same(own.transcribe(wav), found["lm"])
+        own = Recognizer.from_exp(tmp_path / place, search={**both, "lm": "ngram", "lodr": "bigram"})
+        same(own.transcribe(wav), found["lodr"])
 
 
 def test_without_one(exp: Path, tmp_path: Path) -> None:
@@ -45,6 +51,9 @@ def test_without_one(exp: Path, tmp_path: Path) -> None:
     for place in (exp, tmp_path / "m", tmp_path / "m.zip"):
         with pytest.raises(UserError, match=r"no ngram.arpa lies beside its weights: train it .*--use_ngram"):
             Recognizer.from_exp(place, search={**SEARCH, "lm": "ngram"})
+    file = give(exp, ["▁the"])
+    with pytest.raises(UserError, match=r"`bigram` is .* and no bigram.arpa lies beside its weights"):
+        Recognizer.from_exp(exp, search={**SEARCH, "lm": str(file), "lodr": "bigram"})
 
 
 def test_sets_are_decoded_again_with_another_one(exp: Path, tmp_path: Path) -> None:

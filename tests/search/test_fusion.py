@@ -123,6 +123,29 @@ def test_equals_the_plain_search(tmp_path, predictor, beam_size):
     assert longest > 3
 
 
+def test_a_bigram_model_is_taken_off(tmp_path):
+    """Scores of a search with `lodr` are those of the plain one with both models' definitions."""
+    head, table = make_head(), parsed(ARPA)
+    pairs = ARPA.split("\\3-grams:")[0].replace("ngram 3=2\n", "").replace("-0.5\t▁a c\t", "-1.5\t▁a c\t")
+    bigrams = parsed(pairs)
+
+    def extra(tokens, end=False):
+        words = [TOKENS.token_list[t] for t in tokens]
+        return 0.7 * sentence(table, words, 3, end) - 0.4 * sentence(bigrams, words, 2, end)
+
+    options = {"lm": str(lm_file(tmp_path)), "lm_weight": 0.7}
+    options |= {"lodr": str(lm_file(tmp_path, pairs + "\\end\\\n", "two.arpa")), "lodr_weight": 0.4}
+    search = search_from_dict({"type": "beam", "max_symbols": 3, "margin": 4.0, **options}, head, TOKENS)
+    enc = torch.randn(1, 15, 6)
+    state = search.drain(search.step(enc, torch.tensor([15]), search.init_state(1)))
+    wanted = beam(head, enc[0], 4, max_symbols=3, margin=4.0, extra=extra)
+    found = search.nbest(state, 9)[0]
+    assert {tuple(h.tokens): pytest.approx(h.score, abs=1e-3) for h in found} == {
+        tokens: score + extra(tokens, end=True) - extra(tokens) for tokens, (score, _) in wanted.items()
+    }
+    assert max(len(h.tokens) for h in found) > 2
+
+
 @given(st.data())
 @settings(max_examples=12)
 def test_cuts_and_batches_do_not_matter(tmp_path_factory, data):
@@ -219,6 +242,12 @@ def test_models_that_do_not_suit_are_refused(tmp_path):
         make(lm=str(lm_file(tmp_path)), lm_unit="pieces")
     with pytest.raises(UserError, match="lm_weight is 'much'"):
         make(lm=str(lm_file(tmp_path)), lm_weight="much")
+    with pytest.raises(UserError, match="lodr is for lm, which is not given"):
+        make(lodr=str(lm_file(tmp_path)))
+    with pytest.raises(UserError, match="lodr_weight is for lodr"):
+        make(lm=str(lm_file(tmp_path)), lodr_weight=0.2)
+    with pytest.raises(UserError, match=r"the bigram model .*none\.arpa does not exist"):
+        make(lm=str(lm_file(tmp_path)), lodr=str(tmp_path / "none.arpa"))
     with pytest.raises(UserError, match="phrase_score is for phrases"):
         make(phrase_score=2.0)
     with pytest.raises(UserError, match="greedy has no lm; that needs type: beam"):

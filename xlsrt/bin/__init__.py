@@ -37,6 +37,14 @@ def add_fusion_options(parser: argparse.ArgumentParser) -> None:
         "--lm_unit", choices=["token", "word"], help="what its n-grams are made of (default: token)"
     )
     group.add_argument(
+        "--lodr",
+        type=Path,
+        metavar="FILE",
+        help="bigram model (ARPA) of the tokens of the training transcripts, or bigram: the model's own. Its "
+        "scores are taken off: what the transducer knows already then counts once",
+    )
+    group.add_argument("--lodr_weight", type=float, help="weight of its logarithms (default: 0.3)")
+    group.add_argument(
         "--phrases", type=Path, metavar="FILE", help="phrases to favour, one a line, `<tab>score` if you like"
     )
     group.add_argument("--phrase_score", type=float, help="for each token of a phrase (default: 1.0)")
@@ -44,6 +52,6 @@ def add_fusion_options(parser: argparse.ArgumentParser) -> None:
 
 def fusion_values(args: argparse.Namespace) -> dict[str, Any]:
     """The settings of a search that `add_fusion_options` were given."""
-    names = ("lm", "lm_weight", "lm_unit", "phrases", "phrase_score")
+    names = ("lm", "lm_weight", "lm_unit", "lodr", "lodr_weight", "phrases", "phrase_score")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     return {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}

@@ -16,7 +16,7 @@ from xlsrt.recipe.decoding import (
     Decoding,
     config_files,
     find_configs,
-    give_ngram,
+    give_ngrams,
     plan_decoding,
     share_encoder,
 )
@@ -48,7 +48,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--test_sets", required=True, help="names in it")
     parser.add_argument("--bpemodel", type=Path, help="SentencePiece model, to score tokens")
     parser.add_argument(
-        "--ngram", type=Path, help="n-gram model of tokens, for configurations with lm: ngram"
+        "--ngram_dir", type=Path, help="n-gram models of tokens, for configurations with lm: ngram"
     )
     parser.add_argument("--nj", type=int, default=1, help="parallel shards of a set")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs that they share; 0: CPU")
@@ -67,10 +67,10 @@ def main(cmd: Sequence[str] | None = None) -> int:
         [args.dumpdir / name for name in args.test_sets.replace(",", " ").split()],
         args.model_file,
         args.all_contexts,
-        args.ngram is not None,
+        args.ngram_dir is not None,
     )
-    if args.task == "decode" and args.ngram is not None:
-        give_ngram(args.ngram, plans)
+    if args.task == "decode" and args.ngram_dir is not None:
+        give_ngrams(args.ngram_dir, plans)
     for at, plan in enumerate(plans):
         step = decode_step(plan, args) if args.task == "decode" else score_step(plan, args)
         if args.task == "decode" and not step.is_done():
@@ -107,7 +107,7 @@ def decode_step(plan: Decoding, args: argparse.Namespace, beside: Sequence[Decod
             str(plan.exp_dir / MARKER),
             str(plan.config),
             str(plan.data_dir / "wav.scp"),
-            *config_files(plan.config, args.ngram),
+            *config_files(plan.config, args.ngram_dir),
         ],
         outputs=[str(out / "text")],
         log=out / "logdir" / "launch.log",

@@ -42,6 +42,12 @@ def get_parser() -> argparse.ArgumentParser:
         help="sentences come alone or up to so many in a row, as in recordings of minutes (default: 3)",
     )
     parser.add_argument("--output", type=Path, required=True, help="ARPA file to write")
+    parser.add_argument(
+        "--bigram",
+        type=Path,
+        metavar="FILE",
+        help="also write a bigram model of the first --text alone, the transcripts, for a search with lodr",
+    )
     parser.add_argument("--valid_text", type=Path, help="Kaldi text file whose perplexity is told")
     return parser
 
@@ -56,23 +62,24 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
     known = set(read_token_list(args.token_list)) - {BLANK, SOS_EOS}
     tokenizer = make_tokenizer(args.token_type, args.bpemodel)
-    # What the recogniser cannot write is unknown to it.
-    sentences = [
-        [token if token in known else UNK for token in tokenizer.tokens(text)]
-        for text in read_texts(args.text, copies=False)
-    ]
     between = [SPACE] if args.token_type == "char" else []
-    model = estimate_ngram(joined(sentences, args.join, between), args.order, known, args.prune)
-    write_arpa(model, args.output)
-    sizes = " ".join(str(len(grams)) for grams in model.probs)
-    log.info(
-        "%s: %d sentences, n-grams of 1 to %d tokens: %s", args.output, len(sentences), model.order, sizes
-    )
-    if args.valid_text is not None:
-        bits, count = model.bits(map(tokenizer.tokens, read_texts([args.valid_text])))
-        log.info(
-            "%s: perplexity %.2f per token, %.2f bits", args.valid_text, 2 ** (bits / count), bits / count
-        )
+    wanted = [(args.output, args.text, args.order, args.prune)]
+    if args.bigram is not None:
+        wanted.append((args.bigram, args.text[:1], 2, []))
+    for output, texts, order, prune in wanted:
+        # What the recogniser cannot write is unknown to it.
+        sentences = [
+            [token if token in known else UNK for token in tokenizer.tokens(text)]
+            for text in read_texts(texts, copies=False)
+        ]
+        model = estimate_ngram(joined(sentences, args.join, between), order, known, prune)
+        write_arpa(model, output)
+        sizes = " ".join(str(len(grams)) for grams in model.probs)
+        log.info("%s: %d sentences, n-grams of 1 to %d tokens: %s", output, len(sentences), order, sizes)
+        if args.valid_text is not None:
+            bits, count = model.bits(map(tokenizer.tokens, read_texts([args.valid_text])))
+            told = 2 ** (bits / count), bits / count
+            log.info("%s: perplexity %.2f per token, %.2f bits", args.valid_text, *told)
 
 
 if __name__ == "__main__":

@@ -214,12 +214,10 @@ def _model_files(job: Job) -> list[Path]:
 
 
 def _search_files(job: Job) -> list[Path]:
-    from xlsrt.search.options import OWN_LM_FILE, search_files, wants_own_lm
+    from xlsrt.search.options import own_lms, search_files
 
-    own = job.exp_dir / OWN_LM_FILE
-    return search_files(job.config.search) + (
-        [own] if wants_own_lm(job.config.search) and own.is_file() else []
-    )
+    own = [job.exp_dir / name for name in own_lms(job.config.search).values()]
+    return search_files(job.config.search) + [path for path in own if path.is_file()]
 
 
 def _identity(path: Path) -> list[object]:

@@ -13,7 +13,7 @@ from xlsrt.errors import UserError
 from xlsrt.recipe.stages import StageTable, Variant
 from xlsrt.recipe.training import MARKER, best_checkpoint, experiment
 from xlsrt.recipe.tree import read_tree
-from xlsrt.search.options import OWN_LM_FILE, search_files, wants_own_lm
+from xlsrt.search.options import own_lms, search_files
 
 # What `DecodeConfig.hears_as` compares; this package does not import that one (a test compares the two).
 _HEARD = ("context", "mode", "packet_ms", "endpoint")
@@ -90,23 +90,23 @@ def model_file(exp_dir: Path, choice: str) -> str:
     return name
 
 
-def config_files(config: Path, ngram: Path | None = None) -> list[str]:
-    """The files that a configuration's search reads: a language model, a list of phrases.
+def config_files(config: Path, ngrams: Path | None = None) -> list[str]:
+    """The files that a configuration's search reads: language models, a list of phrases.
 
-    ngram: the model's own n-gram model.
+    ngrams: folder of the n-gram models that become the model's own.
     """
     search = _search(config)
-    own = [str(ngram)] if wants_own_lm(search) and ngram is not None else []
-    return [str(path) for path in search_files(search)] + own
+    own = [ngrams / name for name in own_lms(search).values()] if ngrams is not None else []
+    return [str(path) for path in (*search_files(search), *own)]
 
 
 def wants_ngram(config: Path) -> bool:
-    """Whether a configuration decodes with the model's own n-gram model."""
-    return wants_own_lm(_search(config))
+    """Whether a configuration decodes with n-gram models of the model's own."""
+    return bool(own_lms(_search(config)))
 
 
 def without_ngram(configs: Sequence[Path]) -> list[Path]:
-    """Those that do without the model's own n-gram model.
+    """Those that do without n-gram models of the model's own.
 
     Raises:
         UserError: there is none of them.
@@ -118,16 +118,18 @@ def without_ngram(configs: Sequence[Path]) -> list[Path]:
     return without
 
 
-def give_ngram(ngram: Path, plans: Iterable[Decoding]) -> None:
-    """Lay the n-gram model into the experiments that are decoded with it, where packing finds it too.
+def give_ngrams(folder: Path, plans: Iterable[Decoding]) -> None:
+    """Lay n-gram models into the experiments that are decoded with them, where packing finds them too.
 
     Raises:
-        UserError: it has not been trained.
+        UserError: one has not been trained.
     """
-    if not ngram.is_file():
-        raise UserError(f"{ngram} is missing: run stage 3 of run.sh with --use_ngram true first")
-    for exp_dir in sorted({plan.exp_dir for plan in plans if wants_ngram(plan.config)}):
-        own = exp_dir / OWN_LM_FILE
+    for exp_dir, name in sorted(
+        {(plan.exp_dir, name) for plan in plans for name in own_lms(_search(plan.config)).values()}
+    ):
+        ngram, own = folder / name, exp_dir / name
+        if not ngram.is_file():
+            raise UserError(f"{ngram} is missing: run stage 3 of run.sh with --use_ngram true first")
         if not own.is_file() or not filecmp.cmp(ngram, own, shallow=False):
             partial = own.with_suffix(".partial")
             shutil.copyfile(ngram, partial)
@@ -166,7 +168,7 @@ def plan_decoding(
 
     Args:
         every: also contexts that a model was not trained for.
-        ngram: also configurations that want the model's own n-gram model.
+        ngram: also configurations that want n-gram models of the model's own.
 
     Raises:
         UserError: a model is not trained to its end, a set or checkpoint is missing, or nothing remains.

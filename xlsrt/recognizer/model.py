@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
-from xlsrt.search.options import OWN_LM_FILE
+from xlsrt.search.options import OWN_LMS
 from xlsrt.text import TokenModel
 from xlsrt.transducer import HeadConfig, TransducerHead
 
@@ -31,7 +31,7 @@ class Model:
 
     Attributes:
         context, search: those that it is used with unless told otherwise.
-        ngram: n-gram model of its tokens, for a search with ``lm: ngram``.
+        ngrams: n-gram models of its tokens by their file names, for a search with ``lm: ngram`` and such.
     """
 
     encoder: XlsrEncoder
@@ -39,7 +39,7 @@ class Model:
     tokens: TokenModel
     context: AttentionContext
     search: Mapping[str, Any] = field(default_factory=lambda: {"type": "greedy"})
-    ngram: Path | zipfile.Path | None = None
+    ngrams: Mapping[str, Path | zipfile.Path] = field(default_factory=dict)
 
 
 def load_exp(exp_dir: Path | str, model_file: str | None = None) -> Model:
@@ -57,15 +57,15 @@ def load_exp(exp_dir: Path | str, model_file: str | None = None) -> Model:
         raise UserError(f"{directory} is no directory; give the experiment directory that training wrote")
     args = read_config(directory / "config.yaml")
     weights = find_weights(directory, model_file)
-    model = replace(build_model(args, directory), ngram=found_ngram(directory))
+    model = replace(build_model(args, directory), ngrams=found_ngrams(directory))
     load_weights(model, read_weights(weights), str(weights))
     return model
 
 
-def found_ngram(directory: Path | zipfile.Path) -> Path | zipfile.Path | None:
-    """The n-gram model in a model's folder or zip, if there is one."""
-    path = directory / OWN_LM_FILE
-    return path if path.is_file() else None
+def found_ngrams(directory: Path | zipfile.Path) -> dict[str, Path | zipfile.Path]:
+    """The n-gram models in a model's folder or zip by their names."""
+    paths = {name: directory / name for _, name in OWN_LMS.values()}
+    return {name: path for name, path in paths.items() if path.is_file()}
 
 
 def read_config(path: Path) -> dict[str, Any]:

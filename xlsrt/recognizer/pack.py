@@ -2,8 +2,8 @@
 in it.
 
 ``model.json`` (settings), ``model.safetensors``, ``bpe.model`` (SentencePiece, where there is one),
-``ngram.arpa`` (where the experiment has one), and for readers ``README.md``, ``LICENSE`` and, where the
-experiment has them, its figures in ``RESULTS.md``.
+``ngram.arpa`` and ``bigram.arpa`` (where the experiment has them), and for readers ``README.md``, ``LICENSE``
+and, where the experiment has them, its figures in ``RESULTS.md``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ import torch
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
-from xlsrt.recognizer.model import PREFIXES, Model, found_ngram, load_exp, load_weights, read_config
-from xlsrt.search.options import OWN_LM_FILE
+from xlsrt.recognizer.model import PREFIXES, Model, found_ngrams, load_exp, load_weights, read_config
 from xlsrt.text import TokenModel
 from xlsrt.transducer import HeadConfig, TransducerHead
 
@@ -114,8 +113,8 @@ def _write_files(
     safetensors.torch.save_file(stored, directory / WEIGHTS)
     # safetensors lets nobody else read its file: as readable as its neighbour.
     shutil.copymode(directory / SETTINGS, directory / WEIGHTS)
-    if model.ngram is not None:
-        (directory / OWN_LM_FILE).write_bytes(model.ngram.read_bytes())
+    for name, ngram in model.ngrams.items():
+        (directory / name).write_bytes(ngram.read_bytes())
     if model.tokens.bpe_model is not None:
         (directory / PIECES).write_bytes(model.tokens.model_bytes())
 
@@ -155,7 +154,7 @@ def load_pack(path: Path) -> Model:
         TokenModel(settings["token_list"], settings["token_type"], pieces or None),
         AttentionContext.from_dict(settings["context"]),
         settings.get("search", {"type": "greedy"}),
-        found_ngram(path if path.is_dir() else zipfile.Path(path)),
+        found_ngrams(path if path.is_dir() else zipfile.Path(path)),
     )
     try:
         weights = safetensors.torch.load(_read(path, WEIGHTS))

@@ -18,8 +18,7 @@ from xlsrt.recognizer.model import Model
 from xlsrt.recognizer.pack import load_model
 from xlsrt.recognizer.result import Result
 from xlsrt.recognizer.stream import Stream, StreamPool
-from xlsrt.search import Hypothesis, search_from_dict, wants_own_lm
-from xlsrt.search.options import OWN_LM_FILE
+from xlsrt.search import Hypothesis, own_lms, search_from_dict
 from xlsrt.text import FRAME_SECONDS
 
 BATCH_SECONDS = 120.0
@@ -59,8 +58,7 @@ class Recognizer:
             context = AttentionContext.from_dict(dict(context))
         self.context: AttentionContext = context
         wanted = dict(model.search if search is None else search)
-        if wants_own_lm(wanted):
-            wanted["lm"] = _own_lm(model)
+        wanted.update({key: _own_lm(model, wanted[key], name) for key, name in own_lms(wanted).items()})
         self.search = search_from_dict(wanted, self.head, self.tokens)
         self.dtype = next(self.encoder.parameters()).dtype
         self._engine = Engine(self.encoder, self.search, self.context)
@@ -152,13 +150,14 @@ class Recognizer:
         )
 
 
-def _own_lm(model: Model) -> Any:
-    if model.ngram is None:
+def _own_lm(model: Model, word: str, name: str) -> Any:
+    """The n-gram model of that file name, which a search's settings call ``word``."""
+    if name not in model.ngrams:
         raise UserError(
-            f"search: `lm: ngram` is the model's own n-gram model, and no {OWN_LM_FILE} lies beside its "
-            "weights: train it (run.sh --use_ngram true, or xlsrt.bin.train_ngram), or name an ARPA file"
+            f"search: `{word}` is an n-gram model of the model's own, and no {name} lies beside its weights: "
+            "train it (run.sh --use_ngram true, or xlsrt.bin.train_ngram), or name an ARPA file"
         )
-    return model.ngram
+    return model.ngrams[name]
 
 
 def _rules(endpoint: EndpointRules | Mapping[str, Any] | None) -> EndpointRules | None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from xlsrt.search.greedy import GreedyState as GreedyState
     from xlsrt.search.hypothesis import Hypothesis as Hypothesis
     from xlsrt.search.options import check_search as check_search
+    from xlsrt.search.options import own_lms as own_lms
     from xlsrt.search.options import search_files as search_files
-    from xlsrt.search.options import wants_own_lm as wants_own_lm
 
 _HOMES = {
     "BeamSearch": "beam",
@@ -33,7 +33,7 @@ _HOMES = {
     "check_search": "options",
     "search_files": "options",
     "search_from_dict": "factory",
-    "wants_own_lm": "options",
+    "own_lms": "options",
 }
 
 __all__ = [*_HOMES]

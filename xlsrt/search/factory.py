@@ -13,7 +13,7 @@ from xlsrt.search.beam import BeamSearch
 from xlsrt.search.fusion import Fusion, Scorer
 from xlsrt.search.greedy import GreedySearch
 from xlsrt.search.ngram import Vocabulary, load_ngram
-from xlsrt.search.options import FUSION, LM_WEIGHT, PHRASE_SCORE, check_search
+from xlsrt.search.options import FUSION, LM_WEIGHT, LODR_WEIGHT, PHRASE_SCORE, check_search
 from xlsrt.search.phrases import load_phrases
 from xlsrt.transducer import TransducerHead
 
@@ -47,6 +47,12 @@ def _fusion(given: Mapping[str, Any], head: TransducerHead, vocabulary: Vocabula
         elif not all(callable(getattr(lm, name, None)) for name in ("init", "score", "step")):
             raise UserError("search: lm is neither a file nor an object with init(), score() and step()")
         parts.append((lm, float(given.get("lm_weight", LM_WEIGHT))))
+    if (lodr := given.get("lodr")) is not None:
+        # The transducer has learnt its transcripts too: what it knows of them, to first order, must not count
+        # twice (low-order density ratio, arXiv 2203.16776).
+        if vocabulary is None:
+            raise UserError("search: lodr needs the model's tokens; give search_from_dict the vocabulary")
+        parts.append((load_ngram(lodr, "token", vocabulary), -float(given.get("lodr_weight", LODR_WEIGHT))))
     if phrases is not None:
         assert vocabulary is not None
         parts.append((load_phrases(phrases, float(given.get("phrase_score", PHRASE_SCORE)), vocabulary), 1.0))

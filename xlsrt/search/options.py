@@ -9,13 +9,14 @@ from typing import Any
 
 from xlsrt.errors import UserError
 
-LM_WEIGHT, PHRASE_SCORE = 0.3, 1.0
+LM_WEIGHT, LODR_WEIGHT, PHRASE_SCORE = 0.3, 0.3, 1.0
 BEAM_SIZE = 4
 COMMIT_SECONDS = 1.0
 """For live text: on recordings of minutes words of a beam search were stable after 0.7 s instead of 14.7."""
-OWN_LM, OWN_LM_FILE = "ngram", "ngram.arpa"
-"""As ``lm``: the n-gram model of tokens that lies in the model's own folder, under this name."""
-FUSION = ("lm", "lm_weight", "lm_unit", "phrases", "phrase_score")
+OWN_LMS = {"lm": ("ngram", "ngram.arpa"), "lodr": ("bigram", "bigram.arpa")}
+"""Words that name the n-gram models in the model's own folder, and their files there."""
+FUSION = ("lm", "lm_weight", "lm_unit", "lodr", "lodr_weight", "phrases", "phrase_score")
+_FILES = {"lm": "language model", "lodr": "bigram model", "phrases": "list of phrases"}
 KEYS = {
     "greedy": ("max_symbols", "window", "blank_penalty"),
     "beam": (
@@ -24,8 +25,14 @@ KEYS = {
     ),
 }
 _WHOLE = ("beam_size", "max_symbols", "window")
-_NUMBERS = ("margin", "blank_penalty", "lm_weight", "phrase_score")
-_NEEDS = {"lm_weight": "lm", "lm_unit": "lm", "phrase_score": "phrases"}
+_NUMBERS = ("margin", "blank_penalty", "lm_weight", "lodr_weight", "phrase_score")
+_NEEDS = {
+    "lm_weight": "lm",
+    "lm_unit": "lm",
+    "lodr": "lm",
+    "lodr_weight": "lodr",
+    "phrase_score": "phrases",
+}
 
 
 def check_search(values: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -54,7 +61,7 @@ def check_search(values: Mapping[str, Any] | None) -> dict[str, Any]:
     for key, needs in _NEEDS.items():
         if key in given and given.get(needs) is None:
             raise UserError(f"search: {key} is for {needs}, which is not given")
-    for key, what in (("lm", "language model"), ("phrases", "list of phrases")):
+    for key, what in _FILES.items():
         for path in search_files({key: given.get(key)}):
             if not path.is_file():
                 raise UserError(f"search: the {what} {path} does not exist")
@@ -63,13 +70,14 @@ def check_search(values: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def search_files(values: Mapping[str, Any]) -> list[Path]:
     """The files that a search's settings name; what they hold decides the words too."""
-    named = [values.get(key) for key in ("lm", "phrases")]
-    return [Path(value) for value in named if isinstance(value, (str, Path)) and str(value) != OWN_LM]
+    own = own_lms(values)
+    named = [values.get(key) for key in _FILES if key not in own]
+    return [Path(value) for value in named if isinstance(value, (str, Path))]
 
 
-def wants_own_lm(values: Mapping[str, Any]) -> bool:
-    """Whether a search's settings ask for the model's own n-gram model."""
-    return str(values.get("lm")) == OWN_LM
+def own_lms(values: Mapping[str, Any]) -> dict[str, str]:
+    """The settings of a search that ask for an n-gram model of the model's own, each with the file's name."""
+    return {key: file for key, (word, file) in OWN_LMS.items() if str(values.get(key)) == word}
 
 
 def _check_value(key: str, value: Any) -> None:
