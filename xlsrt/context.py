@@ -39,7 +39,7 @@ def _frames_from_ms(name: str, value: Any) -> int:
         raise UserError(f"{name} must be a number of milliseconds (a multiple of {FRAME_MS}), not {value!r}")
     frames = value / FRAME_MS
     if not math.isfinite(frames) or frames != int(frames):
-        near = f"; nearest: {round(frames) * FRAME_MS}" if math.isfinite(frames) else ""
+        near = f"; nearest: {round(frames) * FRAME_MS}" if math.isfinite(frames) and frames > 0.5 else ""
         raise UserError(f"{name} must be a multiple of {FRAME_MS} (one encoder frame), not {value!r}{near}")
     return int(frames)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import math
 import re
@@ -163,8 +164,30 @@ class TokenModel:
         if isinstance(self.bpe_model, bytes):
             return self.bpe_model
         if self.bpe_model is None or not self.bpe_model.is_file():
-            raise UserError(f"the SentencePiece model {self.bpe_model} is missing")
+            raise UserError(
+                f"the model's SentencePiece model ({self.bpe_model or 'bpe.model'}) is missing, and without "
+                "it text cannot be cut into tokens: copy the model again, with that file"
+            )
         return self.bpe_model.read_bytes()
+
+    def check_pieces(self, where: str) -> None:
+        """Raise `UserError` where the SentencePiece model, if it is there, lacks tokens of the list.
+
+        Nothing is checked where the package sentencepiece is not installed: recognising does without it.
+        """
+        there = isinstance(self.bpe_model, bytes) or (self.bpe_model is not None and self.bpe_model.is_file())
+        if self.token_type != "bpe" or not there or importlib.util.find_spec("sentencepiece") is None:
+            return
+        try:
+            processor = self._sentencepiece()
+        except (RuntimeError, OSError) as error:
+            raise UserError(f"{where}: its SentencePiece model is damaged ({error}): copy it again") from None
+        pieces = {processor.id_to_piece(i) for i in range(processor.get_piece_size())}
+        if strangers := [token for token in self.token_list if token not in {*pieces, *_SPECIAL, "<unk>"}]:
+            raise UserError(
+                f"{where}: its SentencePiece model lacks {len(strangers)} of its tokens, such as "
+                f"{', '.join(map(repr, strangers[:3]))}: they belong to different models; copy both from one"
+            )
 
     def _sentencepiece(self) -> Any:
         if self._processor is None:

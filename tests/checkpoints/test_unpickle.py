@@ -197,3 +197,11 @@ def test_protocols_of_old_and_new_pickles(tmp_path: Path) -> None:
         path = tmp_path / f"protocol{protocol}.pt"
         torch.save({"args": argparse.Namespace(a=1), "model": {}}, path, pickle_protocol=protocol)
         assert load_inert(path)["args"].state == {"a": 1}, protocol
+
+
+@pytest.mark.parametrize("content", [b"abc", b"<!doctype html>\n<html>not found</html>\n", b"\x80"])
+def test_files_of_another_kind_are_damaged_not_dangerous(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(UserError, match=r"x\.pt.*(cannot be read|damaged)") as refused:
+        load_pretrained(tmp_path / "x.pt")
+    assert "run code" not in str(refused.value)

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from tests.recognizer.make import make_exp, noise, same
-from xlsrt import Recognizer
+from xlsrt import AttentionContext, Recognizer
 from xlsrt.bin import pack as pack_command
 from xlsrt.errors import UserError
 from xlsrt.recognizer.pack import write_pack
@@ -206,3 +206,69 @@ def test_espnet_is_not_needed(exp):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_broken_weights_and_settings_are_refused(exp, tmp_path):
+    folder = write_pack(exp, tmp_path / "m")
+    settings = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    settings["head"]["joint_size"] = "big"
+    (folder / "model.json").write_text(json.dumps(settings), encoding="utf-8")
+    with pytest.raises(UserError, match=r"model\.json is damaged .*copy the packed model again"):
+        Recognizer.from_exp(folder)
+    (folder / "model.safetensors").unlink()
+    settings["head"]["joint_size"] = json.loads((write_pack(exp, tmp_path / "n") / "model.json").read_text())[
+        "head"
+    ]["joint_size"]
+    (folder / "model.json").write_text(json.dumps(settings), encoding="utf-8")
+    with pytest.raises(UserError, match=r"m lacks model\.safetensors; copy the packed model again$"):
+        Recognizer.from_exp(folder)
+    weights = torch.load(exp / "latest.pth", weights_only=True)
+    name = next(key for key in weights if key.startswith("encoder"))
+    weights[name][0] = float("nan")
+    torch.save(weights, exp / "latest.pth")
+    with pytest.raises(UserError, match=rf"NaN or infinite values in {name}.*another checkpoint"):
+        Recognizer.from_exp(exp)
+    (exp / "latest.pth").write_bytes(b"")
+    with pytest.raises(UserError, match=r"latest\.pth is damaged .*(empty|cut off|Ran out|EOF)"):
+        Recognizer.from_exp(exp)
+
+
+def test_arguments_of_a_wrong_kind(exp):
+    wav = noise(1)
+    whole = Recognizer.from_exp(exp, "full")
+    same(whole.transcribe(wav), Recognizer.from_exp(exp, AttentionContext.full()).transcribe(wav))
+    for arguments, message in (
+        ({"context": "x"}, "context is 'x'; give an AttentionContext"),
+        ({"search": "beam"}, "search is 'beam'; give a mapping"),
+        ({"device": "cuda:99"}, "PyTorch sees"),
+    ):
+        with pytest.raises(UserError, match=message):
+            Recognizer.from_exp(exp, **arguments)
+    recognizer = Recognizer.from_exp(exp, {"chunk_ms": 320})
+    with pytest.raises(UserError, match="endpoint is 5; give EndpointRules"):
+        recognizer.stream(endpoint=5)
+    pool = recognizer.pool()
+    pool.open("a")
+    with pytest.raises(UserError, match="stream 'a' is named twice"):
+        pool.finish(["a", "a"])
+    assert pool.finish(["a"])["a"].text == ""
+
+
+def test_a_sentencepiece_model_of_others(exp, tmp_path):
+    spm = pytest.importorskip("sentencepiece")
+    (tmp_path / "text").write_text("the cat runs\nthe dog\n" * 20, encoding="utf-8")
+    made = str(tmp_path / "other")
+    spm.SentencePieceTrainer.train(
+        input=str(tmp_path / "text"), model_prefix=made, vocab_size=30, minloglevel=2, hard_vocab_limit=False
+    )
+    change(exp, lambda args: args.update(bpemodel=f"{made}.model"))
+    with pytest.raises(UserError, match=r"SentencePiece model lacks \d+ of its tokens.*different models"):
+        Recognizer.from_exp(exp)
+    (tmp_path / "other.model").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="SentencePiece model is damaged"):
+        Recognizer.from_exp(exp)
+    change(exp, lambda args: args.pop("bpemodel"))
+    search = {"type": "beam", "phrases": ["the cat"]}
+    (tmp_path / "phrases").write_text("the cat\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"SentencePiece model .* is missing, and without it"):
+        Recognizer.from_exp(exp, search={**search, "phrases": str(tmp_path / "phrases")})

@@ -44,8 +44,8 @@ def get_parser() -> argparse.ArgumentParser:
         help="context, search and endpoint from such a file, e.g. conf/live_640ms.yaml; options go first",
     )
     parser.add_argument("--chunk_ms", help="chunk of the context in ms, or 'full'; default: the model's own")
-    parser.add_argument("--left_ms", default="all", help="left context in ms, or 'all' (with --chunk_ms)")
-    parser.add_argument("--sink_frames", type=int, default=0, help="attention sinks (with --chunk_ms)")
+    parser.add_argument("--left_ms", help="with --chunk_ms: left context in ms, or 'all' (default: all)")
+    parser.add_argument("--sink_frames", type=int, help="with --chunk_ms: attention sinks (default: 0)")
     found = "how words are found (default: as the model was packed with, else greedy)"
     parser.add_argument("--search", choices=["greedy", "beam"], help=found)
     parser.add_argument("--beam_size", type=int, help="hypotheses of the beam search (default: 4)")
@@ -58,7 +58,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--stream", action="store_true", help="show partial results on standard error meanwhile"
     )
     parser.add_argument("--realtime", action="store_true", help="with --stream: no faster than the audio")
-    parser.add_argument("--packet_ms", type=int, default=200, help="with --stream: audio per packet")
+    parser.add_argument("--packet_ms", type=int, help="with --stream: audio per packet (default: 200)")
     parser.add_argument(
         "--endpoint", type=float, metavar="SECONDS", help="close a segment after such a silence"
     )
@@ -104,6 +104,15 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 def check_options(args: argparse.Namespace) -> None:
     """Refuse what cannot be, before a model is loaded."""
+    for name, needs in (
+        *(("left_ms", "chunk_ms"), ("sink_frames", "chunk_ms")),
+        *(("realtime", "stream"), ("packet_ms", "stream")),
+    ):
+        if getattr(args, name) not in (None, False) and not getattr(args, needs):
+            if name == "packet_ms" and args.microphone is not None:
+                continue
+            raise UserError(f"--{name} is for --{needs}, which is not given")
+    args.packet_ms = 200 if args.packet_ms is None else args.packet_ms
     if args.packet_ms < 1:
         raise UserError(f"--packet_ms is {args.packet_ms}; give 1 or more")
     if args.raw_rate < 1000:
@@ -119,7 +128,7 @@ def context(args: argparse.Namespace) -> dict[str, Any] | None:
     """The context that the options name, or None for the model's own."""
     if args.chunk_ms is None:
         return None
-    values = {"chunk_ms": args.chunk_ms, "left_ms": args.left_ms}
+    values = {"chunk_ms": args.chunk_ms, "left_ms": args.left_ms or "all"}
     for key, word in (("chunk_ms", "full"), ("left_ms", "all")):
         if values[key] == word:
             values[key] = None if key == "chunk_ms" else "all"
@@ -127,7 +136,7 @@ def context(args: argparse.Namespace) -> dict[str, Any] | None:
             values[key] = int(values[key])
         else:
             raise UserError(f"--{key} is {values[key]!r}; give milliseconds or {word!r}")
-    return {**values, "sink_frames": args.sink_frames}
+    return {**values, "sink_frames": args.sink_frames or 0}
 
 
 def search(args: argparse.Namespace, base: Mapping[str, Any] | None) -> dict[str, Any]:

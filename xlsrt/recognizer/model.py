@@ -58,6 +58,7 @@ def load_exp(exp_dir: Path | str, model_file: str | None = None) -> Model:
     args = read_config(directory / "config.yaml")
     weights = find_weights(directory, model_file)
     model = replace(build_model(args, directory), ngrams=found_ngrams(directory))
+    model.tokens.check_pieces(str(directory))
     load_weights(model, read_weights(weights), str(weights))
     return model
 
@@ -144,9 +145,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """A state dict of tensors; ``weights_only`` keeps code in the file from running."""
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"{path} is damaged or holds more than tensors: {reason}") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, OSError) as error:
+        reason = str(error).strip().split("\n")[0] or "it is empty or cut off"
+        raise UserError(
+            f"{path} is damaged or holds more than tensors ({reason}): copy it again, or train on from the "
+            "last whole checkpoint"
+        ) from None
     if isinstance(weights, dict) and isinstance(weights.get("model"), dict):
         weights = weights["model"]  # ESPnet's checkpoint.pth, which holds the optimiser too
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
@@ -181,6 +185,12 @@ def load_weights(model: Model, weights: Mapping[str, Tensor], name: str) -> None
     ]
     if problems:
         raise UserError(f"{name} does not fit its config.yaml; {'; '.join(problems)}")
+    broken = [key for key, value in weights.items() if not value.isfinite().all()]
+    if broken:
+        raise UserError(
+            f"{name}: NaN or infinite values in {', '.join(broken[:5])}: the training has gone wrong or the "
+            "file is damaged; take another checkpoint"
+        )
     for part, module in modules.items():
         module.load_state_dict(parts[part])
         module.eval()

@@ -146,18 +146,22 @@ def load_pack(path: Path) -> Model:
         UserError: a file is missing or damaged, the format is newer, or weights and settings do not fit.
     """
     settings = _settings(path)
-    config = XlsrConfig.from_dict(settings["encoder"])
     pieces = _read(path, PIECES, optional=True)
-    model = Model(
-        XlsrEncoder(config),
-        TransducerHead(HeadConfig.from_dict(settings["head"])),
-        TokenModel(settings["token_list"], settings["token_type"], pieces or None),
-        AttentionContext.from_dict(settings["context"]),
-        settings.get("search", {"type": "greedy"}),
-        found_ngrams(path if path.is_dir() else zipfile.Path(path)),
-    )
     try:
-        weights = safetensors.torch.load(_read(path, WEIGHTS))
+        model = Model(
+            XlsrEncoder(XlsrConfig.from_dict(settings["encoder"])),
+            TransducerHead(HeadConfig.from_dict(settings["head"])),
+            TokenModel(settings["token_list"], settings["token_type"], pieces or None),
+            AttentionContext.from_dict(settings["context"]),
+            settings.get("search", {"type": "greedy"}),
+            found_ngrams(path if path.is_dir() else zipfile.Path(path)),
+        )
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise UserError(f"{path}: {SETTINGS} is damaged ({error}); copy the packed model again") from None
+    model.tokens.check_pieces(str(path))
+    stored = _read(path, WEIGHTS)
+    try:
+        weights = safetensors.torch.load(stored)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise UserError(f"{path}: {WEIGHTS} is damaged ({error}); copy the packed model again") from None
     load_weights(model, {key: value.float() for key, value in weights.items()}, f"{path}: {WEIGHTS}")

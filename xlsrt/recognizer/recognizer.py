@@ -32,7 +32,7 @@ class Recognizer:
 
     Args:
         model: encoder, head and tokens.
-        context: attention context or what `AttentionContext.from_dict` takes; None is the model's own.
+        context: attention context, what `AttentionContext.from_dict` takes, or "full"; None: the model's own.
         search: as `search_from_dict` takes it; None is the model's own. device: "cpu", "cuda", "cuda:1" ...
 
     Attributes:
@@ -44,11 +44,11 @@ class Recognizer:
     def __init__(
         self,
         model: Model,
-        context: AttentionContext | Mapping[str, Any] | None = None,
+        context: AttentionContext | Mapping[str, Any] | str | None = None,
         search: Mapping[str, Any] | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.device = torch.device(device)
+        self.device = _device(device)
         self.encoder = model.encoder.to(self.device).eval()
         self.head = model.head.to(self.device).eval()
         self.tokens = model.tokens
@@ -56,8 +56,15 @@ class Recognizer:
             context = model.context
         elif isinstance(context, Mapping):
             context = AttentionContext.from_dict(dict(context))
+        elif context == "full":
+            context = AttentionContext.full()
+        if not isinstance(context, AttentionContext):
+            raise UserError(
+                f"context is {context!r}; give an AttentionContext, a mapping such as {{'chunk_ms': 640, "
+                "'left_ms': 640}, or 'full'"
+            )
         self.context: AttentionContext = context
-        wanted = dict(model.search if search is None else search)
+        wanted = dict(model.search) if search is None else _settings(search)
         wanted.update({key: _own_lm(model, wanted[key], name) for key, name in own_lms(wanted).items()})
         self.search = search_from_dict(wanted, self.head, self.tokens)
         self.dtype = next(self.encoder.parameters()).dtype
@@ -67,7 +74,7 @@ class Recognizer:
     def from_exp(
         cls,
         exp_dir: Path | str,
-        context: AttentionContext | Mapping[str, Any] | None = None,
+        context: AttentionContext | Mapping[str, Any] | str | None = None,
         search: Mapping[str, Any] | None = None,
         model_file: str | None = None,
         device: str | torch.device = "cpu",
@@ -160,8 +167,31 @@ def _own_lm(model: Model, word: str, name: str) -> Any:
     return model.ngrams[name]
 
 
+def _device(name: str | torch.device) -> torch.device:
+    """A device that is there."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"device {name!r} is none that PyTorch knows: cpu, cuda, cuda:1 ...") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device {name}: PyTorch sees {torch.cuda.device_count()} GPUs here; use cpu")
+    return device
+
+
+def _settings(search: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(search, Mapping):
+        raise UserError(f"search is {search!r}; give a mapping such as {{'type': 'beam', 'beam_size': 4}}")
+    return dict(search)
+
+
 def _rules(endpoint: EndpointRules | Mapping[str, Any] | None) -> EndpointRules | None:
-    return EndpointRules.from_dict(endpoint) if isinstance(endpoint, Mapping) else endpoint
+    if endpoint is None or isinstance(endpoint, EndpointRules):
+        return endpoint
+    if not isinstance(endpoint, Mapping):
+        raise UserError(
+            f"endpoint is {endpoint!r}; give EndpointRules or a mapping such as {{'trailing_silence': 0.5}}"
+        )
+    return EndpointRules.from_dict(endpoint)
 
 
 def _batches(lengths: Sequence[int]) -> Iterable[list[int]]:

@@ -95,7 +95,9 @@ class StreamPool:
         return results
 
     def _picked(self, names: Sequence[Any]) -> list[Line]:
-        for name in names:
+        for at, name in enumerate(names):
+            if name in names[:at]:
+                raise UserError(f"stream {name!r} is named twice")
             if name not in self._lines:
                 why = "has ended" if name in self._ended else "was never opened"
                 raise UserError(f"stream {name!r} {why}; open a new one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from xlsrt.errors import UserError
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_REFUSED = re.compile(r"(Unsupported|GLOBAL|Trying to call)[^\n]{0,100}")
 _LFS_MARK = b"version https://git-lfs"
 
 
@@ -74,13 +77,21 @@ def read_torch(path: Path) -> Any:
         # copy.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
     except pickle.UnpicklingError as error:
+        if not is_archive and not _is_pickle(path):
+            raise _damaged(path, error) from None
         raise NotWeightsOnly(
             f"{path}: its pickle holds objects other than tensors, which are not loaded because unpickling "
             f"them can run code ({_first_line(error)}). Use a .safetensors version, or re-save its state "
             "dict alone with torch.save"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AssertionError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AssertionError) as error:
         raise _damaged(path, error) from None
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether a file begins as pickles of torch's do; a page of a web server does not."""
+    with path.open("rb") as file:
+        return file.read(1) == b"\x80"
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -155,5 +166,7 @@ def _damaged(path: Path, error: Exception) -> UserError:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip()
+    text = _COLOURS.sub("", str(error)).strip()
+    if refused := _REFUSED.search(text):  # PyTorch's advice before it is to switch the check off
+        return refused.group(0)
     return text.splitlines()[0][:200] if text else type(error).__name__
