@@ -41,7 +41,11 @@ sub parse_call {
         }
     }
     @words >= 2 or fail("usage: $program [options] [JOB=1:4] LOG COMMAND...");
-    @call{qw(log command)} = (shift @words, \@words);
+    my $log = shift @words;
+    # Pipes and redirections as words of their own are the shell's, as in Kaldi; every other word stays as it is.
+    my $operator = qr/^(?:\|\|?|&&|;|<|&>>?|\d?>>?(?:&\d|[^&].*)?)$/;
+    if (grep { /$operator/ } @words) { @words = join(" ", map { /$operator/ ? $_ : quoted($_) } @words); }
+    @call{qw(log command)} = ($log, \@words);
     my $several = $call{last} > $call{first};
     !$several || $call{log} =~ /\Q$call{name}\E/ or fail("jobs would share one log: put $call{name} into $call{log}");
     my $most = $call{options}{max_jobs_run};

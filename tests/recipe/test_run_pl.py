@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 RUN_PL = str(Path(__file__).resolve().parents[2] / "utils/run.pl")
@@ -36,6 +37,19 @@ def test_a_single_word_is_a_shell_line_and_logs_are_continued(tmp_path: Path) ->
     for _ in range(2):
         assert run(str(log), "echo a | tr a b").returncode == 0
     assert log.read_text(encoding="utf-8").count("\nb\n") == 2
+
+
+def test_pipes_and_redirections_are_the_shells(tmp_path: Path) -> None:
+    log = tmp_path / "x.JOB.log"
+    words = ["echo", "it's <unk> a|b; *", "|", "tr", "a-z", "A-Z", ">", f"{tmp_path}/out.JOB"]
+    assert run("JOB=1:2", str(log), *words).returncode == 0
+    for job in "12":
+        assert (tmp_path / f"out.{job}").read_text() == "IT'S <UNK> A|B; *\n"
+    assert run(str(tmp_path / "y.log"), "ls", "/none", "2>&1", "||", "echo", "<s>").returncode == 0
+    assert "\n<s>\n" in (tmp_path / "y.log").read_text()
+    code = "import sys; print(sys.argv[1:])"
+    assert run(str(tmp_path / "z.log"), sys.executable, "-c", code, "<blank>", "a>b", "x;y").returncode == 0
+    assert "['<blank>', 'a>b', 'x;y']" in (tmp_path / "z.log").read_text()
 
 
 def test_max_jobs_run_is_kept(tmp_path: Path) -> None:
