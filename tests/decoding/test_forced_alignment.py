@@ -113,6 +113,8 @@ def test_no_words_and_no_sound(model: Path) -> None:
     assert aligner(np.zeros(16000, dtype=np.float32), "") == []
     with pytest.raises(UserError, match="do not fit into 0 frames"):
         aligner(np.zeros(100, dtype=np.float32), "a")
+    with pytest.raises(UserError, match="the vocabulary lacks Z Ž of 'aŽ Z'"):
+        aligner(np.zeros(16000, dtype=np.float32), "aŽ Z")
 
 
 def test_a_model_without_ctc_head_is_named(tmp_path: Path, data: Path) -> None:

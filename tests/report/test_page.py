@@ -111,9 +111,21 @@ def test_a_section_that_fails_is_said_and_the_rest_is_made(
     ).write_text("broken\n")
     write_report(expdir, expdir / "index.html", attention=False)
     page = (expdir / "index.html").read_text()
-    assert "This part could not be made" in page and "ref.trn:1: no (&lt;utterance&gt;)" in page
+    assert "This could not be read and is left out" in page and "ref.trn:1: no (&lt;utterance&gt;)" in page
     assert "Token error rate" in page or "token error rate" in page
     assert "left out" in caplog.text
+
+
+def test_damaged_facts_leave_the_rest(expdir: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sets = sorted(path.parent for path in expdir.glob("*/*/*/decoding.json"))
+    assert len(sets) > 1
+    (sets[0] / "decoding.json").write_text("{")
+    hyp = sets[1] / "score_wer/hyp.trn"
+    hyp.write_text("".join(hyp.read_text().splitlines(keepends=True)[1:]))
+    write_report(expdir, expdir / "index.html", attention=False)
+    assert f"{sets[0]}/decoding.json is damaged" in caplog.text
+    assert f"{sets[1]}/score_wer: " in caplog.text and "score the set again" in caplog.text
+    assert (expdir / "index.html").read_text().count("is left out") == 2
 
 
 def test_sound_that_is_gone_leaves_the_page(expdir: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -91,6 +91,16 @@ def test_empty_hypothesis_and_empty_reference_are_scored(tmp_path: Path) -> None
     assert (counts.dele, counts.ins, counts.wrong) == (2, 1, 2)
 
 
+def test_empty_references_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "ref").write_text("u1 a b\nu2\n")
+    (tmp_path / "hyp").write_text("u1 a b\nu2 c\n")
+    score_files(tmp_path / "ref", tmp_path / "hyp", tmp_path / "out")
+    assert "1 utterances have no words (u2)" in caplog.text
+    (tmp_path / "ref").write_text("u1\nu2\n")
+    score_files(tmp_path / "ref", tmp_path / "hyp", tmp_path / "out")
+    assert "ref has no words at all: there is no error rate" in caplog.text
+
+
 def test_speaker_missing_in_utt2spk(files: tuple[Path, Path], tmp_path: Path) -> None:
     (files[0].parent / "utt2spk").write_text("u1 ann\nu3 ann\n")
     with pytest.raises(UserError, match="no speaker for u2"):

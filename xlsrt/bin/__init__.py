@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from xlsrt.data.tables import CANNOT_WRITE
 from xlsrt.errors import UserError
 
 
@@ -21,6 +23,28 @@ def run_main(main: Callable[[], int | None]) -> None:
     except BrokenPipeError:
         # The reader of our output (head, less) has left: that is no error of ours.
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in CANNOT_WRITE or not error.filename:
+            raise
+        problem = f"{error.filename}: cannot be read or written ({error.strerror})"
+        print(f"error: {problem}: mend that, or choose another place", file=sys.stderr)
+        sys.exit(2)
+
+
+def make_room(file: Path) -> None:
+    """Make the folder of a file that is to be written, before the work whose result it takes.
+
+    Raises:
+        UserError: it cannot be written there.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{file.parent}: cannot be made ({error.strerror}): choose another place") from None
+    if file.is_dir():
+        raise UserError(f"{file} is a folder: name a file in it")
+    if not os.access(file.parent, os.W_OK):
+        raise UserError(f"{file.parent}: no permission to write there: choose another place")
 
 
 def add_fusion_options(parser: argparse.ArgumentParser) -> None:

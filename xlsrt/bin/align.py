@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from xlsrt.bin import run_main
+from xlsrt.bin import make_room, run_main
 from xlsrt.errors import UserError
 
 
@@ -39,6 +39,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
     if args.word_times is not None and args.word_times.resolve() == args.output.resolve():
         raise UserError(f"--output {args.output} would overwrite the true times of --word_times")
+    make_room(args.output)
     said = write_alignment(
         args.model, args.data_dir, args.output, args.context, args.model_file, args.device, args.word_times
     )

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from xlsrt.bin import run_main
+from xlsrt.bin import make_room, run_main
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -24,13 +24,14 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
+    if args.output:
+        make_room(args.output)
     from xlsrt.report.comparison import compare_decoded, comparison_table, pick_baseline, select
 
     decoded = select(args.expdir, args.dataset, args.models, args.decodings)
     rows = compare_decoded(decoded, pick_baseline(decoded, args.baseline))
     print(comparison_table(rows))
     if args.output:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
         args.output.write_text(comparison_table(rows, markdown=True) + "\n", encoding="utf-8")
 
 

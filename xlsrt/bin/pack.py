@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from xlsrt.bin import run_main
+from xlsrt.bin import make_room, run_main
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -25,6 +25,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
+    make_room(args.output_dir / "model.json")
     from xlsrt.recognizer.pack import write_pack
 
     print(write_pack(args.exp_dir, args.output_dir, args.model_file, args.zip, args.dtype))

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from xlsrt.bin import run_main
+from xlsrt.bin import make_room, run_main
 from xlsrt.errors import UserError
 
 
@@ -40,6 +40,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     from xlsrt.report.attention import received_figure, share_figure, write_facts
     from xlsrt.report.measure import measure_file
 
+    make_room(args.output_dir / "stream.gif")
     frames = round(args.seconds * 50)
     if frames < 1:
         raise UserError(f"--seconds {args.seconds}: a picture needs one frame (0.02 s) at least")

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from xlsrt.bin import run_main
+from xlsrt.bin import make_room, run_main
 from xlsrt.data.arguments import yes_or_no
 
 
@@ -34,6 +34,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     from xlsrt.report.page import write_report
 
     output = args.output or args.expdir / "report" / "index.html"
+    make_room(output)
     write_report(args.expdir, output, args.audio_megabytes, args.title, args.attention)
     if not args.quiet:
         print(f"report: {output}")

@@ -6,6 +6,7 @@ Everything after ``--`` is the command. Used by run.sh; see `xlsrt.recipe.step`.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
 from collections.abc import Sequence
@@ -22,6 +23,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--kind", required=True, choices=sorted(STEP_VERSIONS), help="kind of step")
     parser.add_argument("--marker", required=True, type=Path, help="file that says the step is done")
     parser.add_argument("--inputs", nargs="*", default=[], help="files that the result depends on")
+    parser.add_argument(
+        "--variables", nargs="*", default=[], help="environment variables whose values it depends on"
+    )
     parser.add_argument("--outputs", nargs="*", default=[], help="files that the step must leave")
     parser.add_argument("--log", type=Path, help="file for the command's output (default: the terminal)")
     parser.add_argument("--follow", type=Path, help="log that the command writes itself")
@@ -39,6 +43,8 @@ def main(cmd: Sequence[str] | None = None) -> int:
     die_with_parent(signal.SIGTERM)
     values = vars(args)
     backend = shlex.split(values.pop("cmd"))
+    if given := [f"{name}={os.environ[name]}" for name in values.pop("variables") if name in os.environ]:
+        values["identity"] = [*args.command, *given]
     if backend and args.log:
         # Where it ran is no part of what it made.
         values["identity"] = args.command

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from xlsrt.bin import run_main
+from xlsrt.bin import make_room, run_main
 from xlsrt.errors import UserError
 
 
@@ -49,6 +49,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         if not args.quiet:
             print(collection.summary_text(dict.fromkeys(results)))
         return
+    make_room(args.score_dir / "score")
     scores = score_files(args.ref, args.hyp, args.score_dir, args.bpemodel, args.utt2spk)
     if args.compare:
         print(comparison_text(args.ref, args.hyp, args.compare))

@@ -20,7 +20,12 @@ from xlsrt.errors import UserError
 # Kaldi separates by blanks and tabs alone: a no-break space belongs to the word it stands in.
 _BLANKS = re.compile(r"[ \t]+")
 
-_CANNOT_WRITE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES})
+CANNOT_WRITE = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+        *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+    }
+)
 
 Row = tuple[str, str]
 
@@ -45,7 +50,7 @@ def atomic_open(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[An
             os.fsync(stream.fileno())
         os.replace(temporary, target)
     except OSError as error:
-        if error.errno in _CANNOT_WRITE:
+        if error.errno in CANNOT_WRITE:
             raise UserError(
                 f"{target}: cannot be written ({error.strerror}): make room there, or choose another place"
             ) from None

@@ -63,6 +63,9 @@ class Aligner:
         """
         model = self.recognizer
         ids = model.tokens.encode(text)
+        if "<unk>" in model.tokens.pieces(ids):
+            unknown = {c for c in text if "<unk>" in model.tokens.pieces(model.tokens.encode(c))}
+            raise UserError(f"the vocabulary lacks {' '.join(sorted(unknown))} of {text!r}")
         wav = torch.from_numpy(samples).to(model.device, model.dtype)
         log_probs = self._log_probs(wav)
         spans = align_tokens(log_probs, ids, model.head.config.blank_id)
@@ -116,8 +119,11 @@ def align_set(aligner: Aligner, data_dir: Path) -> Iterator[tuple[str, list[Said
     if all(entry.utterance.text is None for entry in entries):
         raise UserError(f"{data_dir} has no text: there is nothing to align")
     for number, entry in enumerate(entries, 1):
+        text = entry.utterance.text or ""
         try:
-            yield entry.name, aligner(load_samples(data, entry), entry.utterance.text or "")
+            if not text.split():
+                raise UserError("it has no text")
+            yield entry.name, aligner(load_samples(data, entry), text)
         except UserError as error:
             log.warning("%s is left out: %s", entry.name, error)
         if number % 100 == 0 or number == len(entries):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from xlsrt.errors import UserError
 from xlsrt.report.align import Alignment, Counts, align
 from xlsrt.report.results import model_dirs
 from xlsrt.report.scoring import read_text
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ class Decoded:
     def alignments(self) -> dict[str, Alignment]:
         """Words of every utterance, aligned anew from ``score_wer/{ref,hyp}.trn``."""
         ref, hyp = (read_trn(self.path / "score_wer" / name) for name in ("ref.trn", "hyp.trn"))
+        if strange := sorted(ref.keys() ^ hyp.keys()):
+            raise UserError(
+                f"{self.path}/score_wer: {strange[0]} is in one of ref.trn and hyp.trn only: score the set "
+                "again"
+            )
         text = self.path / "text"
         names = set(read_text(text)) if text.is_file() else set()
         return {_utterance(name, names): align(units, hyp[name]) for name, units in ref.items()}
@@ -70,16 +78,39 @@ class Decoded:
         return [(ref, hyp, times) for (ref, hyp), times in ordered[:most]]
 
 
-def find_decoded(expdir: Path) -> list[Decoded]:
-    """Every scored set below ``expdir``, by dataset, model and decoding."""
+def find_decoded(expdir: Path, left_out: list[str] | None = None) -> list[Decoded]:
+    """Scored sets below ``expdir``, by dataset, model and decoding.
+
+    Damaged ones are named in the log and, if it is given, in ``left_out``.
+    """
     found = []
     for model_dir in model_dirs(expdir):
         for score in model_dir.glob("*/*/score_wer/score.json"):
             path = score.parents[1]
-            facts = path / "decoding.json"
-            content = json.loads(facts.read_text(encoding="utf-8")) if facts.is_file() else {}
-            found.append(Decoded(path, content))
+            try:
+                decoded = Decoded(path, _facts(path / "decoding.json"))
+                decoded.alignments  # noqa: B018 (read now, kept)
+            except (UserError, OSError) as error:
+                log.warning("%s is left out: %s", path, error)
+                if left_out is not None:
+                    left_out.append(str(error))
+                continue
+            found.append(decoded)
     return sorted(found, key=lambda d: (d.dataset, d.model, d.decoding))
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(facts, dict):
+            raise ValueError("no object")
+        if "context" in facts:
+            AttentionContext.from_dict(facts["context"])
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): remove it and decode the set again") from None
+    return facts
 
 
 def _utterance(name: str, utterances: set[str]) -> str:

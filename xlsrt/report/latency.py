@@ -181,7 +181,10 @@ def write_latency(decoded: Path, word_times: Path) -> Latency:
 def read_latency(decoded: Path) -> Latency | None:
     """What `write_latency` kept, or None."""
     path = decoded / FILE
-    return Latency.from_dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    try:
+        return Latency.from_dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{path} is damaged ({error}): remove it and score the set again") from None
 
 
 def latency_rows(model_dir: Path) -> list[tuple[str, ...]]:

@@ -38,7 +38,8 @@ def write_report(
         title: head of the page. attention: measure attention on an utterance; this loads a model.
     """
     experiments = training.find_experiments(expdir)
-    material = Material(expdir, find_decoded(expdir), experiments, audio_megabytes, attention)
+    damaged: list[str] = []
+    material = Material(expdir, find_decoded(expdir, damaged), experiments, audio_megabytes, attention)
     if not material.decoded and not material.experiments:
         raise UserError(
             f"{expdir} has neither training curves nor scores; run stages 5 to 11 of run.sh first"
@@ -60,6 +61,7 @@ def write_report(
         f"<title>{heading}</title>\n<style>\n{style}</style></head>",
         f"<body><header><h1>{heading}</h1><p>{_overview(material)}</p></header>",
         f"<nav>{links}</nav><main>",
+        *(f"<p>This could not be read and is left out: {html.escape(said)}</p>" for said in damaged),
         _made(score_sections.cards, material),
         *made,
         f"<footer><p>Made with</p><ul>{items}</ul></footer></main>",

@@ -132,6 +132,13 @@ def score_files(
     """
     refs, hyps = read_text(ref), read_text(hyp)
     check_same_utterances(refs, hyps, str(ref), str(hyp))
+    if empty := [utt for utt, text in refs.items() if not text]:
+        if len(empty) == len(refs):
+            log.warning("%s has no words at all: there is no error rate, only insertions are counted", ref)
+        log.warning(
+            "%s: %d utterances have no words (%s): all that was heard in them counts as insertions",
+            ref, len(empty), _some(empty),
+        )  # fmt: skip
     warn_of_other_normalisation(refs, hyps)
     beside = ref.parent / "utt2spk"
     speakers = read_text(utt2spk or beside) if utt2spk or beside.is_file() else {u: u for u in refs}

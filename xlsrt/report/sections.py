@@ -16,6 +16,7 @@ from xlsrt.report.latency import HEADER, read_latency
 from xlsrt.report.material import Material
 from xlsrt.report.names import context_name
 from xlsrt.report.score_sections import NOTHING
+from xlsrt.report.steps import step_table
 
 PICTURE_FRAMES = 160
 STREAM_SECONDS, PACKET_MS = 4.0, 80
@@ -93,10 +94,11 @@ def latency(material: Material) -> str:
         parts.append((side_by_side(drawn) if drawn else "") + (waits[1] if waits else ""))
     if not any(parts):
         return "<p>No streaming context has been decoded yet.</p>"
-    return "".join(parts) + note(
+    said = note(
         "Algorithmic latency: the chunk and 5 ms of the last window, nothing else. The real-time factor is "
         "that of decoding in batches, on the machine that decoded."
     )
+    return "".join(parts) + said + step_table(material)
 
 
 def _delays(decoded: Sequence[Decoded]) -> tuple[dict[str, list[tuple[float, float, str]]], str] | None:
