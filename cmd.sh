@@ -15,6 +15,12 @@ case $cmd_backend in
     exit 2
     ;;
 esac
+# The scheduler's programs, before any work rather than at the first job.
+case $cmd_backend in slurm) submit="sbatch" ;; sge | pbs) submit="qsub" ;; *) submit= ;; esac
+if [ -n "$submit" ] && ! command -v "$submit" >/dev/null; then
+  echo "cmd.sh: error: cmd_backend=${cmd_backend}: there is no $submit on this machine; run where jobs are submitted" >&2
+  exit 2
+fi
 # Options may follow it, so it is split into words: a folder with blanks in its name is quoted.
 if [[ $backend =~ [^A-Za-z0-9_@%+=:,./-] ]]; then backend="'${backend//\'/\'\\\'\'}'"; fi
 train_cmd=$backend  # light jobs: formatting, tokens, lengths

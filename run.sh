@@ -33,6 +33,9 @@ test_sets="test test_long"  # sets to decode
 train_hours=all        # train on so many hours of the training set, spread over its speakers: 0.17 (ten minutes), 1, ...; all
 speed_perturb_factors= # train on copies at these speeds too, for instance "0.9 1.0 1.1"
 allow_pipes=false      # whether commands may stand in wav.scp: they are run
+drop_bad=false         # leave out utterances whose audio cannot be used, and list them, instead of stopping
+min_wav_duration=0.1   # seconds of the shortest utterance to train on
+max_wav_duration=30    # seconds of the longest
 audio_format=auto      # of the formatted audio: flac, wav, flac.ark (archives), or auto: flac.ark from 100,000 utterances on
 dumpdir=dump           # formatted audio
 expdir=exp             # experiments
@@ -68,8 +71,7 @@ inference_nj=2         # parallel jobs of decoding
 # End of options
 
 option_aliases="inference_config:decode_configs inference_configs:decode_configs decode_config:decode_configs"
-export XLSRT_COMMAND="$0 $*"
-if [ -L "$0" ]; then exec bash "$(readlink -f "$0")" "$@"; fi
+export XLSRT_COMMAND="$0 $*"; if [ -L "$0" ]; then exec bash "$(readlink -f "$0")" "$@"; fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/utils/parse_options.sh"
 . "$here/path.sh"
@@ -79,10 +81,7 @@ mkdir -p "${workdir:=$root}" && cd "$workdir"
 # Names first: nothing below depends on which stages run.
 die() { echo "run.sh: error: $*" >&2; exit 2; }
 config() { # a configuration file: as given, or of the corpus, or of the recipe
-  local place
-  for place in "$1" "$corpus_dir/$1" "$root/$1"; do
-    if [ -f "$place" ]; then echo "$place"; return; fi
-  done
+  local place; for place in "$1" "$corpus_dir/$1" "$root/$1"; do if [ -f "$place" ]; then echo "$place"; return; fi; done
   die "configuration $1 is neither here nor in ${corpus_dir:-the recipe} nor in $root"
 }
 case $corpus in
@@ -105,7 +104,8 @@ stages_yaml=("$(config "$stages_config")")
 if [ "$stages_config" = conf/stages.yaml ] && [ -f "$corpus_dir/conf/stages.yaml" ]; then
   stages_yaml=("$root/conf/stages.yaml" "$corpus_dir/conf/stages.yaml")
 fi
-[[ $train_hours =~ ^(all|[0-9.]+)$ ]] || die "--train_hours $train_hours: write a number such as 0.17 or 1, or all"
+[[ $audio_format =~ ^(auto|flac|wav|flac.ark)$ ]] || die "--audio_format $audio_format: write flac, wav, flac.ark or auto"
+[[ $train_hours =~ ^(all|[0-9]*\.?[0-9]+)$ ]] || die "--train_hours $train_hours: write a number such as 0.17 or 1, or all"
 hours=_${train_hours}h; hours=${hours#_allh}
 if [ "$token_type" = auto ]; then token_type=bpe; [ "$corpus/$debug" != mini/false ] || token_type=char; fi
 case $token_type in
@@ -124,7 +124,8 @@ gpus=$({ nvidia-smi --list-gpus 2>/dev/null || true; } | wc -l)
 if [ "$ngpu" = auto ]; then ngpu=$((gpus > 0)); fi; [[ $ngpu =~ ^[0-9]+$ ]] || die "--ngpu $ngpu: write a number or auto"
 if [ "$num_nodes" = auto ] && [ "$ngpu" = 0 ] && [ "${cmd_backend:-local}" = local ] && ! "$debug"; then # a rank for each core:
   num_nodes=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc | awk '{print ($1 < 4) ? $1 : 4}') # which nproc takes those for
-elif [ "$num_nodes" = auto ]; then num_nodes=1; fi; [[ $num_nodes =~ ^[1-9][0-9]*$ ]] || die "--num_nodes $num_nodes: write a number or auto"
+elif [ "$num_nodes" = auto ]; then num_nodes=1; fi; [ "$cmd_backend:$((ngpu > 0 && num_nodes > 1))" != local:1 ] || die "--ngpu $ngpu --num_nodes $num_nodes: cmd_backend=local has one node; choose another in cmd.sh"
+[[ $num_nodes =~ ^[1-9][0-9]*$ ]] || die "--num_nodes $num_nodes: write a number or auto"
 [[ $gpu_inference =~ ^(auto|true|false)$ ]] || die "--gpu_inference $gpu_inference: write true, false or auto"
 decode_gpus=$((ngpu > 0)); if [ "$gpu_inference" != auto ]; then decode_gpus=$([ "$gpu_inference" = true ] && echo 1 || echo 0); fi
 read -ra tests <<< "$test_sets"; shopt -s nullglob; mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | awk '!seen[$0]++')
@@ -141,18 +142,19 @@ step() { # run a command unless its marker says that it is done; title, kind, ma
 }
 
 stage_1() { # data preparation
-  local opts; read -ra opts <<< "$local_data_opts"
-  if [ -n "$corpus_dir" ]; then
-    step "stage 1: data preparation" data "$source_dir/.prepared" "$corpus_dir/local/data.sh" -- \
+  local opts names name sources=(); read -ra opts <<< "$local_data_opts"
+  if [ -n "$corpus_dir" ]; then # variables such as AN4 say where the corpus lies
+    mapfile -t names < <(grep -oE '\$\{[A-Z][A-Z0-9_]*:-' "$corpus_dir/local/data.sh" | tr -cd 'A-Z0-9_\n' | sort -u)
+    for name in "${names[@]}"; do sources+=("${!name-}"); done
+    mapfile -t sources < <(for name in "${sources[@]}" "${opts[@]}"; do if [ -f "$name" ]; then echo "$name"; fi; done)
+    step "stage 1: data preparation" data "$source_dir/.prepared" "$corpus_dir/local/data.sh" "${sources[@]}" --variables "${names[@]}" -- \
       "$corpus_dir/local/data.sh" --output_dir "$source_dir" --nj "$nj" "${opts[@]}"
   fi
   require "$source_dir/%/wav.scp" "run stage 1 first, or make this Kaldi directory (see README)"
 }
 
 require() { # a file of every set; % stands for the set
-  local set; for set in "${all_sets[@]}"; do
-    [ -f "${1/\%/$set}" ] || die "${1/\%/$set} is missing: $2"
-  done
+  local set; for set in "${all_sets[@]}"; do [ -f "${1/\%/$set}" ] || die "${1/\%/$set} is missing: $2"; done
 }
 
 stage_2() { # audio formatting and validation
@@ -167,7 +169,7 @@ stage_2() { # audio formatting and validation
     tables=("$datadir/$set"/{wav.sc[p],tex[t],utt2sp[k],segment[s]})
     step "stage 2: audio of $set" format "$out/.formatted" "${tables[@]}" --outputs "$out"/{wav.scp,text,utt2num_samples} -- \
       "$python" -m xlsrt.bin.format_data --data_dir "$datadir/$set" --output_dir "$out" --speed_perturb "$speeds" \
-      --allow_pipes "$allow_pipes" --audio_format "$audio_format" --nj "$nj"
+      --allow_pipes "$allow_pipes" --drop_bad "$drop_bad" --audio_format "$audio_format" --nj "$nj"
   done
   if [ -n "$hours" ]; then
     step "stage 2: $train_hours hours of $train_set" data "$train_dump/.taken" "$whole_dump"/{wav.scp,text,utt2num_samples} \
@@ -193,7 +195,7 @@ stage_4() { # shape statistics
   for part in train valid; do dump=${part}_dump
     step "stage 4: shapes of $part" shapes "$stats_dir/$part/.written" "${!dump}"/{text,utt2num_samples} "$token_dir/tokens.txt" \
       --outputs "$stats_dir/$part"/{speech_shape,"text_shape.$token_type"} -- "$python" -m xlsrt.bin.write_shapes --data_dir "${!dump}" \
-      --output_dir "$stats_dir/$part" --token_type "$token_type" --token_list "$token_dir/tokens.txt" "${bpemodel[@]}"
+      --output_dir "$stats_dir/$part" --token_type "$token_type" --token_list "$token_dir/tokens.txt" "${bpemodel[@]}" --min_seconds "$min_wav_duration" --max_seconds "$max_wav_duration"
   done
   if [ "$num_splits_asr" = 1 ]; then return; fi
   local out=$stats_dir/splits$num_splits_asr files=("$stats_dir/train"/{speech_shape,"text_shape.$token_type"} "$train_dump"/{wav.scp,text})
@@ -216,10 +218,7 @@ train() { # the variants of one stage of run.sh
   done
 }
 stage_5() { if "$adapt"; then adapt_encoder; fi; train 5; } # training stage 1: full attention
-stage_6() { train 6; } # training stage 2: chunked masking
-stage_7() { train 7; } # training stage 3: left context
-stage_8() { train 8; } # training stage 4: multi-chunk
-stage_9() { train 9; } # training stage 5: attention sinks
+stage_6() { train 6; }; stage_7() { train 7; }; stage_8() { train 8; }; stage_9() { train 9; } # training stages 2 to 5
 
 evaluate() { # decode or score every model with every configuration that is meant for it
   local with_ngram=(--ngram_dir "$token_dir"); if [ "$use_ngram" = false ] || [[ $use_ngram = auto && ! -f $token_dir/ngram.arpa ]]; then with_ngram=(); fi

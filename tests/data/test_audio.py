@@ -85,6 +85,24 @@ def test_stereo_is_averaged(tmp_path: Path) -> None:
     np.testing.assert_allclose(got / 32768, (left + right) / 2, atol=1 / 32768)
 
 
+def test_a_truncated_mp3_by_its_own_header(tmp_path: Path) -> None:
+    samples = np.random.RandomState(0).randn(32000) * 0.1
+    source = write(tmp_path / "a.mp3", samples)
+    assert abs(check(source, tmp_path)[0].num_samples - 32000) < 3000
+    content = Path(source).read_bytes()
+    tagged = b"ID3\x04\x00\x00\x00\x00\x01\x10" + bytes(144) + content
+    for whole in (content, tagged):
+        Path(source).write_bytes(whole)
+        check(source, tmp_path)
+        Path(source).write_bytes(whole[: len(whole) // 2])
+        assert "truncated: its header announces" in problem(source, tmp_path)
+
+
+def test_a_sphere_file_that_begins_well(tmp_path: Path) -> None:
+    (tmp_path / "a.sph").write_bytes(b"NIST_1A\n   abcd\n" + bytes(100))
+    assert "SPHERE header is damaged" in problem(str(tmp_path / "a.sph"), tmp_path)
+
+
 def test_truncated_wav_flac_and_sphere(tmp_path: Path) -> None:
     noise = (0.1 * np.random.RandomState(1).standard_normal(300000)).astype(np.float32)
     for name, options in (("a.wav", {}), ("a.flac", {}), ("a.sph", {"format": "NIST"})):

@@ -118,6 +118,9 @@ def test_sets_from_lists_columns_or_drawn(audio: Path, tmp_path: Path) -> None:
     (audio / "all.tsv").write_text("path\ttext\tset\na.wav\tx\ttrain\ndeep/b.flac\ty\ttest clean\n")
     data = prepare("manifest", audio / "all.tsv", tmp_path / "2")
     assert table(data / "test_clean" / "text") == {"deep-b": "y"} and not (data / "dev").exists()
+    (audio / "other.tsv").write_text("path\ttext\tset\na.wav\tx\tTraining\ndeep/b.flac\ty\tvalid\n")
+    data = prepare("manifest", audio / "other.tsv", tmp_path / "5")
+    assert [table(data / name / "text") for name in ("train", "dev")] == [{"a": "x"}, {"deep-b": "y"}]
     (audio / "many.jsonl").write_text(
         "".join(
             json.dumps({"path": "a.wav", "text": f"n {n}", "speaker": f"s{n % 10}", "id": f"s{n % 10}-{n}"})
@@ -131,6 +134,17 @@ def test_sets_from_lists_columns_or_drawn(audio: Path, tmp_path: Path) -> None:
     assert len(set.union(*speakers.values())) == 10
     again = prepare("manifest", audio / "many.jsonl", tmp_path / "4", "--dev_share", 0.1, "--test_share", 0.2)
     assert (again / "dev" / "text").read_bytes() == (data / "dev" / "text").read_bytes()
+
+
+def test_lists_in_several_folders_may_share_names(tmp_path: Path) -> None:
+    for folder in ("m1", "m2"):
+        (tmp_path / folder).mkdir()
+        sound(tmp_path / folder / "0.wav")
+        (tmp_path / folder / "l.csv").write_text(f"path,text,start,end\n0.wav,{folder},0.1,0.2\n")
+    lists = [tmp_path / "m1/l.csv", tmp_path / "m2/l.csv"]
+    data = prepare("manifest", lists, tmp_path / "out", "--dev_share", 0, "--test_share", 0)
+    assert sorted(table(data / "train/text").values()) == ["m1", "m2"]
+    assert set(table(data / "train/wav.scp")) == {"m1-0", "m2-0"}
 
 
 def test_drawing_with_few_or_uneven_speakers() -> None:
@@ -166,6 +180,7 @@ def test_a_directory_with_transcripts_beside(tmp_path: Path) -> None:
     assert table(data / "train" / "utt2spk") == {"ann-1": "ann", "ann-day_2-2": "ann", "bob-3": "bob"}
     assert dropped(data / "train") == {
         "bob/4.wav": "no transcript: 4.txt",
+        "notes.txt": "a transcript without a recording",
         "5.wav": f"not UTF-8: {root}/5.txt",
     }
     for part in ("train", "valid", "test"):
@@ -242,7 +257,7 @@ def test_lhotse_cuts(audio: Path, tmp_path: Path) -> None:
 
 def test_wrong_options_are_named_before_any_work(audio: Path, tmp_path: Path) -> None:
     (audio / "list.csv").write_text("file_name,words\na.wav,x\n")
-    with pytest.raises(UserError, match=r"there is no column 'path' in list.csv:2, only file_name, words"):
+    with pytest.raises(UserError, match=r"there is no column 'path', only file_name, words: name one"):
         prepare("manifest", audio / "list.csv", tmp_path / "data", *WHOLE)
     with pytest.raises(UserError, match=r"--source .*none.csv: no such file or folder"):
         prepare("manifest", audio / "none.csv", tmp_path / "data")

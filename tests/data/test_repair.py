@@ -34,6 +34,20 @@ def test_fix_drops_what_cannot_be_used_and_says_why(make_set: MakeSet) -> None:
     assert fix(path) == {}
 
 
+def test_fix_keeps_the_reasons_of_a_list_that_names_one_twice(make_set: MakeSet) -> None:
+    path = make_set(utts=UTTS)
+    (path / "dropped").write_text("gone missing\nx1 duplicate: line 3\nx1 duplicate: line 4\ns0-01 was bad\n")
+    (path / "wavs" / "s0-04.wav").unlink()
+    assert fix(path).keys() == {"s0-04"}
+    lines = (path / "dropped").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("s0-04 ")] == [
+        "gone missing",
+        "x1 duplicate: line 3",
+        "x1 duplicate: line 4",
+    ]
+    assert len(lines) == 4
+
+
 def test_fix_changes_nothing_when_nothing_would_be_left(make_set: MakeSet) -> None:
     path = make_set(utts={"s-a": "", "s-b": ""})
     before = {p.name: p.read_bytes() for p in path.iterdir() if p.is_file()}

@@ -265,3 +265,20 @@ def test_mistakes_in_decoding_configurations(words: list[str], tmp_path: Path) -
     assert check_start.main([*words, "--skip_eval", "true"]) == 0
     with pytest.raises(UserError, match=r"there is no decode_y.yaml"):
         check_start.main([*words[:-1], "decode_y.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ("{chunk_frames: {min: 64, max: 16, multiple: 8}, left: [64], sink_frames: [0]}", "multiple of 8"),
+        ("{chunk_frames: 0, left_frames: 0, sink_frames: 0}", "chunk"),
+    ],
+)
+def test_contexts_of_later_stages(words: list[str], tmp_path: Path, context: str, message: str) -> None:
+    more = tmp_path / "more.yaml"
+    evaluated = "{chunk_frames: 32, left_frames: 64, sink_frames: 0}"
+    row = f"{{train: {context}, eval: {evaluated}}}"
+    more.write_text(f"stages:\n  4:\n    variants:\n      4: {row}\n", encoding="utf-8")
+    asked = [*words[:2], str(more), *words[2:]]
+    with pytest.raises(UserError, match=f"training stage 4 .*{message}"):
+        check_start.main(asked)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,7 @@ test_sets token_type nbpe expdir dumpdir debug speed_perturb_factors
 """
 
 
-def shell(script: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+def shell(script: Path, *words: str, **more: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", str(script), *words], capture_output=True, text=True, timeout=60, **more)
 
 
@@ -119,6 +122,9 @@ def test_run_sh_is_short() -> None:
         (["--gpu_inference", "maybe"], "write true, false or auto"),
         (["--ngpu", "many"], "--ngpu many"),
         (["--train_hours", "most"], "--train_hours most: write a number"),
+        (["--train_hours", "..."], "--train_hours ...: write a number"),
+        (["--audio_format", "mp3"], "--audio_format mp3: write flac"),
+        (["--ngpu", "2", "--num_nodes", "2"], "cmd_backend=local has one node"),
         (["--adapt_config", "nowhere.yaml"], "configuration nowhere.yaml is neither here"),
         (["--pretrained", "/nowhere"], "/nowhere: no such file or directory"),
         (["--corpus", "none", "--stop_stage", "1"], "data/train/wav.scp is missing"),
@@ -129,6 +135,13 @@ def test_run_sh_refuses_before_any_work(tmp_path: Path, words: list[str], messag
     assert done.returncode == 2
     assert message in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_run_sh_needs_the_schedulers_program(tmp_path: Path) -> None:
+    if shutil.which("sbatch"):
+        pytest.skip("this machine has sbatch")
+    done = shell(RUN, "--workdir", str(tmp_path), env={**os.environ, "cmd_backend": "slurm"})
+    assert done.returncode == 2 and "there is no sbatch on this machine" in done.stderr
 
 
 def test_run_sh_names_a_wrong_variant_before_any_work(tmp_path: Path) -> None:

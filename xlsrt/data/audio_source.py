@@ -29,7 +29,7 @@ class AudioProblem(UserError):
 
 
 def truncation(path: str) -> str | None:
-    """Why a WAV or SPHERE file is shorter than its header announces, or None. libsndfile would not tell."""
+    """Why a WAV, SPHERE or MP3 file is shorter than its header says, or None. libsndfile would not tell."""
     size = os.path.getsize(path)
     with open(path, "rb") as stream:
         head = stream.read(12)
@@ -46,12 +46,41 @@ def truncation(path: str) -> str | None:
             return "truncated: it ends before the audio"
         if head[:7] == b"NIST_1A":
             return _sphere_truncation(stream, size)
-    return None
+        stream.seek(0)
+        return _mp3_truncation(stream, size)
+
+
+def _mp3_truncation(stream: io.BufferedReader, size: int) -> str | None:
+    """By the Xing or Info header that encoders put into the first frame, where there is one."""
+    head = stream.read(10)
+    start = 0
+    if head[:3] == b"ID3" and len(head) == 10:  # a tag whose length is four times seven bits
+        start = 10 + sum((byte & 127) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+    stream.seek(start)
+    frame = stream.read(4 + 32 + 16 + 2)
+    if frame[:1] != b"\xff" or len(frame) < 54 or frame[1] & 0xE0 != 0xE0:
+        return None
+    at = next((at for mark in (b"Xing", b"Info") if (at := frame.find(mark)) >= 0), -1)
+    if at < 0 or at + 8 > len(frame):
+        return None
+    stream.seek(start + at + 4)
+    (flags,) = struct.unpack(">I", stream.read(4))
+    fields = stream.read(8)
+    if not flags & 2 or len(fields) < 8:  # no number of bytes; that of frames comes first, where it is there
+        return None
+    (announced,) = struct.unpack(">I", fields[4:] if flags & 1 else fields[:4])
+    there = size - start
+    return (
+        f"truncated: its header announces {announced} bytes, {there} are there" if there < announced else None
+    )
 
 
 def _sphere_truncation(stream: io.BufferedReader, size: int) -> str | None:
     stream.seek(8)
-    header_size = int(stream.read(8))
+    length = stream.read(8)
+    if not length.strip().isdigit():
+        return "its SPHERE header is damaged: it does not say how long it is"
+    header_size = int(length)
     stream.seek(0)
     fields = {
         parts[0]: parts[2]

@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from xlsrt.data.own_data import Entry, add_own_arguments, make_sets
+from xlsrt.data.own_data import Entry, add_own_arguments, make_sets, set_name
 from xlsrt.data.unlabelled import SUFFIXES
 from xlsrt.errors import UserError
 
 NAME = "folder"
 HELP = "a directory of your recordings with a text file beside each: talk.wav and talk.txt"
-
-_SETS = {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "test": "test"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,9 +37,13 @@ def read(source: Path, suffix: str = ".txt") -> Iterator[Entry]:
     files = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
         raise UserError(f"--source {source}: no audio files in it ({', '.join(sorted(SUFFIXES))})")
+    told = {path.with_suffix(suffix) for path in files}
+    for alone in sorted(path for path in source.rglob(f"*{suffix}") if path.is_file() and path not in told):
+        yield Entry(str(alone.relative_to(source)), alone, problem="a transcript without a recording")
     for path in files:
         folders = list(path.relative_to(source).parts[:-1])
-        part = _SETS.get(folders[0].lower()) if folders else None
+        part = set_name(folders[0]) if folders else None
+        part = part if part in ("train", "dev", "test") else None
         speaker = next(iter(folders[1:] if part else folders), None)
         where = str(path.relative_to(source))
         transcript = path.with_suffix(suffix)

@@ -155,7 +155,8 @@ def format_set(
             )
         if not count:
             raise UserError(
-                f"{data.path}: no utterance is left: all {len(problems)} have unusable audio: {problems[0]}"
+                f"{data.path}: no utterance is left: all {len(problems)} have unusable audio: {problems[0]}; "
+                "give the set other audio"
             )
     archive.tidy()
     arks.write_format(out, options.audio_format)

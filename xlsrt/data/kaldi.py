@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -44,7 +45,8 @@ def parse_segment(value: str, where: str) -> tuple[str, float, float | None]:
     fields = value.split()
     try:
         recording, start, end = fields[0], float(fields[1]), float(fields[2])
-        well_formed = len(fields) in (3, 4) and start >= 0 and (start < end or end == -1)
+        times_fit = 0 <= start < end < math.inf or (0 <= start < math.inf and end == -1)
+        well_formed = len(fields) in (3, 4) and times_fit
     except (IndexError, ValueError):
         well_formed = False
     if not well_formed:

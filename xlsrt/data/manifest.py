@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from xlsrt.data.own_data import Entry, add_own_arguments, make_sets
+from xlsrt.data.own_data import Entry, add_own_arguments, make_sets, set_name
 from xlsrt.data.tables import decode_line
 from xlsrt.data.tsv import read_lines
 from xlsrt.errors import UserError
@@ -77,7 +77,8 @@ def _entry(where: str, row: Mapping[str, object], base: Path, path: Path) -> Ent
         cells[name] = "" if value is None else str(value).strip()
         if key is None and name in ("path", "text"):
             raise UserError(
-                f"{path}: there is no column '{name}' in {where}, only {', '.join(map(str, row))}"
+                f"{path}: there is no column '{name}', only {', '.join(map(str, row))}: name one of them so, "
+                f"or {', '.join(others[1:4])}"
             )
     utt = cells["id"] or None
     times: dict[str, float | None] = {}
@@ -95,6 +96,7 @@ def _entry(where: str, row: Mapping[str, object], base: Path, path: Path) -> Ent
     if not cells["path"]:
         return Entry(where, utt=utt, problem="no path")
     speaker, language, part = (cells[name] or None for name in ("speaker", "language", "set"))
+    part = part and set_name(part)
     return Entry(where, base / cells["path"], cells["text"], speaker, start, end, language, utt, part)
 
 

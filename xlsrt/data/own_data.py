@@ -27,6 +27,13 @@ from xlsrt.errors import UserError
 log = logging.getLogger(__name__)
 
 _SLACK_SECONDS = 0.1
+_SETS = {"training": "train", "valid": "dev", "validation": "dev", "val": "dev", "development": "dev"}
+
+
+def set_name(word: str) -> str:
+    """The set that a word in a list or a folder's name means: ``valid`` is dev, ``Test`` is test."""
+    plain = word.lower()
+    return _SETS.get(plain, plain if plain in ("train", "dev", "test") else word)
 
 
 @dataclass(frozen=True)
@@ -93,22 +100,29 @@ def make_sets(args: argparse.Namespace, read: ReadEntries) -> None:
     if any(not 0 <= share < 0.5 for share in shares.values()):
         raise UserError(f"--dev_share, --test_share {shares}: between 0 and 0.5")
     drawn = Drawn()
+    folders = {folder_of(path) for paths in sources.values() for path in paths}
+    # Lists in several folders may have files of the same names below them.
+    base = Path(os.path.commonpath(folders))
     if any(shares.values()):
-        drawn = draw_sets(_entries(sources["train"], read), shares, args.seed)
+        drawn = draw_sets(_entries(sources["train"], read, base), shares, args.seed)
     writer = _Writer(Path(args.output_dir), args.language, args.text_rules, args.source[0])
     with writer:
         for part, paths in sources.items():
-            for base, entry in _entries(paths, read):
+            for _, entry in _entries(paths, read, base):
                 default = drawn.part(base, entry) if part == "train" else part
                 writer.add(base, entry, entry.part or default)
 
 
-def _entries(paths: list[Path], read: ReadEntries) -> Iterator[tuple[Path, Entry]]:
+def folder_of(path: Path) -> Path:
+    """The folder of a list, or the folder itself."""
+    return Path(os.path.abspath(path if path.is_dir() else path.parent))
+
+
+def _entries(paths: list[Path], read: ReadEntries, base: Path) -> Iterator[tuple[Path, Entry]]:
     """Entries with the folder that their names count from."""
     for path in paths:
-        base = path if path.is_dir() else path.parent
         for entry in read(path):
-            yield base.absolute(), entry
+            yield base, entry
 
 
 def _recording(base: Path, path: Path) -> str:

@@ -114,10 +114,12 @@ def fix(
 
 def _add_to_dropped(path: Path, dropped: dict[str, str], kept: Collection[str]) -> None:
     """Write the list, with what was on it before: the reader of the corpus may have left some out already."""
-    earlier = load_table(path) if path.is_file() else {}
-    whole = {key: reason for key, reason in earlier.items() if key not in kept} | dropped
+    # One utterance may be on it several times: a list that had it three times has it once in the set, and two
+    # lines here.
+    old = path.read_text(encoding="utf-8", errors="backslashreplace").splitlines() if path.is_file() else []
+    gone = [line for line in old if line.strip() and line.split()[0] not in {*kept, *dropped}]
     with atomic_open(path) as stream:
-        stream.writelines(f"{key} {whole[key]}\n" for key in sorted(whole))
+        stream.writelines(f"{line}\n" for line in sorted([*gone, *map(" ".join, dropped.items())]))
 
 
 def _reason(

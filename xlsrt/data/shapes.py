@@ -124,8 +124,8 @@ def _report(data: Path, out: Path, kept: int, reasons: Counter[str], unknown: Co
     told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     if not kept:
         raise UserError(
-            f"{data}: a set without utterances after filtering ({told or 'it was empty'}): change "
-            "--min_seconds or --max_seconds, or look at the data"
+            f"{data}: a set without utterances after filtering ({told or 'it was empty'}): look at the data, "
+            "or change --min_seconds and --max_seconds (of run.sh: --min_wav_duration, --max_wav_duration)"
         )
     if unknown:
         seen = ", ".join(f"'{token}' {count} times" for token, count in unknown.most_common(5))

@@ -55,7 +55,7 @@ class XlsrEspnetEncoder(AbsEncoder):
         super().__init__()
         if input_size != 1:
             raise UserError(f"encoder xlsr reads the waveform: set input_size to 1 (it is {input_size})")
-        self.train_context, self.eval_context = _contexts(train_context, eval_context)
+        self.train_context, self.eval_context = contexts_of(train_context, eval_context)
         self.pretrained = pretrained
         self.xlsr = _build_xlsr(config, pretrained, load_weights)
         self.augment = WaveAugment(AugmentConfig.from_dict(augment or {}), seed=seed)
@@ -106,7 +106,7 @@ class XlsrEspnetEncoder(AbsEncoder):
         return frames, lens, None
 
 
-def _contexts(
+def contexts_of(
     train: Mapping[str, Any] | None, evaluation: Mapping[str, Any] | None
 ) -> tuple[AttentionContext | ContextSampler, AttentionContext]:
     context = training_context_from_dict(dict(train)) if train else AttentionContext.full()

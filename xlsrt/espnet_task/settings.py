@@ -15,7 +15,7 @@ from xlsrt.encoder.checkpoints import read_config
 from xlsrt.encoder.checkpoints.pretraining import load_heads
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig
-from xlsrt.espnet_task.encoder import check_encoder_conf
+from xlsrt.espnet_task.encoder import check_encoder_conf, contexts_of
 from xlsrt.espnet_task.model import ModelConfig
 from xlsrt.espnet_task.shared_task import SharedTask
 from xlsrt.espnet_task.task import XlsrASRTask
@@ -62,6 +62,7 @@ def check_ssl_settings(settings: Mapping[str, Any], where: str) -> None:
 def _checked_encoder(args: Any) -> XlsrConfig:
     encoder = dict(args.encoder_conf or {})
     check_encoder_conf(encoder)
+    contexts_of(encoder.get("train_context"), encoder.get("eval_context"))
     AugmentConfig.from_dict(encoder.get("augment") or {})
     return _encoder_config(encoder)
 

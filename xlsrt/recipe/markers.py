@@ -28,6 +28,14 @@ STEP_VERSIONS = {
     "pack": 1,
 }
 
+# Stages of run.sh that make files which others start from.
+_MADE_BY = {
+    "data/*/*": 1,
+    "raw/*/*": 2,
+    "token_list/*/*": 3,
+    "asr_stats_*/*/*": 4,
+}
+
 # Options that change how fast a result comes, not the result. Their value, if they have one, follows them.
 SPEED_OPTIONS = {
     "--nj",
@@ -73,9 +81,11 @@ def fingerprint(kind: str, command: Sequence[str], inputs: Iterable[str | Path])
     digest.update(json.dumps(relevant_command(command)).encode())
     for path in map(Path, inputs):
         if not path.is_file():
-            raise UserError(
-                f"{path}: no such file; the stage that makes it has not been run (see run.sh --help)"
+            stage = next((number for part, number in _MADE_BY.items() if path.match(part)), None)
+            which = (
+                "the stage that makes it has not been run" if stage is None else f"run stage {stage} first"
             )
+            raise UserError(f"{path}: no such file; {which} (see run.sh --help)")
         digest.update(f"{path.name} {file_digest(path)}\n".encode())
     return digest.hexdigest()
 

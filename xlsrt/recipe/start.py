@@ -69,7 +69,8 @@ def unseen_settings(
         encoder["pretrained"] = located(source) if source and source != NO_PRETRAINED else None
         settings["encoder_conf"] = encoder
         if not done_with(experiment(prefix, variant.name), settings):
-            found[variant.name] = settings
+            contexts = {"train_context": variant.train_context, "eval_context": variant.eval_context}
+            found[variant.name] = {**settings, "encoder_conf": {**encoder, **contexts}}
     return found
 
 

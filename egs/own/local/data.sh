@@ -8,6 +8,11 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck disable=SC1091
 . "$here/../../../path.sh"
-own=${OWN:-$here/../downloads/own.csv}
-if [ -d "$own" ]; then kind=folder; else kind=manifest; fi
+own=${OWN:-$here/../downloads/own.csv} words=("$@") source=
+for ((i = 0; i < ${#words[@]}; i++)); do # the source that is told by option goes first
+  if [ "${words[i]}" = --source ]; then source=${words[i + 1]:-}; fi
+done
+source=${source:-$own} kind=manifest
+if [ -d "$source" ]; then kind=folder; fi
+case $source in *cuts*.jsonl | *cuts*.jsonl.gz) kind=lhotse ;; esac
 exec "$XLSRT_PYTHON_BIN" -m xlsrt.bin.prepare_data "${KIND:-$kind}" --source "$own" "$@"
