@@ -47,6 +47,13 @@ def make_room(file: Path) -> None:
         raise UserError(f"{file.parent}: no permission to write there: choose another place")
 
 
+def check_needs(args: argparse.Namespace, **needs: str) -> None:
+    """Refuse options that have no effect without another: ``left_ms="chunk_ms"``."""
+    for name, other in needs.items():
+        if getattr(args, name) not in (None, False) and not getattr(args, other):
+            raise UserError(f"--{name} is for --{other}, which is not given")
+
+
 def add_fusion_options(parser: argparse.ArgumentParser) -> None:
     """Options of what a beam search adds to the model's scores: a language model, phrases to favour."""
     group = parser.add_argument_group("beam search only")

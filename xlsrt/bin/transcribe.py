@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from xlsrt.bin import add_fusion_options, fusion_values, run_main
+from xlsrt.bin import add_fusion_options, check_needs, fusion_values, run_main
 from xlsrt.data.sources import RAW_FORMATS, check_files
 from xlsrt.decoding.config import DecodeConfig
 from xlsrt.errors import UserError
@@ -69,8 +69,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="whether the encoder begins anew too where a segment closes (default: as the rules say, yes)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
-    more = "CPU threads; more help on quiet machines only (default: 1)"
-    parser.add_argument("--num_threads", type=int, default=1, help=more)
+    parser.add_argument("--num_threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     return parser
 
 
@@ -104,23 +103,15 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 def check_options(args: argparse.Namespace) -> None:
     """Refuse what cannot be, before a model is loaded."""
-    for name, needs in (
-        *(("left_ms", "chunk_ms"), ("sink_frames", "chunk_ms")),
-        *(("realtime", "stream"), ("packet_ms", "stream")),
-    ):
-        if getattr(args, name) not in (None, False) and not getattr(args, needs):
-            if name == "packet_ms" and args.microphone is not None:
-                continue
-            raise UserError(f"--{name} is for --{needs}, which is not given")
+    check_needs(args, left_ms="chunk_ms", sink_frames="chunk_ms", realtime="stream")
+    if args.microphone is None:
+        check_needs(args, packet_ms="stream")
     args.packet_ms = 200 if args.packet_ms is None else args.packet_ms
-    if args.packet_ms < 1:
-        raise UserError(f"--packet_ms is {args.packet_ms}; give 1 or more")
-    if args.raw_rate < 1000:
-        raise UserError(f"--raw_rate is {args.raw_rate}; give samples a second, 1000 or more")
+    for name, least in (("packet_ms", 1), ("raw_rate", 1000), ("num_threads", 1)):
+        if getattr(args, name) < least:
+            raise UserError(f"--{name} is {getattr(args, name)}; give {least} or more")
     if bool(args.files) == (args.microphone is not None):
         raise UserError("give audio files, `-` for raw samples on standard input, or --microphone")
-    if args.num_threads < 1:
-        raise UserError(f"--num_threads is {args.num_threads}; give 1 or more")
     check_files(args.files)
 
 
