@@ -30,6 +30,9 @@ def test_duplicate_unsorted_empty_and_missing(tmp_path: Path) -> None:
         list(sorted_table(path))
     with pytest.raises(UserError, match="duplicate utterance 'a'"):
         load_table(path)
+    path.write_text("a x\nb x\na x\nb x\n")
+    with pytest.raises(UserError, match="duplicate utterance 'a'"):
+        list(sorted_table(path))
     path.write_text("b x\na y\n")
     with pytest.raises(UserError, match=r"'a' after 'b': not sorted; run `utils/fix_data_dir.sh"):
         list(sorted_table(path))

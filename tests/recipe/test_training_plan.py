@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +93,14 @@ def test_a_pretrained_encoder_brings_its_own_sizes(tmp_path: Path, config: str, 
     encoder = plan(tmp_path, config, corpus, pretrained="WAV2VEC2_XLSR53").settings["encoder_conf"]
     assert encoder["pretrained"] == "WAV2VEC2_XLSR53"
     assert encoder["config"] == {"hidden_dropout": 0.2}
+
+
+def test_what_is_written_about_an_encoder_is_none_of_it(tmp_path: Path, config: str, corpus: Corpus) -> None:
+    folder = tmp_path / "encoder"
+    shutil.copytree(ROOT / "egs/mini/pretrained", folder)
+    found = plan(tmp_path, config, corpus, pretrained=str(folder)).pretrained_files
+    assert {Path(file).name for file in found} >= {"config.json", "model.safetensors"}
+    assert not any(file.endswith(".md") for file in found)
 
 
 def test_a_later_stage_starts_from_the_best_of_its_row(tmp_path: Path, config: str, corpus: Corpus) -> None:

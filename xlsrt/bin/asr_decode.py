@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from xlsrt.bin import add_fusion_options, fusion_values, make_room, run_main
+from xlsrt.bin import add_fusion_options, fusion_values, run_main
 from xlsrt.errors import UserError
 
 
@@ -98,8 +98,6 @@ def main(cmd: Sequence[str] | None = None) -> None:
         num_threads=args.num_threads,
         also=tuple((replace(other, mode=args.mode or other.mode), folder) for other, folder in others),
     )
-    for one in job.jobs:
-        make_room(one.output_dir / "text")
     if args.merge:
         runner.merge(job)
     elif args.job is not None:

@@ -134,7 +134,8 @@ class DataDir:
                 recording, start, end = parse_segment(wav, f"{self.path}/segments: utterance '{utt}'")
                 if recording not in recordings:
                     raise UserError(
-                        f"{self.path}: utterance '{utt}': recording '{recording}' is not in wav.scp"
+                        f"{self.path}/segments: utterance '{utt}': recording '{recording}' is not in "
+                        f"wav.scp; add it, or leave it out: `utils/fix_data_dir.sh {self.path}`"
                     )
                 wav = recordings[recording]
             if not wav:

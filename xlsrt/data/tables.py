@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import heapq
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -107,9 +108,9 @@ def sorted_table(path: str | os.PathLike[str]) -> Iterator[Row]:
         UserError: a key comes twice or the keys are not in order.
     """
     last: str | None = None
-    for key, value in read_table(path):
+    for count, (key, value) in enumerate(read_table(path)):
         if last is not None and key <= last:
-            if key == last:
+            if any(other == key for other, _ in itertools.islice(read_table(path), count)):
                 raise UserError(f"{path}: duplicate utterance '{key}': give each line an id of its own")
             raise UserError(
                 f"{path}: '{key}' after '{last}': not sorted; run `utils/fix_data_dir.sh {Path(path).parent}`"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ def decode(job: runner.Job, backend: str, shard: Sequence[str]) -> None:
         log.info("%s is decoded already", job.output_dir)
         return
     words = shlex.split(backend)
+    if shutil.which(words[0]) is None:
+        raise UserError(f"--cmd {backend}: there is no program {words[0]}; see utils/*.pl")
     threads = words[words.index("--num-threads") + 1] if "--num-threads" in words[:-1] else "1"
     gpus = str(min(job.ngpu, 1))
     logs = job.output_dir / "logdir" / "asr_inference.JOB.log"

@@ -18,6 +18,7 @@ NO_PRETRAINED = "none"
 RECIPE_ROOT = Path(__file__).resolve().parents[2]
 # Hash of the settings and data that the checkpoints in an experiment directory were trained with.
 IDENTITY = ".identity"
+_OF_A_MODEL = (".json", ".safetensors", ".bin", ".pt", ".pth")
 
 # From the seed of a training stage to that of the next; an epoch adds 1 for the order of its batches.
 STAGE_SEEDS = 1000
@@ -144,11 +145,12 @@ class Plan:
 
 
 def pretrained_files(settings: Mapping[str, Any]) -> list[str]:
-    """The files of ``encoder_conf.pretrained``, where they lie on this disk."""
+    """The files of ``encoder_conf.pretrained``, where they lie on this disk; not what is written about it."""
     source = (settings.get("encoder_conf") or {}).get("pretrained")
     path = Path(source or "")
-    files = (sorted(path.iterdir()) if path.is_dir() else [path]) if source else []
-    return [str(file) for file in files if file.is_file()]
+    if not source or not path.is_dir():
+        return [str(path)] if source and path.is_file() else []
+    return [str(file) for file in sorted(path.iterdir()) if file.is_file() and file.suffix in _OF_A_MODEL]
 
 
 def experiment(prefix: str | Path, variant: str) -> Path:
