@@ -89,6 +89,7 @@ case $corpus in
   */*) corpus_dir=$(cd "$corpus" && pwd) || die "--corpus $corpus: no such folder" ;;
   *) corpus_dir=$root/egs/$corpus; [ -d "$corpus_dir" ] || die "--corpus $corpus: there is no egs/$corpus" ;;
 esac
+folders=("${corpus_dir:-$root}" "$root"); [ . -ef "$root" ] || folders=(. "${folders[@]}") # where decoding configurations are looked up
 datadir=data source_dir=data last_config=()
 if "$debug"; then
   datadir=data/debug
@@ -134,7 +135,7 @@ tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
 tool check_start --stages_config "${stages_yaml[@]}" --variants "$variants" --stage "$stage" --stop_stage "$stop_stage" --asr_exp "$asr_exp" \
   --skip_train "$skip_train" --skip_eval "$skip_eval" --pretrained "$adapt_from" --train_config "$train_yaml" --last_config "${last_config[@]}" \
   --adapt "$adapt" --adapt_config "$adapt_yaml" --adapt_exp "$adapt_exp" --adapt_sets "$adapt_sets" --data_dirs "$datadir" "$source_dir" \
-  --decode_configs "$decode_configs" --config_folders . "${corpus_dir:-.}" "$root" --use_ngram "$use_ngram" --lm_train_text "$lm_train_text" # before any work
+  --decode_configs "$decode_configs" --config_folders "${folders[@]}" --use_ngram "$use_ngram" --lm_train_text "$lm_train_text" # before any work
 step() { # run a command unless its marker says that it is done; title, kind, marker, inputs..., -- command...
   local place=(--cmd "$train_cmd --num-threads $nj" --log "$(dirname "$3")/log/$2.log") # what runs elsewhere, on a cluster
   if [ "$cmd_backend" = local ] || [[ ! $2 =~ ^(format|tokens|shapes)$ ]]; then place=(); fi
@@ -223,7 +224,7 @@ stage_6() { train 6; }; stage_7() { train 7; }; stage_8() { train 8; }; stage_9(
 evaluate() { # decode or score every model with every configuration that is meant for it
   local with_ngram=(--ngram_dir "$token_dir"); if [ "$use_ngram" = false ] || [[ $use_ngram = auto && ! -f $token_dir/ngram.arpa ]]; then with_ngram=(); fi
   tool evaluate "$1" --expdir "$expdir" --stages_config "${stages_yaml[@]}" --variants "$variants" --asr_exp "$asr_exp" \
-    --model_file "$inference_asr_model" --decode_configs "$decode_configs" --config_folders . "${corpus_dir:-.}" "$root" \
+    --model_file "$inference_asr_model" --decode_configs "$decode_configs" --config_folders "${folders[@]}" \
     --all_contexts "$decode_all" --dumpdir "$dumpdir/raw" --test_sets "$test_sets" --nj "$inference_nj" \
     --ngpu "$decode_gpus" --cmd "$decode_cmd" "${bpemodel[@]}" "${with_ngram[@]}"
 }

@@ -95,6 +95,10 @@ def test_an_ngram_model_brings_its_configurations(exp: Path, dumps: list[Path], 
     without = plan_decoding(TABLE, "1 4", exp, CONFIGS, dumps)
     added = [plan for plan in plans if plan not in without]
     assert {plan.config.stem for plan in added} == {"decode_offline_beam8_ngram"}
+    assert config_files(added[0].config, tmp_path / "made") == [str(tmp_path / "made/ngram.arpa")]
+    # The built-in corpus's own configuration takes a bigram model too.
+    builtin = ROOT / "egs/mini/conf" / added[0].config.name
+    plans = [replace(plan, config=builtin) if plan in added else plan for plan in plans]
     with pytest.raises(UserError, match=r"decode_offline_beam8_ngram.yaml: .*--use_ngram true"):
         plan_decoding(TABLE, "1", exp, [added[0].config], dumps)
     made, exp_dir = tmp_path / "made", added[0].exp_dir
@@ -113,7 +117,7 @@ def test_an_ngram_model_brings_its_configurations(exp: Path, dumps: list[Path], 
     give_ngrams(made, plans)
     assert own.stat().st_mtime_ns == before, "decodings with it are not done again"
     names = [str(made / name) for name in ("ngram.arpa", "bigram.arpa")]
-    assert config_files(added[0].config, made) == names
+    assert config_files(builtin, made) == names
     assert config_files(without[0].config, made) == []
 
 
