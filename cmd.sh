@@ -15,8 +15,9 @@ case $cmd_backend in
     exit 2
     ;;
 esac
-# The scheduler's programs, before any work rather than at the first job.
-case $cmd_backend in slurm) submit="sbatch" ;; sge | pbs) submit="qsub" ;; *) submit= ;; esac
+# The program that submits, before any work rather than at the first job.
+case $cmd_backend in slurm) conf=slurm ;; sge) conf=queue ;; pbs) conf=pbs ;; *) conf= ;; esac
+submit=$(sed -n 's/^command  *\([^ ]*\).*/\1/p' "${workdir:-$root}/conf/$conf.conf" "$root/conf/$conf.conf" 2>/dev/null | head -n 1) || true
 if [ -n "$submit" ] && ! command -v "$submit" >/dev/null; then
   echo "cmd.sh: error: cmd_backend=${cmd_backend}: there is no $submit on this machine; run where jobs are submitted" >&2
   exit 2

@@ -105,7 +105,7 @@ stages_yaml=("$(config "$stages_config")")
 if [ "$stages_config" = conf/stages.yaml ] && [ -f "$corpus_dir/conf/stages.yaml" ]; then
   stages_yaml=("$root/conf/stages.yaml" "$corpus_dir/conf/stages.yaml")
 fi
-[[ $audio_format =~ ^(auto|flac|wav|flac.ark)$ ]] || die "--audio_format $audio_format: write flac, wav, flac.ark or auto"
+[[ $audio_format =~ ^(auto|flac|wav|flac\.ark)$ ]] || die "--audio_format $audio_format: write flac, wav, flac.ark or auto"
 [[ $train_hours =~ ^(all|[0-9]*\.?[0-9]+)$ ]] || die "--train_hours $train_hours: write a number such as 0.17 or 1, or all"
 hours=_${train_hours}h; hours=${hours#_allh}
 if [ "$token_type" = auto ]; then token_type=bpe; [ "$corpus/$debug" != mini/false ] || token_type=char; fi

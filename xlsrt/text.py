@@ -183,7 +183,8 @@ class TokenModel:
         except (RuntimeError, OSError) as error:
             raise UserError(f"{where}: its SentencePiece model is damaged ({error}): copy it again") from None
         pieces = {processor.id_to_piece(i) for i in range(processor.get_piece_size())}
-        if strangers := [token for token in self.token_list if token not in {*pieces, *_SPECIAL, "<unk>"}]:
+        known = {*pieces, *_SPECIAL, "<unk>"}
+        if strangers := [token for token in self.token_list if token not in known]:
             raise UserError(
                 f"{where}: its SentencePiece model lacks {len(strangers)} of its tokens, such as "
                 f"{', '.join(map(repr, strangers[:3]))}: they belong to different models; copy both from one"

@@ -125,5 +125,9 @@ def test_quiet_before_utterances(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ]
     quiet = with_quiet(np.zeros(100, np.float32), 160)
     assert len(quiet) == 160 * 16 + 100 and 0 < np.abs(quiet[:-100]).max() < 1e-3
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(config.read_text() + "endpoint: {trailing_silence: 0.5}\n")
+    with pytest.raises(UserError, match="leave its endpoint out"):
+        bench.main(["quiet", *paths, "--decode_config", str(rules)])
     with pytest.raises(UserError, match="--before_ms must not be negative"):
         bench.main(["quiet", *paths, "--before_ms", "-1"])

@@ -148,20 +148,20 @@ def test_lists_in_several_folders_may_share_names(tmp_path: Path) -> None:
 
 
 def test_drawing_with_few_or_uneven_speakers() -> None:
-    def entries(*counts: int) -> list[tuple[Path, Entry]]:
+    def entries(*counts: int) -> list[Entry]:
         return [
-            (Path("/x"), Entry("w", Path(f"/x/{s}-{i}.wav"), "t", f"s{s}"))
+            Entry("w", Path(f"/x/{s}-{i}.wav"), "t", f"s{s}")
             for s, count in enumerate(counts)
             for i in range(count)
         ]
 
     shares = {"dev": 0.1, "test": 0.1}
-    drawn = draw_sets(iter(entries(100, 3, 4, 5)), shares, 0)
+    drawn = draw_sets(entries(100, 3, 4, 5), Path("/x"), shares, 0)
     assert drawn.by_speaker and "s0" not in drawn.parts and set(drawn.parts.values()) == {"dev", "test"}
-    drawn = draw_sets(iter(entries(50)), shares, 0)
+    drawn = draw_sets(entries(50), Path("/x"), shares, 0)
     assert not drawn.by_speaker and sorted(drawn.parts.values()).count("dev") == 5 and len(drawn.parts) == 10
     with pytest.raises(UserError, match="2 recordings are too few"):
-        draw_sets(iter(entries(2)), shares, 0)
+        draw_sets(entries(2), Path("/x"), shares, 0)
 
 
 def test_a_directory_with_transcripts_beside(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -138,10 +138,21 @@ def test_run_sh_refuses_before_any_work(tmp_path: Path, words: list[str], messag
 
 
 def test_run_sh_needs_the_schedulers_program(tmp_path: Path) -> None:
-    if shutil.which("sbatch"):
-        pytest.skip("this machine has sbatch")
-    done = shell(RUN, "--workdir", str(tmp_path), env={**os.environ, "cmd_backend": "slurm"})
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for folder in reversed(os.environ["PATH"].split(":")):
+        for program in Path(folder).glob("*") if folder else ():
+            if program.name != "sbatch" and not (programs / program.name).is_symlink():
+                (programs / program.name).symlink_to(program)
+    work = tmp_path / "work"
+    env = {**os.environ, "PATH": str(programs), "cmd_backend": "slurm", "XLSRT_PYTHON": sys.executable}
+    done = shell(RUN, "--workdir", str(work), env=env)
     assert done.returncode == 2 and "there is no sbatch on this machine" in done.stderr
+    # Where the queue's configuration submits with another program, that one counts.
+    (work / "conf").mkdir(parents=True)
+    (work / "conf/slurm.conf").write_text("command my_submit --now\n", encoding="utf-8")
+    done = shell(RUN, "--workdir", str(work), env=env)
+    assert done.returncode == 2 and "there is no my_submit on this machine" in done.stderr
 
 
 def test_run_sh_names_a_wrong_variant_before_any_work(tmp_path: Path) -> None:

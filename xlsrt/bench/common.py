@@ -7,13 +7,10 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from xlsrt.decoding.config import DecodeConfig
 from xlsrt.errors import UserError
-from xlsrt.recognizer import Recognizer
 
 
 @dataclass(frozen=True)
@@ -46,27 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser, cases: Sequence[str], default
         default=",".join(default),
         help=f"comma-separated, of: {','.join(cases)} (default: %(default)s)",
     )
-
-
-def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of a benchmark of a trained model on recorded speech."""
-    parser.add_argument("--exp_dir", type=Path, required=True, help="trained model, or packed model")
-    parser.add_argument("--data_dir", type=Path, required=True, help="speech, e.g. dump/raw/test")
-    parser.add_argument(
-        "--decode_config",
-        type=Path,
-        help="context and search, e.g. conf/decode_streaming_640ms.yaml (default: the model's own)",
-    )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="torch device (default: %(default)s)")
-
-
-def recognizer_of(args: argparse.Namespace) -> Recognizer:
-    """The model with context and search that `add_recognizer_arguments` asked for."""
-    check_machine(args)
-    config = DecodeConfig.from_file(args.decode_config) if args.decode_config else None
-    context, search = (config.context, config.search) if config else (None, None)
-    return Recognizer.from_exp(args.exp_dir, context, search, device=args.device)
 
 
 def begin(args: argparse.Namespace, known: Sequence[str]) -> list[str]:

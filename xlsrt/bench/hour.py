@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from xlsrt.bench import common
+from xlsrt.bench import trained
 from xlsrt.bench.loss import resident_bytes
 from xlsrt.data.kaldi import DataDir
 from xlsrt.decoding.sets import load_samples, read_set
@@ -26,7 +26,7 @@ RATE = 16000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``bench hour``."""
-    common.add_recognizer_arguments(parser)
+    trained.add_arguments(parser)
     parser.add_argument(
         "--seconds", type=float, default=3600, help="length of the stream (default: %(default)s)"
     )
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     """Stream, decode one by one, print both."""
     if args.seconds < 60 or args.packet_ms < 1 or args.pause < 0:
         raise UserError("--seconds must be 60 or more, --packet_ms 1 or more, --pause not negative")
-    recognizer = common.recognizer_of(args)
+    recognizer = trained.recognizer_of(args)
     entries, data = read_set(args.data_dir), DataDir(args.data_dir)
     texts = {u.utt: u.text or "" for u in data.utterances(need_text=True)}
     count, total = 0, 0.0

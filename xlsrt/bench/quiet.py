@@ -11,7 +11,7 @@ import argparse
 
 import numpy as np
 
-from xlsrt.bench import common
+from xlsrt.bench import trained
 from xlsrt.data.kaldi import DataDir
 from xlsrt.decoding.sets import load_samples, make_batches, read_set
 from xlsrt.errors import UserError
@@ -24,7 +24,7 @@ LEVEL = 1e-4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``bench quiet``."""
-    common.add_recognizer_arguments(parser)
+    trained.add_arguments(parser)
     parser.add_argument(
         "--before_ms",
         type=int,
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     """Print the errors after each length of quiet."""
     if min(args.before_ms) < 0:
         raise UserError("--before_ms must not be negative")
-    recognizer = common.recognizer_of(args)
+    recognizer = trained.recognizer_of(args)
     entries, data = read_set(args.data_dir), DataDir(args.data_dir)
     texts = {u.utt: u.text or "" for u in data.utterances(need_text=True)}
     wavs = {entry.name: load_samples(data, entry) for entry in entries}

@@ -43,11 +43,10 @@ def main(cmd: Sequence[str] | None = None) -> int:
     die_with_parent(signal.SIGTERM)
     values = vars(args)
     backend = shlex.split(values.pop("cmd"))
-    if given := [f"{name}={os.environ[name]}" for name in values.pop("variables") if name in os.environ]:
-        values["identity"] = [*args.command, *given]
+    given = [f"{name}={os.environ[name]}" for name in values.pop("variables") if name in os.environ]
+    # Where it ran is no part of what it made.
+    values["identity"] = [*args.command, *given]
     if backend and args.log:
-        # Where it ran is no part of what it made.
-        values["identity"] = args.command
         values |= {"command": [*backend, str(args.log), *args.command], "follow": args.log, "log": None}
     return run_step(Step(**values))
 

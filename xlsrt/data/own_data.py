@@ -12,9 +12,10 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import soundfile
@@ -100,29 +101,21 @@ def make_sets(args: argparse.Namespace, read: ReadEntries) -> None:
     if any(not 0 <= share < 0.5 for share in shares.values()):
         raise UserError(f"--dev_share, --test_share {shares}: between 0 and 0.5")
     drawn = Drawn()
-    folders = {folder_of(path) for paths in sources.values() for path in paths}
-    # Lists in several folders may have files of the same names below them.
-    base = Path(os.path.commonpath(folders))
+    # Lists in several folders may have files of the same names below them: names count from what they share.
+    base = Path(os.path.commonpath({_folder(path) for paths in sources.values() for path in paths}))
     if any(shares.values()):
-        drawn = draw_sets(_entries(sources["train"], read, base), shares, args.seed)
+        drawn = draw_sets(chain.from_iterable(map(read, sources["train"])), base, shares, args.seed)
     writer = _Writer(Path(args.output_dir), args.language, args.text_rules, args.source[0])
     with writer:
         for part, paths in sources.items():
-            for _, entry in _entries(paths, read, base):
+            for entry in chain.from_iterable(map(read, paths)):
                 default = drawn.part(base, entry) if part == "train" else part
                 writer.add(base, entry, entry.part or default)
 
 
-def folder_of(path: Path) -> Path:
+def _folder(path: Path) -> str:
     """The folder of a list, or the folder itself."""
-    return Path(os.path.abspath(path if path.is_dir() else path.parent))
-
-
-def _entries(paths: list[Path], read: ReadEntries, base: Path) -> Iterator[tuple[Path, Entry]]:
-    """Entries with the folder that their names count from."""
-    for path in paths:
-        for entry in read(path):
-            yield base, entry
+    return os.path.abspath(path if path.is_dir() else path.parent)
 
 
 def _recording(base: Path, path: Path) -> str:
@@ -149,8 +142,8 @@ class Drawn:
         return self.parts.get(key, "train")
 
 
-def draw_sets(entries: Iterator[tuple[Path, Entry]], shares: Mapping[str, float], seed: int) -> Drawn:
-    """Draw dev and test; nobody where the entries name their sets.
+def draw_sets(entries: Iterable[Entry], base: Path, shares: Mapping[str, float], seed: int) -> Drawn:
+    """Draw dev and test; nobody where the entries name their sets. base: the folder that names count from.
 
     Speakers come in an order that the seed decides, and whole: a set takes those that fit into its share.
     With fewer speakers than sets, recordings are drawn instead.
@@ -160,7 +153,7 @@ def draw_sets(entries: Iterator[tuple[Path, Entry]], shares: Mapping[str, float]
     """
     speakers: Counter[str] = Counter()
     recordings: Counter[str] = Counter()
-    for base, entry in entries:
+    for entry in entries:
         if entry.part:
             return Drawn()
         if not entry.problem:

@@ -88,6 +88,8 @@ def decode(job: Job) -> None:
     if outputs.is_merged(job.output_dir, fingerprint):
         log.info("%s is decoded already", job.output_dir)
         return
+    for one in job.jobs:  # told before the work where that cannot be
+        one.output_dir.mkdir(parents=True, exist_ok=True)
     kept = outputs.kept_results(job.output_dir, fingerprint)
     todo = [entry for entry in entries if entry.name not in kept]
     if kept and todo:

@@ -109,6 +109,11 @@ class XlsrEspnetEncoder(AbsEncoder):
 def contexts_of(
     train: Mapping[str, Any] | None, evaluation: Mapping[str, Any] | None
 ) -> tuple[AttentionContext | ContextSampler, AttentionContext]:
+    """The contexts of training and of validation that ``encoder_conf`` names.
+
+    Raises:
+        UserError: one is none, or training samples its context and validation has none.
+    """
     context = training_context_from_dict(dict(train)) if train else AttentionContext.full()
     if evaluation:
         return context, AttentionContext.from_dict(dict(evaluation))

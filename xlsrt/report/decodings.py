@@ -89,7 +89,8 @@ def find_decoded(expdir: Path, left_out: list[str] | None = None) -> list[Decode
             path = score.parents[1]
             try:
                 decoded = Decoded(path, _facts(path / "decoding.json"))
-                decoded.alignments  # noqa: B018 (read now, kept)
+                if not decoded.alignments:
+                    raise UserError(f"{path}/score_wer/ref.trn has no utterances: score the set again")
             except (UserError, OSError) as error:
                 log.warning("%s is left out: %s", path, error)
                 if left_out is not None:

@@ -29,7 +29,7 @@ class StepTimes:
     """What a stream cost.
 
     Attributes:
-        steps: seconds from a packet that completes a chunk to its words, for each chunk.
+        steps: seconds that a packet took, for each packet that completes a chunk (or several).
         total: seconds of computing, all packets. audio: seconds heard. chunk_ms: length of a chunk.
     """
 

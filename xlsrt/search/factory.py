@@ -17,6 +17,8 @@ from xlsrt.search.options import FUSION, LM_WEIGHT, LODR_WEIGHT, PHRASE_SCORE, c
 from xlsrt.search.phrases import load_phrases
 from xlsrt.transducer import TransducerHead
 
+_NO_VOCABULARY = "search: lm and phrases need the model's tokens; give search_from_dict the vocabulary"
+
 
 def search_from_dict(
     values: Mapping[str, Any] | None, head: TransducerHead, vocabulary: Vocabulary | None = None
@@ -35,28 +37,32 @@ def search_from_dict(
 
 def _fusion(given: Mapping[str, Any], head: TransducerHead, vocabulary: Vocabulary | None) -> Fusion | None:
     parts: list[tuple[Scorer, float]] = []
-    lm, phrases = given.get("lm"), given.get("phrases")
-    if (isinstance(lm, (str, Path, zipfile.Path)) or phrases is not None) and vocabulary is None:
-        raise UserError(
-            "search: lm and phrases need the model's tokens; give search_from_dict the vocabulary"
-        )
+    lm, lodr, phrases = (given.get(key) for key in ("lm", "lodr", "phrases"))
     if lm is not None:
-        if isinstance(lm, (str, Path, zipfile.Path)):
-            assert vocabulary is not None
-            lm = load_ngram(lm, given.get("lm_unit", "token"), vocabulary)
-        elif not all(callable(getattr(lm, name, None)) for name in ("init", "score", "step")):
-            raise UserError("search: lm is neither a file nor an object with init(), score() and step()")
-        parts.append((lm, float(given.get("lm_weight", LM_WEIGHT))))
-    if (lodr := given.get("lodr")) is not None:
+        scorer = _scorer("lm", lm, given.get("lm_unit", "token"), vocabulary)
+        parts.append((scorer, float(given.get("lm_weight", LM_WEIGHT))))
+    if lodr is not None:
         # The transducer has learnt its transcripts too: what it knows of them, to first order, must not count
         # twice (low-order density ratio, arXiv 2203.16776).
-        if vocabulary is None:
-            raise UserError("search: lodr needs the model's tokens; give search_from_dict the vocabulary")
-        parts.append((load_ngram(lodr, "token", vocabulary), -float(given.get("lodr_weight", LODR_WEIGHT))))
+        scorer = _scorer("lodr", lodr, "token", vocabulary)
+        parts.append((scorer, -float(given.get("lodr_weight", LODR_WEIGHT))))
     if phrases is not None:
-        assert vocabulary is not None
+        if vocabulary is None:
+            raise UserError(_NO_VOCABULARY)
         parts.append((load_phrases(phrases, float(given.get("phrase_score", PHRASE_SCORE)), vocabulary), 1.0))
     if not parts:
         return None
     weight = head.joint.output.weight
     return Fusion(parts, weight.size(0), weight.device)
+
+
+def _scorer(key: str, given: Any, unit: str, vocabulary: Vocabulary | None) -> Scorer:
+    """A language model: a file of n-grams, or an object that is one."""
+    if isinstance(given, (str, Path, zipfile.Path)):
+        if vocabulary is None:
+            raise UserError(_NO_VOCABULARY)
+        return load_ngram(given, unit, vocabulary)
+    if not all(callable(getattr(given, name, None)) for name in ("init", "score", "step")):
+        raise UserError(f"search: {key} is neither a file nor an object with init(), score() and step()")
+    scorer: Scorer = given
+    return scorer
