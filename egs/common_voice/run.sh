@@ -4,7 +4,14 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export LANGUAGES=${LANGUAGES:-et}
 read -ra codes <<< "$LANGUAGES"
-tests=(test) nbpe=500
-if [ "${#codes[@]}" -gt 1 ]; then tests=("${codes[@]/#/test_}") nbpe=1000; fi
+tests=(test)
+if [ "${#codes[@]}" -gt 1 ]; then tests=("${codes[@]/#/test_}"); fi
+few_hours=(--nbpe 150 --speed_perturb_factors "0.9 1.0 1.1" --stages_config "$here/../../conf/stages.yaml")
+many_hours=(--nbpe 500) # and conf/stages.yaml here
+case "${codes[*]}" in # the README has the table
+  *" "*) preset=(--nbpe 1000) ;;
+  ca | be | es | fr | it | de | en) preset=("${many_hours[@]}") ;;
+  *) preset=("${few_hours[@]}") ;;
+esac
 exec "$here/../../run.sh" --corpus common_voice --workdir "$here/work/${LANGUAGES// /_}" \
-  --test_sets "${tests[*]}" --train_config conf/train_xlsr53.yaml --nbpe "$nbpe" "$@"
+  --test_sets "${tests[*]}" --train_config conf/train_xlsr53.yaml "${preset[@]}" "$@"

@@ -135,11 +135,9 @@ def test_shell_tools(make_set: MakeSet, tmp_path: Path) -> None:  # noqa: F811
         shell("utils/subset_data_dir.sh", "--utt-list", tmp_path / "list", source, tmp_path / "b").returncode
         == 0
     )
-    (tmp_path / "list").write_text("spk2\n")
-    assert (
-        shell("utils/subset_data_dir.sh", "--spk-list", tmp_path / "list", source, tmp_path / "d").returncode
-        == 0
-    )
+    (tmp_path / "list").write_text("spk2\nspk9\n")
+    done = shell("utils/subset_data_dir.sh", "--spk-list", tmp_path / "list", source, tmp_path / "d")
+    assert done.returncode == 0 and "1 of the speakers are not in it, such as spk9" in done.stderr
     assert (tmp_path / "b" / "text").read_text() == (tmp_path / "d" / "text").read_text() == "spk2-c x\n"
     assert shell("utils/combine_data.sh", tmp_path / "c", tmp_path / "a", tmp_path / "b").returncode == 0
     assert (tmp_path / "c" / "text").read_text() == "spk1-a y\nspk2-c x\n"

@@ -57,6 +57,17 @@ def test_librispeech(libri: Path, tmp_path: Path) -> None:
     assert validate(data / "train").num_speakers == 3
 
 
+def test_a_line_that_is_not_utf8_is_left_out(libri: Path, tmp_path: Path) -> None:
+    path = libri / "train-other-500" / "20" / "205" / "20-205.trans.txt"
+    sound(path.with_name("20-205-0001.flac"))
+    path.write_bytes(path.read_bytes() + b"20-205-0001 CAF\xc9\n")
+    data = prepare("librispeech", libri, tmp_path / "data")
+    assert table(data / "train" / "text")["20-205-0000"] == "OTHER"
+    left_out = dropped(data / "train")
+    assert left_out["20-205.trans.txt:2"] == "not UTF-8"
+    assert left_out["20-205-0001"] == "no transcript: it is in no .trans.txt"
+
+
 def test_librispeech_parts_and_case(libri: Path, tmp_path: Path) -> None:
     data = prepare(
         "librispeech", libri, tmp_path / "data", "--train_parts", "train-clean-100", "--case", "lower"

@@ -81,6 +81,20 @@ def test_a_quote_that_is_never_closed_is_found(audio: Path, tmp_path: Path) -> N
     assert table(data / "train" / "text") == {"a": "never closed", "deep-b": "other"}
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_bytes_that_are_not_utf8_spoil_their_row_alone(kind: str, audio: Path, tmp_path: Path) -> None:
+    rows = ["path,text,speaker", "a.wav,caf\xe9,ann", "deep/b.flac,tea,bob"]
+    text = "\n".join(rows).replace(",", "\t" if kind == "tsv" else ",")
+    path = audio / f"list.{kind}"
+    path.write_bytes(text.encode("latin-1"))
+    data = prepare("manifest", path, tmp_path / "data", *WHOLE) / "train"
+    assert table(data / "text") == {"bob-deep-b": "tea"}
+    assert dropped(data) == {f"list.{kind}:2": "not UTF-8"}
+    path.write_bytes(text.encode("utf-16"))
+    with pytest.raises(UserError, match=r"is UTF-16, .*iconv -f utf-16 -t utf-8"):
+        prepare("manifest", path, tmp_path / "data", *WHOLE)
+
+
 def test_semicolons_json_lines_and_older_lines(audio: Path, tmp_path: Path) -> None:
     (audio / "list.csv").write_text("path;text\na.wav;one, two\n")
     (audio / "old.txt").write_text(

@@ -84,29 +84,34 @@ def test_choose(make_set: MakeSet, how: str, expected: list[str]) -> None:
     assert sorted(choose(path, count=3, how=how)) == expected
 
 
-def test_per_speaker_and_wrong_choices(make_set: MakeSet) -> None:
+def test_per_speaker_and_wrong_choices(make_set: MakeSet, caplog) -> None:
     path = make_set(utts=UTTS, samples=800)
     assert sorted(choose(path, count=2, how="per-spk")) == [
         f"s{s}-{5 * s + i:02d}" for s in range(4) for i in (0, 1)
     ]
     assert len(choose(path, count=99)) == 20
+    assert "has 20 utterances only, 99 were asked for" in caplog.text
     with pytest.raises(UserError, match="at least one"):
         choose(path, count=0)
     with pytest.raises(UserError, match="needs utt2num_samples"):
         choose(path, count=1, how="shortest")
 
 
-def test_subset_and_combine_are_inverse(make_set: MakeSet, tmp_path) -> None:
+def test_subset_and_combine_are_inverse(make_set: MakeSet, tmp_path, caplog) -> None:
     path = make_set(utts=UTTS, samples=800)
     write_spk2utt(path)
     (path / "utt2lang").write_text("".join(f"{utt} en\n" for utt in UTTS))
+    (path / "spk2gender").write_text("s0 f\ns1 m\ns2 f\ns3 m\n")
     some = set(list(UTTS)[::3])
     subset(path, tmp_path / "a", some)
     subset(path, tmp_path / "b", UTTS.keys() - some)
     assert validate(tmp_path / "a").num_utterances == len(some)
     assert combine(tmp_path / "c", [tmp_path / "b", tmp_path / "a"]) == 20
-    for name in ("wav.scp", "text", "utt2spk", "spk2utt", "utt2lang"):
+    for name in ("wav.scp", "text", "utt2spk", "spk2utt", "utt2lang", "spk2gender"):
         assert (tmp_path / "c" / name).read_bytes() == (path / name).read_bytes(), name
+    subset(path, tmp_path / "e", {"s1-05", "s1-06", "nobody", "no-one"})
+    assert load_table(tmp_path / "e" / "spk2gender") == {"s1": "m"}
+    assert "2 of the wanted utterances are not in it, such as no-one" in caplog.text
     with pytest.raises(UserError, match="the subset would be empty"):
         subset(path, tmp_path / "d", {"nobody"})
     with pytest.raises(UserError, match="is the source itself"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from xlsrt.errors import UserError
 from xlsrt.report.results import plain_table, summary_text, write_all_results, write_model_results
 from xlsrt.report.scoring import score_files
+from xlsrt.report.significance import bootstrap_interval
 
 
 @pytest.fixture
@@ -21,8 +23,8 @@ def expdir(tmp_path: Path) -> Path:
 def test_all_results_are_collected(expdir: Path) -> None:
     results = write_all_results(expdir, command="./run.sh --stage 11")
     text = (expdir / "RESULTS.md").read_text()
-    assert "|decode_x_best/test|2|4|50.0|25.0|25.0|0.0|50.0|100.0|" in text
-    assert "|decode_x_best/test|2|4|100.0|0.0|0.0|0.0|0.0|0.0|" in text
+    assert "|decode_x_best/test|2|4|50.0|25.0|25.0|0.0|50.0|100.0|50.0 to 50.0|" in text
+    assert "|decode_x_best/test|2|4|100.0|0.0|0.0|0.0|0.0|0.0|0.0 to 0.0|" in text
     assert "- command: `./run.sh --stage 11`" in text
     assert "- date: `" in text and "Git hash: `" in text
     assert "|test|asr_2b|decode_x_best|2|4|50.0|50.0|-|100.0|" in text
@@ -36,6 +38,31 @@ def test_a_score_that_was_not_finished_is_left_out(expdir: Path) -> None:
     (expdir / "asr_1" / "decode_x_best" / "test" / "score_wer" / "score.json").unlink()
     assert "### WER" not in "".join(r.metric.upper() for r in write_model_results(expdir / "asr_1"))
     assert "### WER" not in (expdir / "asr_1" / "RESULTS.md").read_text()
+
+
+def test_scores_come_with_their_intervals(tmp_path: Path) -> None:
+    """Of ten words in ten utterances three are wrong: the interval is that of the definition."""
+    lines = [f"u{i} a" for i in range(10)]
+    (tmp_path / "ref").write_text("\n".join(lines))
+    (tmp_path / "hyp").write_text("\n".join(lines[:7] + [f"u{i} b" for i in range(7, 10)]))
+    score_files(tmp_path / "ref", tmp_path / "hyp", tmp_path / "exp" / "asr_1" / "decode_x" / "test")
+    write_model_results(tmp_path / "exp" / "asr_1")
+    text = (tmp_path / "exp" / "asr_1" / "RESULTS.md").read_text()
+    low, high = bootstrap_interval([0] * 7 + [1] * 3, [1] * 10)
+    assert low < 30.0 < high
+    assert f"|decode_x/test|10|10|70.0|30.0|0.0|0.0|30.0|30.0|{low:.1f} to {high:.1f}|" in text
+
+
+def test_scores_of_earlier_versions_have_no_interval(expdir: Path) -> None:
+    path = expdir / "asr_1" / "decode_x_best" / "test" / "score_wer" / "score.json"
+    content = json.loads(path.read_text())
+    del content["interval"]
+    path.write_text(json.dumps(content))
+    write_model_results(expdir / "asr_1")
+    assert (
+        "|decode_x_best/test|2|4|100.0|0.0|0.0|0.0|0.0|0.0|-|"
+        in (expdir / "asr_1" / "RESULTS.md").read_text()
+    )
 
 
 def test_nothing_to_collect(tmp_path: Path) -> None:

@@ -34,6 +34,13 @@ def test_interval_is_reproducible_and_shrinks_with_more_utterances() -> None:
     assert bootstrap_interval([1, 1], [4, 4]) == (25.0, 25.0)
 
 
+@pytest.mark.parametrize("block", [1, 81, 1000])
+def test_many_utterances_are_drawn_in_parts(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = bootstrap_interval(A, REFS, draws=50), compare(A, B, REFS, draws=50)
+    monkeypatch.setattr("xlsrt.report.significance.BLOCK", block)
+    assert (bootstrap_interval(A, REFS, draws=50), compare(A, B, REFS, draws=50)) == whole
+
+
 def test_matched_pairs_equals_its_formula() -> None:
     difference = [a - b for a, b in zip(A, B, strict=True)]
     z = statistics.fmean(difference) / (statistics.stdev(difference) / math.sqrt(len(difference)))

@@ -136,7 +136,12 @@ def _subset(args: argparse.Namespace) -> None:
         keep = {key for key, _ in read_table(args.utt_list)}
     elif args.spk_list:
         speakers = {key for key, _ in read_table(args.spk_list)}
-        keep = {utt for utt, speaker in read_table(Path(source) / "utt2spk") if speaker in speakers}
+        spoken = dict(read_table(Path(source) / "utt2spk"))
+        keep = {utt for utt, speaker in spoken.items() if speaker in speakers}
+        if unknown := sorted(speakers - set(spoken.values())):
+            logging.warning(
+                "%s: %d of the speakers are not in it, such as %s", source, len(unknown), unknown[0]
+            )
     elif args.hours is not None:
         keep = set(choose_hours(source, args.hours))
     else:

@@ -88,6 +88,11 @@ def _transcripts(table: Path, out: SetWriter) -> Iterator[tuple[str, str]]:
         out.drop(table.name, f"no such file: {table}")
         return
     for number, raw in read_lines(table):
-        utt, _, text = decode_line(raw, f"{table}:{number}").strip().partition(" ")
+        try:
+            utt, _, text = decode_line(raw, "").strip().partition(" ")
+        except UserError:
+            # Its recording comes below, as one without a transcript.
+            out.drop(f"{table.name}:{number}", "not UTF-8")
+            continue
         if utt:
             yield utt, text

@@ -116,7 +116,8 @@ def _json_rows(path: Path) -> Rows:
 
 
 def _csv_rows(path: Path) -> Rows:
-    lines = (decode_line(raw, f"{path}:{number}") + "\n" for number, raw in read_lines(path))
+    # Bytes that are not UTF-8 become halves of characters, which no UTF-8 has: they spoil their row alone.
+    lines = (raw.decode("utf-8", "surrogateescape").rstrip("\r\n") + "\n" for _, raw in read_lines(path))
     first = next(lines, "")
     delimiter = ";" if first.count(";") > first.count(",") else ","
     names = [name.strip().lower() for name in next(csv.reader([first], delimiter=delimiter), [])]
@@ -129,7 +130,9 @@ def _csv_rows(path: Path) -> Rows:
                     f"{path}: a quote that ends in line {reader.line_num + 1} was opened lines before: write "
                     'a quote within a cell twice (""), or use tab-separated values (.tsv)'
                 )
-            if cells:
+            if not all(map(_is_utf8, cells)):
+                yield where, Entry(where, problem="not UTF-8")
+            elif cells:
                 yield where, _checked(where, names, cells)
     except csv.Error as error:
         raise UserError(
@@ -158,6 +161,10 @@ def _separated(path: Path, delimiter: str) -> Rows:
         if delimiter == "|" and len(cells) == 2:
             cells.append("")
         yield where, _checked(where, names, cells)
+
+
+def _is_utf8(cell: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in cell)
 
 
 def _checked(where: str, names: list[str], cells: list[str]) -> Mapping[str, object] | Entry:

@@ -27,6 +27,12 @@ def _tables(data: DataDir) -> list[str]:
     return [*by_utt, *(["wav.scp"] if data.has("wav.scp") else [])]
 
 
+def _speaker_tables(data: DataDir, more: Sequence[str] = ()) -> dict[str, dict[str, str]]:
+    """The tables by speaker, such as spk2gender, and those of ``more`` that exist; not spk2utt, made anew."""
+    names = [path.name for path in data.path.glob("spk2*") if path.is_file() and path.name != "spk2utt"]
+    return {n: load_table(data.path / n) for n in sorted({*names, *filter(data.has, more)})}
+
+
 def replace_tables(fresh: Path, target: Path) -> None:
     """Move the tables of a finished directory over those of another; tables that are no longer there go."""
     target.mkdir(parents=True, exist_ok=True)
@@ -84,7 +90,7 @@ def fix(
     dropped: dict[str, str] = {}
     extras = [name for name in utt_extra_files if data.has(name)]
     tables = {name: _lenient(data.path / name, dropped) for name in dict.fromkeys([*_tables(data), *extras])}
-    by_speaker = {name: load_table(data.path / name) for name in spk_extra_files if data.has(name)}
+    by_speaker = _speaker_tables(data, spk_extra_files)
     wavs = tables["wav.scp"]
     needed = [name for name in ("utt2spk", "text", "segments") if name in tables]
     keep: list[str] = []
@@ -103,10 +109,7 @@ def fix(
     backup.mkdir(exist_ok=True)
     for name in [*tables, *by_speaker, *(["spk2utt"] if data.has("spk2utt") else [])]:
         shutil.copy2(data.path / name, backup / name)
-    _write_kept(data.path, tables, keep)
-    speakers = {tables["utt2spk"][utt] for utt in keep}
-    for name, table in by_speaker.items():
-        write_table(data.path / name, ((key, table[key]) for key in sorted(speakers & table.keys())))
+    _write_kept(data.path, tables, keep, by_speaker)
     _add_to_dropped(data.path / "dropped", dropped, set(keep))
     log.info("%s: kept %d utterances, dropped %d (%s/dropped)", data.path, len(keep), len(dropped), data.path)
     return dropped
@@ -142,18 +145,32 @@ def _reason(
     return audio_file_problem(data.resolve(wav))
 
 
-def _write_kept(path: Path, tables: dict[str, dict[str, str]], keep: Sequence[str]) -> None:
-    """Write the rows of ``keep``; recordings stay when a kept segment needs them."""
+def _write_kept(
+    path: Path,
+    tables: dict[str, dict[str, str]],
+    keep: Sequence[str],
+    by_speaker: dict[str, dict[str, str]],
+) -> None:
+    """Write the rows of ``keep``, of the recordings that a kept segment needs, and of the speakers."""
     segments = tables.get("segments")
     recordings = sorted({segments[utt].split()[0] for utt in keep}) if segments else keep
     for name, table in tables.items():
         keys = recordings if name == "wav.scp" else keep
         write_table(path / name, ((key, table[key]) for key in keys if key in table))
+    speakers = {tables["utt2spk"][utt] for utt in keep}
+    for name, table in by_speaker.items():
+        write_table(path / name, ((key, table[key]) for key in sorted(speakers & table.keys())))
     write_spk2utt(path)
 
 
 def subset(source: str | os.PathLike[str], target: str | os.PathLike[str], keep: Collection[str]) -> int:
-    """Write the utterances of ``keep`` as a set of their own; returns their number."""
+    """Write the utterances of ``keep`` as a set of their own; returns their number.
+
+    Names of which the set knows nothing are counted and told.
+
+    Raises:
+        UserError: it knows none of them, or the target is the source.
+    """
     data = DataDir(source)
     data.require("wav.scp", "utt2spk")
     if data.path.resolve() == Path(target).resolve():
@@ -162,8 +179,12 @@ def subset(source: str | os.PathLike[str], target: str | os.PathLike[str], keep:
     wanted = sorted(utt for utt in tables["utt2spk"] if utt in keep)
     if not wanted:
         raise UserError(f"{data.path}: none of the wanted utterances is in it: the subset would be empty")
+    if unknown := sorted(set(keep) - tables["utt2spk"].keys()):
+        log.warning(
+            "%s: %d of the wanted utterances are not in it, such as %s", data.path, len(unknown), unknown[0]
+        )
     tables["wav.scp"] = {key: data.resolve(value) for key, value in tables["wav.scp"].items()}
-    _write_kept(Path(target), tables, wanted)
+    _write_kept(Path(target), tables, wanted, _speaker_tables(data))
     return len(wanted)
 
 
@@ -186,6 +207,8 @@ def choose(
     data = DataDir(source)
     data.require("utt2spk")
     utts = [utt for utt, _ in sorted_table(data.path / "utt2spk")]
+    if count > len(utts) and how in ("first", "last", "spread", "shortest"):
+        log.warning("%s: has %d utterances only, %d were asked for", data.path, len(utts), count)
     if how == "first":
         return utts[:count]
     if how == "last":
@@ -230,7 +253,11 @@ def combine(
         raise UserError("combine: no source directories given")
     for data in datas:
         data.require("wav.scp", "utt2spk")
-    tables = [[*_tables(data), *filter(data.has, extra_files)] for data in datas]
+    speakers = [_speaker_tables(data) for data in datas]
+    tables = [
+        [*_tables(data), *filter(data.has, extra_files), *mine]
+        for data, mine in zip(datas, speakers, strict=True)
+    ]
     names = set(tables[0]).intersection(*tables)
     if len({data.has("segments") for data in datas}) > 1:
         raise UserError(
@@ -247,5 +274,6 @@ def combine(
                 if merged[name].setdefault(key, value) != value:
                     raise UserError(f"{data.path}/{name}: '{key}' is also in another set, with another value")
     keep = sorted(merged["utt2spk"])
-    _write_kept(Path(target), merged, keep)
+    by_speaker = {name: merged.pop(name) for name in names & speakers[0].keys()}
+    _write_kept(Path(target), merged, keep, by_speaker)
     return len(keep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,13 +17,17 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Number and bytes of each line of a file, which may be gzipped; only a line feed ends a line.
 
     Raises:
-        UserError: the file cannot be opened, or its compressed data are damaged.
+        UserError: the file cannot be opened, is UTF-16, or its compressed data are damaged.
     """
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rb") as stream:
             for number, raw in enumerate(stream, 1):
-                yield number, raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
+                if number == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                    raise UserError(
+                        f"{path}: is UTF-16, as some spreadsheets save: `iconv -f utf-16 -t utf-8`"
+                    )
+                yield number, raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
     except (EOFError, gzip.BadGzipFile) as error:
         raise UserError(f"{path}: damaged ({error}): fetch it again") from None
     except OSError as error:

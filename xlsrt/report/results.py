@@ -15,7 +15,8 @@ from xlsrt.report.trn import columns
 
 WAY_OUT = "decode and score first (run.sh stages 10 and 11)"
 METRICS = ("wer", "cer", "ter")
-HEADER = ("Snt", "Wrd", "Corr", "Sub", "Del", "Ins", "Err", "S.Err")
+HEADER = ("Snt", "Wrd", "Corr", "Sub", "Del", "Ins", "Err", "S.Err", "95 % of Err")
+"""ESPnet's columns, and the bootstrap interval of the error rate."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Result:
     dataset: str
     metric: str
     counts: Counts
+    interval: tuple[float, float] | None = None
+    """95 % interval of the error rate in percent."""
 
 
 def find_results(model_dir: Path) -> list[Result]:
@@ -34,9 +37,12 @@ def find_results(model_dir: Path) -> list[Result]:
     results = []
     for path in model_dir.glob("*/*/score_*/score.json"):
         content = json.loads(path.read_text(encoding="utf-8"))
-        metric = content.pop("metric")
+        metric, interval = content.pop("metric"), content.pop("interval", None)
         decoding, dataset = path.parts[-4:-2]
-        results.append(Result(model_dir.name, decoding, dataset, metric, Counts(**content)))
+        found = Result(
+            model_dir.name, decoding, dataset, metric, Counts(**content), interval and tuple(interval)
+        )
+        results.append(found)
     return sorted(results, key=lambda r: (r.dataset, r.decoding, r.metric))
 
 
@@ -113,7 +119,7 @@ def _sections(results: Sequence[Result], expdir: Path) -> list[str]:
         lines += [f"## {model}", ""]
         for metric in METRICS:
             rows = [
-                (f"{r.decoding}/{r.dataset}", *_cells(r.counts))
+                (f"{r.decoding}/{r.dataset}", *_cells(r))
                 for r in results
                 if r.model == model and r.metric == metric
             ]
@@ -125,9 +131,10 @@ def _sections(results: Sequence[Result], expdir: Path) -> list[str]:
     return lines
 
 
-def _cells(counts: Counts) -> tuple[str, ...]:
-    sentences, tokens, *rates = columns(counts)
-    return (str(sentences), str(tokens), *(f"{rate:.1f}" for rate in rates))
+def _cells(result: Result) -> tuple[str, ...]:
+    sentences, tokens, *rates = columns(result.counts)
+    interval = "-" if result.interval is None else "{:.1f} to {:.1f}".format(*result.interval)
+    return (str(sentences), str(tokens), *(f"{rate:.1f}" for rate in rates), interval)
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

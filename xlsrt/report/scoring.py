@@ -15,6 +15,7 @@ from xlsrt.report import trn
 from xlsrt.report.align import Alignment, Counts, align
 from xlsrt.report.latency import write_latency
 from xlsrt.report.sclite import difference, sclite_report
+from xlsrt.report.significance import bootstrap_interval, compare, p_text
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,13 @@ class SetScore:
     @property
     def counts(self) -> Counts:
         return sum((a.counts for a in self.alignments.values()), Counts())
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % bootstrap interval of the error rate in percent; none without a reference."""
+        counts = [a.counts for a in self.alignments.values()]
+        refs = [c.ref for c in counts]
+        return bootstrap_interval([c.errors for c in counts], refs) if any(refs) else None
 
 
 def words(text: str) -> list[str]:
@@ -126,9 +134,10 @@ def score_files(
 ) -> dict[str, SetScore]:
     """Score ``hyp`` against ``ref`` and write ``score_dir/score_{wer,cer,ter}``.
 
-    Each holds ``ref.trn``, ``hyp.trn``, ``result.txt`` (sclite's or in its form) and ``score.json`` (counts).
-    TER needs ``bpemodel``. ``utt2spk`` defaults to the one beside ``ref``, else each utterance is a speaker.
-    Where ``word_times.ctm`` lies beside ``ref`` and ``hyp`` was streamed, its delays are measured too.
+    Each holds ``ref.trn``, ``hyp.trn``, ``result.txt`` (sclite's or in its form) and ``score.json`` (counts
+    and interval). TER needs ``bpemodel``. ``utt2spk`` defaults to the one beside ``ref``, else each utterance
+    is a speaker. Where ``word_times.ctm`` lies beside ``ref`` and ``hyp`` was streamed, its delays are
+    measured too.
     """
     refs, hyps = read_text(ref), read_text(hyp)
     check_same_utterances(refs, hyps, str(ref), str(hyp))
@@ -160,8 +169,6 @@ def score_files(
 
 def comparison_text(ref: Path, hyp: Path, other: Path) -> str:
     """Two systems on one set: difference in WER, its bootstrap interval, the matched pairs test."""
-    from xlsrt.report.significance import compare, p_text
-
     refs = read_text(ref)
     errors = []
     for path in (hyp, other):
@@ -189,7 +196,8 @@ def write_score(score: SetScore, speakers: Mapping[str, str], directory: Path) -
     result = trn.result_text(score.alignments, speakers) if report is None else report
     (directory / "result.txt").write_text(result, encoding="utf-8")
     partial = directory / "score.json.tmp"
-    partial.write_text(json.dumps({"metric": score.metric, **asdict(score.counts)}) + "\n", encoding="utf-8")
+    content = {"metric": score.metric, **asdict(score.counts), "interval": score.interval}
+    partial.write_text(json.dumps(content) + "\n", encoding="utf-8")
     partial.replace(done)
 
 

@@ -12,6 +12,8 @@ from xlsrt.errors import UserError
 
 DRAWS = 2000
 LEVEL = 0.95
+BLOCK = 4_000_000
+"""Numbers in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,7 @@ def bootstrap_interval(
         draws: sets drawn from the utterances with replacement. level: share of them within the interval.
         seed: same seed, same interval.
     """
-    counts = _weights(len(_checked(errors, refs)), draws, seed)
-    rates = _rates(counts, np.asarray(errors), np.asarray(refs))
+    rates = _drawn_rates(np.asarray(_checked(errors, refs)), np.asarray(refs), draws, seed)
     low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -57,10 +58,10 @@ def compare(
     """Paired bootstrap and matched pairs test of two systems on the same utterances."""
     if len(errors_a) != len(errors_b):
         raise UserError(f"{len(errors_a)} and {len(errors_b)} utterances: compare systems on one set")
-    counts = _weights(len(_checked(errors_a, refs)), draws, seed)
-    difference = np.asarray(errors_a) - np.asarray(errors_b)
+    difference = np.asarray(_checked(errors_a, refs)) - np.asarray(errors_b)
     lengths = np.asarray(refs)
-    low, high = np.quantile(_rates(counts, difference, lengths), [(1 - level) / 2, (1 + level) / 2])
+    rates = _drawn_rates(difference, lengths, draws, seed)
+    low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
     rate = 100.0 * float(difference.sum()) / max(1, int(lengths.sum()))
     return Comparison(rate, float(low), float(high), matched_pairs(errors_a, errors_b))
 
@@ -86,14 +87,16 @@ def _checked(errors: Sequence[int], refs: Sequence[int]) -> Sequence[int]:
     return errors
 
 
-def _weights(utterances: int, draws: int, seed: int) -> np.ndarray:
-    """(draws, utterances): how often each utterance was drawn."""
-    generator = np.random.default_rng(seed)
-    return generator.multinomial(utterances, np.full(utterances, 1 / utterances), size=draws)
-
-
-def _rates(counts: np.ndarray, errors: np.ndarray, refs: np.ndarray) -> np.ndarray:
-    return 100.0 * (counts @ errors) / np.maximum(1, counts @ refs)
+def _drawn_rates(errors: np.ndarray, refs: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """(draws,): the error rate in percent of each drawn set."""
+    generator, utterances = np.random.default_rng(seed), len(refs)
+    rates = []
+    # Some sets at a time: how often each of 100,000 utterances is in each of 2,000 sets would be 1.6 GB.
+    for first in range(0, draws, block := max(1, BLOCK // utterances)):
+        even = np.full(utterances, 1 / utterances)
+        counts = generator.multinomial(utterances, even, size=min(block, draws - first))
+        rates.append(100.0 * (counts @ errors) / np.maximum(1, counts @ refs))
+    return np.concatenate(rates)
 
 
 def p_text(p: float, sign: str = "") -> str:
