@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xlsrt.bench import reference
+from xlsrt.bench import common, reference
 from xlsrt.bin import bench
 from xlsrt.errors import UserError
 
@@ -17,6 +17,16 @@ def test_prints_a_line_per_case(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(figures) == 1 + 2 + 3 + 1 + 1 + 2
     assert figures["torchaudio, offline, 10 s"][2] == 1.0
     assert all(value > 0 for row in figures.values() for value in row)
+
+
+def test_other_processes_are_busy_while_it_measures(capsys: pytest.CaptureFixture[str]) -> None:
+    with common.busy(2) as others:
+        assert [other.poll() for other in others] == [None, None]
+    assert all(other.poll() is not None for other in others)
+    bench.main(["encoder", "--preset", "tiny", "--rounds", "1", "--cases", "offline", "--busy", "1"])
+    assert "1 busy process(es) beside" in capsys.readouterr().out
+    with pytest.raises(UserError, match="--busy must be 0 or more"):
+        bench.main(["encoder", "--preset", "tiny", "--busy", "-1"])
 
 
 def test_the_reference_model_has_the_same_parameters() -> None:

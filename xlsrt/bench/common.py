@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -73,6 +76,20 @@ def conditions(args: argparse.Namespace) -> str:
         device = f"{device} ({torch.cuda.get_device_name(device)})"
     load = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores" if hasattr(os, "getloadavg") else "unknown"
     return f"{args.threads} thread(s), torch {torch.__version__}, {device}, load {load}"
+
+
+@contextmanager
+def busy(processes: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """So many processes that each keep a core busy while the block runs, as other work on a machine does."""
+    others = []
+    try:
+        for _ in range(processes):
+            others.append(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+        yield others
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 def synchronize(device: str) -> None:

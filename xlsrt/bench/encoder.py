@@ -21,6 +21,7 @@ from xlsrt.bench.common import Case
 from xlsrt.bench.reference import hugging_face_model, torchaudio_model
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
+from xlsrt.errors import UserError
 
 HELP = "the encoder, offline and streaming"
 CASES = ("offline", "stream", "batch", "windows", "bf16", "train", "memory", "memory_full", "streams")
@@ -47,16 +48,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="bfloat16",
         help="type of the weights in case streams (default: %(default)s)",
     )
+    parser.add_argument(
+        "--busy", type=int, default=0, help="other processes that keep a core busy meanwhile (default: 0)"
+    )
     common.add_arguments(parser, CASES, DEFAULT)
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure the cases asked for and print one line for each."""
     cases = common.begin(args, CASES)
+    if args.busy < 0:
+        raise UserError("--busy must be 0 or more")
     encoder = build(args)
-    print(f"{args.preset}, {encoder.config.num_layers} layers, {common.conditions(args)}")
+    beside = f", {args.busy} busy process(es) beside" if args.busy else ""
+    print(f"{args.preset}, {encoder.config.num_layers} layers, {common.conditions(args)}{beside}", flush=True)
     if set(cases) - {"memory", "memory_full", "streams"}:
-        common.print_table(common.measure(collect(encoder, cases, args), args.rounds, args.device))
+        todo = collect(encoder, cases, args)
+        with common.busy(args.busy):
+            costs = common.measure(todo, args.rounds, args.device)
+        common.print_table(costs)
     if "memory" in cases:
         tiny = XlsrEncoder(XlsrConfig.preset("tiny")).eval()
         print(f"{MEMORY}: {growth_in_an_hour(tiny) / 1e6:.2f} MB (tiny)", flush=True)
