@@ -108,6 +108,19 @@ def test_long_recordings_are_encoded_as_streams(model: Path, monkeypatch: pytest
     ]
 
 
+def test_an_hour_is_refused_where_attention_has_no_bounds(
+    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(forced, "LONGEST_SECONDS", 1.5)
+    output = tmp_path / "times.ctm"
+    command = ["--model", str(model), "--data_dir", str(data), "--output", str(output), "--context"]
+    main([*command, "full"])
+    assert "u1 is left out: 2 s are too long for a context without bounds (full attention)" in caplog.text
+    assert [line.split()[0] for line in output.read_text().splitlines()] == ["u2"]
+    main([*command, "640,640,16"])
+    assert {line.split()[0] for line in output.read_text().splitlines()} == {"u1", "u2"}
+
+
 def test_no_words_and_no_sound(model: Path) -> None:
     aligner = Aligner(Recognizer.from_exp(model))
     assert aligner(np.zeros(16000, dtype=np.float32), "") == []
