@@ -40,7 +40,7 @@ def test_small_languages_get_few_tokens_and_many_epochs(languages: str, tmp_path
     given = options(tmp_path, "common_voice", LANGUAGES=languages)
     assert given["--nbpe"] == "150" and given["--speed_perturb_factors"] == "0.9 1.0 1.1"
     assert os.path.samefile(Path(given["--stages_config"]).parents[1], tmp_path)
-    assert given["--test_sets"] == "test" and given["--workdir"].endswith(f"/work/{languages}")
+    assert given["--test_sets"] == "test" and Path(given["--workdir"]).parts[-2:] == ("work", languages)
 
 
 @pytest.mark.parametrize("language", ["ca", "be", "es", "fr", "it"])
@@ -52,7 +52,10 @@ def test_large_languages_take_the_table_of_the_corpus(language: str, tmp_path: P
 
 def test_several_languages_are_tested_each(tmp_path: Path) -> None:
     given = options(tmp_path, "common_voice", "--nbpe", "800", LANGUAGES="es fr")
-    assert given["--test_sets"] == "test_es test_fr" and given["--workdir"].endswith("/work/es_fr")
+    assert given["--test_sets"] == "test_es test_fr" and Path(given["--workdir"]).parts[-2:] == (
+        "work",
+        "es_fr",
+    )
     assert given["--nbpe"] == "800" and "--stages_config" not in given
 
 
