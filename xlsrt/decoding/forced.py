@@ -25,7 +25,7 @@ SAMPLE_RATE, FRAME_SECONDS = 16000, 0.02
 WHOLE_SECONDS = 40.0
 """Longer recordings are encoded as streams, where the context is bounded."""
 LONGEST_SECONDS = 600.0
-"""Longer recordings are not encoded where it is not: time and memory would grow with the square of the length."""
+"""Longer ones are not encoded where it is not: the cost grows with the square of the length."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class Aligner:
         """The words of ``text`` in ``samples`` (S,) at 16 kHz.
 
         Raises:
-            UserError: the text does not fit into the audio or the vocabulary, or the audio not into the context.
+            UserError: the text does not fit into the audio or the vocabulary; the audio is too long for a
+                context without bounds.
         """
         model = self.recognizer
         ids = model.tokens.encode(text)
@@ -101,8 +102,8 @@ class Aligner:
         encoder, context = self.recognizer.encoder, self.recognizer.context
         if context.cache_frames is None and len(wav) > LONGEST_SECONDS * SAMPLE_RATE:
             raise UserError(
-                f"{len(wav) / SAMPLE_RATE:.0f} s are too long for a context without bounds ({context}): give a "
-                "bounded one (--context 640,640,16), a model trained in such, or cut it (segments)"
+                f"{len(wav) / SAMPLE_RATE:.0f} s are too long for a context without bounds ({context}): "
+                "give a bounded one (--context 640,640,16), a model trained in such, or cut it (segments)"
             )
         if len(wav) <= WHOLE_SECONDS * SAMPLE_RATE or context.cache_frames is None:
             enc, _ = encoder(wav[None], None, context)
