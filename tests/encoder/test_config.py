@@ -40,6 +40,7 @@ def test_overrides_and_yaml_types() -> None:
     )
     assert config.conv_dim == (32,) * 7 and config.layer_norm_eps == 1e-6 and config.layer_drop == 0.0
     assert config.replace(hidden_size=192).hidden_size == 192
+    assert config.replace(max_stream_seconds="inf").max_stream_seconds == float("inf")
     assert config.replace(freeze_feature_extractor=True).freeze_feature_extractor is True
 
 
@@ -61,7 +62,11 @@ def test_overrides_and_yaml_types() -> None:
         ({"conv_stride": [5, 2, 2, 2, 2, 2, 1]}, "hop of 160"),
         ({"conv_kernel": [10, 3, 3, 3, 3, 2]}, "one entry per layer"),
         ({"conv_dim": [32, "x"]}, "conv_dim must be of type tuple"),
+        ({"conv_kernel": None}, "conv_kernel must be of type tuple"),
         ({"max_stream_seconds": 0}, "max_stream_seconds"),
+        ({"max_stream_seconds": float("nan")}, "max_stream_seconds must be a finite number"),
+        ({"layer_norm_eps": float("nan")}, "layer_norm_eps must be a finite number"),
+        ({"causal_prior_variance": float("inf")}, "causal_prior_variance must be a finite number"),
         ({"causal_prior_samples": 0, "input_norm_eps": 0}, "prior"),
     ],
 )

@@ -59,6 +59,10 @@ def test_the_copy_follows_the_weights() -> None:
     layer.weight.data = torch.randn(512, 128)
     with torch.no_grad():
         assert_right()
+    layer.weight.data.mul_(3.0)  # counted by nobody
+    layer.eval()
+    with torch.no_grad():
+        assert_right()
 
 
 def test_nothing_kept_outlives_training_with_an_optimiser_that_counts_no_versions() -> None:

@@ -117,6 +117,18 @@ def test_long_recordings_go_through_the_caches(exps, monkeypatch):
         same(result, wanted)
 
 
+@pytest.mark.parametrize("config", [{"input_norm": "utterance"}, {"feat_extract_norm": "group"}])
+def test_long_recordings_of_encoders_that_cannot_stream(config, tmp_path, monkeypatch):
+    from xlsrt.recognizer import recognizer as module
+
+    recognizer = Recognizer.from_exp(make_exp(tmp_path, config=config))
+    wavs = [noise(5, seed=1), noise(1, seed=2)]
+    masked = recognizer.transcribe_batch(wavs)
+    monkeypatch.setattr(module, "PACKET_SECONDS", 1)
+    for result, wanted in zip(recognizer.transcribe_batch(wavs), masked, strict=True):
+        same(result, wanted)
+
+
 def test_preview_shows_the_incomplete_chunk(exps):
     recognizer = Recognizer.from_exp(exps[1], context={"chunk_ms": 1280, "left_ms": 1280})
     wav = noise(1.2, seed=4)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.search.cuts import states_in_pieces
 from tests.search.reference import greedy
 from xlsrt.errors import UserError
-from xlsrt.search import GreedySearch, search_from_dict
+from xlsrt.search import BeamSearch, GreedySearch, search_from_dict
 from xlsrt.transducer import HeadConfig, TransducerHead
 
 
@@ -59,6 +59,16 @@ def test_cuts_and_batches_do_not_matter(data):
     for row, found in enumerate(search.finish(state)):
         one = search.step(enc[row : row + 1, : lens[row]], torch.tensor([lens[row]]), search.init_state(1))
         same(found, search.finish(one)[0])
+
+
+@pytest.mark.parametrize("subsampling", [1, 2])
+@pytest.mark.parametrize("lens", [torch.tensor([9, 5], dtype=torch.int32), [9, 5]])
+def test_lengths_of_any_integer_type(lens, subsampling):
+    head, enc = make_head(output_subsampling=subsampling), torch.randn(2, 9, 6)
+    for search in (GreedySearch(head), BeamSearch(head, 2)):
+        found = search.finish(search.step(enc, lens, search.init_state(2)))
+        wanted = search.finish(search.step(enc, torch.tensor([9, 5]), search.init_state(2)))
+        assert found == wanted
 
 
 def test_old_states_stay_as_they_were():

@@ -128,6 +128,10 @@ def test_config_reads_espnet_keys_and_refuses_wrong_ones():
     )
     assert (config.ctc_weight, config.output_subsampling, config.warmup_updates) == (0.1, 2, 7)
     assert HeadConfig.from_dict(config.to_dict()) == config
+    assert HeadConfig.from_espnet({"model_conf": {"fastemit_lambda": "5e-3"}}, 6, 5).fastemit_lambda == 0.005
+    for wrong in ({"ctc_weight": float("nan")}, {"prune_range": 2.5}, {"delay_penalty": "much"}):
+        with pytest.raises(UserError, match=f"{next(iter(wrong))} is .*; it must be a "):
+            HeadConfig.from_espnet({"model_conf": wrong}, 6, 5)
     with pytest.raises(UserError, match="hiden"):
         HeadConfig.from_espnet({"decoder_conf": {"hiden": 1}}, 6, 5)
     with pytest.raises(UserError, match="output_subsampling is 3"):

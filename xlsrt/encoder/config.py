@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -117,9 +118,12 @@ class XlsrConfig:
                 value = tuple(value)
             if kind is int and isinstance(value, float) and value.is_integer():
                 value = int(value)
-            whole = kind is not tuple or all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+            whole = type(value) is not tuple or all(type(v) is int for v in value)
             if type(value) is not kind or not whole:
                 raise UserError(f"{field.name} must be of type {kind.__name__}, not {value!r}")
+            endless = field.name == "max_stream_seconds" and value == math.inf
+            if isinstance(value, float) and not (math.isfinite(value) or endless):
+                raise UserError(f"{field.name} must be a finite number, not {value}")
             least = 0 if field.name in _MAY_BE_ZERO else 1
             if isinstance(value, int) and kind is int and value < least:
                 raise UserError(f"{field.name} must be at least {least}, not {value}")

@@ -255,15 +255,21 @@ class XlsrEncoder(nn.Module):
         """End the streams: y (B, T, D) and lens (B,) of their last, shorter chunks; no padding is added."""
         return streaming.flush(self, state)
 
-    def check_streams(self) -> None:
-        """Raise `UserError` where the config cannot stream exactly."""
+    def why_offline(self) -> str | None:
+        """Why the config cannot stream exactly; None where it can."""
         if self.config.input_norm == "utterance":
-            raise UserError(
+            return (
                 "input_norm: utterance needs the end of the audio before its first sample: to stream, use "
                 "input_norm: causal (or none)"
             )
         if self.config.feat_extract_norm == "group":
-            raise UserError(
+            return (
                 "this encoder's feature extractor normalises over time (group norm, as in wav2vec2-base): it "
                 "can only run offline; stream an XLSR model, whose extractor uses layer norm"
             )
+        return None
+
+    def check_streams(self) -> None:
+        """Raise `UserError` where the config cannot stream exactly."""
+        if reason := self.why_offline():
+            raise UserError(reason)

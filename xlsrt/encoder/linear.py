@@ -25,7 +25,7 @@ class Linear(nn.Linear):
     """``nn.Linear``, faster where nothing is learnt on a CPU, at the price of a second copy of the weights.
 
     The copy is made by the first product without gradients in eval mode and again after the weights have
-    changed. It does not outlive a switch to train mode: torch's fused optimisers change weights without
+    changed. It does not outlive a call of train() or eval(): torch's fused optimisers change weights without
     counting a version, so a copy kept from one validation to the next would be of weights long gone.
     """
 
@@ -39,8 +39,7 @@ class Linear(nn.Linear):
 
     def train(self, mode: bool = True) -> Linear:
         """Switch between train and eval mode."""
-        if mode:
-            self._packed = None
+        self._packed = None
         super().train(mode)
         return self
 

@@ -41,7 +41,7 @@ class PositionConv(nn.Module):
         """The first taps of the kernel, (D, D / groups, taps).
 
         In eval mode without gradients, kept until a parameter changes: norm and copy would cost more than the
-        convolution. Not beyond a switch to train mode, as in `linear.Linear`.
+        convolution. Not beyond a call of train() or eval(), as in `linear.Linear`.
         """
         if self.training or torch.is_grad_enabled():
             return self.conv.weight[:, :, :taps]
@@ -64,8 +64,7 @@ class PositionConv(nn.Module):
 
     def train(self, mode: bool = True) -> PositionConv:
         """Switch between train and eval mode."""
-        if mode:
-            self._kept = None
+        self._kept = None
         super().train(mode)
         return self
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
+from xlsrt.encoder.checkpoints.files import first_line
 from xlsrt.errors import UserError
 from xlsrt.search.options import OWN_LMS
 from xlsrt.text import TokenModel
@@ -146,7 +147,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, OSError) as error:
-        reason = str(error).strip().split("\n")[0] or "it is empty or cut off"
+        reason = first_line(error) if str(error).strip() else "it is empty or cut off"
         raise UserError(
             f"{path} is damaged or holds more than tensors ({reason}): copy it again, or train on from the "
             "last whole checkpoint"

@@ -132,7 +132,8 @@ class Recognizer:
 
     def _hypotheses(self, wavs: list[Tensor], count: int) -> list[list[Hypothesis]]:
         search, packet = self.search, PACKET_SECONDS * SAMPLE_RATE
-        if max(wav.numel() for wav in wavs) <= 2 * packet or self.context.cache_frames is None:
+        short = max(wav.numel() for wav in wavs) <= 2 * packet
+        if short or self.context.cache_frames is None or self.encoder.why_offline():
             lens = torch.tensor([wav.numel() for wav in wavs], device=self.device)
             padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
             enc, counts = self.encoder(padded, lens, self.context)

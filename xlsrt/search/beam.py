@@ -80,7 +80,7 @@ class BeamSearch:
     @torch.no_grad()
     def step(self, enc: Tensor, lens: Tensor, state: BeamState) -> BeamState:
         """Search the next encoder frames (B, T, D), lens (B,)."""
-        frames, counts, carry = push(self.head, enc, lens.to(enc.device), state.carry)
+        frames, counts, carry = push(self.head, enc, lens, state.carry)
         return self._walk(frames, counts, replace(state, carry=carry))
 
     @torch.no_grad()

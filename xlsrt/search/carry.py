@@ -46,6 +46,7 @@ def join_carries(carries: list[Carry]) -> Carry:
 def push(head: TransducerHead, enc: Tensor, lens: Tensor, carry: Carry) -> tuple[Tensor, Tensor, Carry]:
     """New frames (B, T, D), lens (B,) -> projected joint frames (B, N, J), counts (B,), the new carry."""
     size = head.config.output_subsampling
+    lens = torch.as_tensor(lens, device=enc.device).long()
     if size == 1:
         return head.joint.encoder_projection(enc), lens, carry
     enc = zero_padding(enc, lens)

@@ -117,7 +117,7 @@ class GreedySearch:
     @torch.no_grad()
     def step(self, enc: Tensor, lens: Tensor, state: GreedyState) -> GreedyState:
         """Search the next encoder frames (B, T, D), lens (B,)."""
-        frames, counts, carry = push(self.head, enc, lens.to(enc.device), state.carry)
+        frames, counts, carry = push(self.head, enc, lens, state.carry)
         return self._search(frames, counts, replace(state, carry=carry))
 
     @torch.no_grad()

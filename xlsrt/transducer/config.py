@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -77,6 +79,7 @@ class HeadConfig:
     simple_loss_scale: float = 0.5
 
     def __post_init__(self) -> None:
+        self._normalise_types()
         for name, allowed in (
             ("predictor", PREDICTORS),
             ("loss", LOSSES),
@@ -100,6 +103,24 @@ class HeadConfig:
         for name in ("ctc_weight", "fastemit_lambda", "delay_penalty", "warmup_updates", "simple_loss_scale"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}; it must not be negative")
+
+    def _normalise_types(self) -> None:
+        """YAML gives 5e-3 as text: bring every number to its type or refuse it."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            kind = {"int": int, "float": float}.get(str(field.type))
+            if kind is None:
+                continue
+            if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+                with contextlib.suppress(ValueError):
+                    value = float(value)
+            if kind is int and isinstance(value, float) and value.is_integer():
+                value = int(value)
+            finite = isinstance(value, (int, float)) and math.isfinite(value)
+            if type(value) is not kind or not finite:
+                what = "a whole number" if kind is int else "a finite number"
+                raise UserError(f"{field.name} is {value!r}; it must be {what}")
+            object.__setattr__(self, field.name, value)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> HeadConfig:

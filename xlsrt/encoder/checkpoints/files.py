@@ -17,7 +17,7 @@ from torch import Tensor
 from xlsrt.errors import UserError
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_REFUSED = re.compile(r"(Unsupported|GLOBAL|Trying to call)[^\n]{0,100}")
+_REFUSED = re.compile(r"(Unsupported|GLOBAL|Trying to call)(?:(?! Please use)[^\n]){0,100}")
 _LFS_MARK = b"version https://git-lfs"
 
 
@@ -81,7 +81,7 @@ def read_torch(path: Path) -> Any:
             raise _damaged(path, error) from None
         raise NotWeightsOnly(
             f"{path}: its pickle holds objects other than tensors, which are not loaded because unpickling "
-            f"them can run code ({_first_line(error)}). Use a .safetensors version, or re-save its state "
+            f"them can run code ({first_line(error)}). Use a .safetensors version, or re-save its state "
             "dict alone with torch.save"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AssertionError) as error:
@@ -161,11 +161,12 @@ def tensors_of(content: Any, path: Path) -> dict[str, Tensor]:
 def _damaged(path: Path, error: Exception) -> UserError:
     return UserError(
         f"{path} ({path.stat().st_size} bytes) cannot be read, it is damaged, cut off or of another format: "
-        f"fetch it again ({_first_line(error)})"
+        f"fetch it again ({first_line(error)})"
     )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, without PyTorch's advice to let files run code."""
     text = _COLOURS.sub("", str(error)).strip()
     if refused := _REFUSED.search(text):  # PyTorch's advice before it is to switch the check off
         return refused.group(0)
