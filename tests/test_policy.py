@@ -22,9 +22,10 @@ BINS = sorted(path.stem for path in (PACKAGE / "bin").glob("*.py") if path.stem 
 MAY_IMPORT = {
     "errors": set(),
     "text": set(),
+    "numbers": set(),
     "context": set(),
-    "encoder": {"context"},
-    "transducer": set(),
+    "encoder": {"context", "numbers"},
+    "transducer": {"numbers"},
     "search": {"context", "transducer"},
     "recognizer": {"context", "encoder", "transducer", "search", "text"},
     "decoding": {"context", "encoder", "transducer", "search", "recognizer", "text", "data"},

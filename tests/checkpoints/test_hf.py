@@ -236,6 +236,7 @@ def test_quantised_weights_are_refused(directory: Path) -> None:
     ("changes", "reason"),
     [
         ({"adapter_attn_dim": 16}, "language adapters inside every layer"),
+        ({"add_adapter": True}, "add_adapter is true: convolutions above the encoder"),
         ({"model_type": "wavlm"}, 'model_type is "wavlm"'),
         ({"hidden_act": "relu"}, 'hidden_act is "relu"'),
         ({"conv_kernel": [10, 3, 3, 3, 3, 3, 3]}, "hop of 320 and a window of"),

@@ -109,9 +109,9 @@ def test_long_recordings_are_encoded_as_streams(model: Path, monkeypatch: pytest
 
 
 def test_an_hour_is_refused_where_attention_has_no_bounds(
-    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    model: Path, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(forced, "LONGEST_SECONDS", 1.5)
+    make_exp(model, config={"max_stream_seconds": 1.5}, token_list=LETTERS, token_type="char")
     output = tmp_path / "times.ctm"
     command = ["--model", str(model), "--data_dir", str(data), "--output", str(output), "--context"]
     main([*command, "full"])

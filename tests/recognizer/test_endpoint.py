@@ -54,6 +54,18 @@ def test_packets_do_not_move_endpoints(recognizers, data):
         same(ours, theirs)
 
 
+def test_long_packets_do_not_age_a_stream_that_begins_anew(tmp_path):
+    exp = make_exp(tmp_path, blank_bias=10.0, config={"max_stream_seconds": 2.0})
+    recognizer = Recognizer.from_exp(exp, context={"chunk_ms": 160, "left_ms": "all"})
+    wav = noise(6, seed=7)
+    rules = {"max_seconds": 1.0, "trailing_silence": None, "restart_encoder": True}
+    wanted = segments(recognizer, wav, [1600], **rules)
+    assert len(wanted) > 3
+    for size in (16000, 48000, len(wav)):
+        for ours, theirs in zip(segments(recognizer, wav, [size], **rules), wanted, strict=True):
+            same(ours, theirs)
+
+
 def test_no_token_is_lost(recognizers):
     """With a predictor that says nothing the tokens depend on the sound alone: cutting changes nothing."""
     recognizer = recognizers["greedy", 1]

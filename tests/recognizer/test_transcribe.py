@@ -95,6 +95,18 @@ def test_other_rates_and_channels(exp, tmp_path, capsys):
     assert heard["text"] == Recognizer.from_exp(exp).transcribe(samples).text
 
 
+def test_a_file_too_long_for_its_context_is_told_before_it_is_heard(wav, tmp_path, monkeypatch, capsys):
+    exp = str(make_exp(tmp_path / "exp", config={"max_stream_seconds": 2.0}, blank_bias=10.0))
+    command = [wav, "--model", exp, "--chunk_ms", "160"]
+    transcribe.main([*command, "--left_ms", "160"])
+    transcribe.main([*command, "--left_ms", "all", "--max_segment", "1"])  # begins anew in time
+    assert capsys.readouterr().out
+    monkeypatch.setattr("xlsrt.recognizer.stream.Stream.accept", None)
+    for more in (["--left_ms", "all"], ["--left_ms", "all", "--max_segment", "1", "--no-restart_encoder"]):
+        with pytest.raises(UserError, match=r"a b\.wav is 6 s long, .* takes 2 s at most .*--left_ms 640"):
+            transcribe.main([*command, *more])
+
+
 def test_bad_options_and_files(exp, wav, tmp_path):
     model = ["--model", str(exp)]
     for options, words in (

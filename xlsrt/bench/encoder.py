@@ -55,18 +55,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure the cases asked for and print one line for each."""
+    """Measure the cases asked for."""
     cases = common.begin(args, CASES)
     if args.busy < 0:
         raise UserError("--busy must be 0 or more")
     encoder = build(args)
     beside = f", {args.busy} busy process(es) beside" if args.busy else ""
     print(f"{args.preset}, {encoder.config.num_layers} layers, {common.conditions(args)}{beside}", flush=True)
+    with common.busy(args.busy):
+        measure_cases(encoder, cases, args)
+
+
+def measure_cases(encoder: XlsrEncoder, cases: Sequence[str], args: argparse.Namespace) -> None:
+    """One line for each."""
     if set(cases) - {"memory", "memory_full", "streams"}:
-        todo = collect(encoder, cases, args)
-        with common.busy(args.busy):
-            costs = common.measure(todo, args.rounds, args.device)
-        common.print_table(costs)
+        common.print_table(common.measure(collect(encoder, cases, args), args.rounds, args.device))
     if "memory" in cases:
         tiny = XlsrEncoder(XlsrConfig.preset("tiny")).eval()
         print(f"{MEMORY}: {growth_in_an_hour(tiny) / 1e6:.2f} MB (tiny)", flush=True)

@@ -96,7 +96,11 @@ def make_sets(args: argparse.Namespace, read: ReadEntries) -> None:
     for part, paths in sources.items():
         for path in paths:
             if not path.exists():
-                raise UserError(f"--{'source' if part == 'train' else part} {path}: no such file or folder")
+                option = "source" if part == "train" else part
+                raise UserError(
+                    f"--{option} {path}: no such file or folder (looked up in {Path.cwd()}): name your list, "
+                    "folder or cuts by its whole path"
+                )
     shares = {part: getattr(args, f"{part}_share") for part in ("dev", "test") if part not in sources}
     if any(not 0 <= share < 0.5 for share in shares.values()):
         raise UserError(f"--dev_share, --test_share {shares}: between 0 and 0.5")

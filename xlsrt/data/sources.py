@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,12 +31,23 @@ def check_files(names: Sequence[str]) -> None:
             raise UserError(f"{name} does not exist or is no file")
 
 
-def file_packets(name: str, size: int) -> Iterator[np.ndarray]:
-    """A file's samples, mixed down, in packets of ``size``, the last one shorter."""
+def file_packets(name: str, size: int, longest: float = math.inf) -> Iterator[np.ndarray]:
+    """A file's samples, mixed down, in packets of ``size``, the last one shorter.
+
+    Raises:
+        UserError: it is not there or not readable, or has more than ``longest`` seconds.
+    """
     if not Path(name).is_file():
         raise UserError(f"{name} does not exist or is no file")
     try:
         with open_audio(name) as audio:
+            seconds = audio.frames / audio.samplerate
+            if seconds > longest:
+                raise UserError(
+                    f"{name} is {seconds:.0f} s long, and a stream that keeps all the past takes "
+                    f"{longest:g} s at most (max_stream_seconds): bound the context (--chunk_ms 640 "
+                    "--left_ms 640), or, with chunks, close segments at pauses (--endpoint 0.5)"
+                )
             yield from _cut(resampled(mono_blocks(audio, None, None), audio.samplerate, SAMPLE_RATE), size)
     except AudioProblem as error:
         raise UserError(f"{name}: {error}") from None
@@ -106,11 +118,13 @@ def microphone_packets(device: str, size: int) -> Iterator[np.ndarray]:
         ) from None
 
 
-def packets_of(name: str, size: int, raw_format: str, raw_rate: int) -> Iterator[np.ndarray]:
+def packets_of(
+    name: str, size: int, raw_format: str, raw_rate: int, longest: float = math.inf
+) -> Iterator[np.ndarray]:
     """`file_packets`, or `raw_packets` of standard input for "-"."""
     if name == "-":
         return raw_packets(sys.stdin.buffer, size, raw_format, raw_rate)
-    return file_packets(name, size)
+    return file_packets(name, size, longest)
 
 
 def _cut(blocks: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:

@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 SAMPLE_RATE, FRAME_SECONDS = 16000, 0.02
 WHOLE_SECONDS = 40.0
 """Longer recordings are encoded as streams, where the context is bounded."""
-LONGEST_SECONDS = 600.0
-"""Longer ones are not encoded where it is not: the cost grows with the square of the length."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,8 @@ class Aligner:
     def _log_probs(self, wav: Tensor) -> Tensor:
         """(S,) -> (T, V)."""
         encoder, context = self.recognizer.encoder, self.recognizer.context
-        if context.cache_frames is None and len(wav) > LONGEST_SECONDS * SAMPLE_RATE:
+        # As in streams: the cost grows with the square of the length.
+        if context.cache_frames is None and len(wav) > encoder.config.max_stream_seconds * SAMPLE_RATE:
             raise UserError(
                 f"{len(wav) / SAMPLE_RATE:.0f} s are too long for a context without bounds ({context}): "
                 "give a bounded one (--context 640,640,16), a model trained in such, or cut it (segments)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -41,12 +42,12 @@ class Listening:
     raw_rate: int = 16000
     device: str | None = None
 
-    def packets(self, name: str, rate: int) -> Iterator[np.ndarray]:
-        """The samples of a source, ``rate`` a second."""
+    def packets(self, name: str, rate: int, longest: float) -> Iterator[np.ndarray]:
+        """The samples of a source, ``rate`` a second; a file of over ``longest`` seconds is refused."""
         size = self.packet_ms * rate // 1000 if self.partials else FILE_SECONDS * rate
         if self.device is not None:
             return microphone_packets(self.device, size)
-        return packets_of(name, size, self.raw_format, self.raw_rate)
+        return packets_of(name, size, self.raw_format, self.raw_rate, longest)
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def listen(recognizer: Recognizer, name: str, how: Listening) -> list[Result]:
     results: list[Result] = []
     begin, sent, shown = time.monotonic(), 0, ""
     try:
-        for packet in how.packets(name, rate):
+        for packet in how.packets(name, rate, _longest(recognizer, how.rules)):
             sent += len(packet)
             if how.realtime:
                 time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
@@ -147,3 +148,11 @@ def listen(recognizer: Recognizer, name: str, how: Listening) -> list[Result]:
         if how.device is None:
             raise
     return [*results, stream.finish()]
+
+
+def _longest(recognizer: Recognizer, rules: EndpointRules | None) -> float:
+    """Seconds that one stream may last."""
+    context = recognizer.context
+    restarts = rules is not None and rules.restart_encoder and context.chunk_frames is not None
+    bounded = context.cache_frames is not None or restarts
+    return math.inf if bounded else recognizer.encoder.config.max_stream_seconds

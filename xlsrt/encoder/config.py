@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from xlsrt.errors import UserError
+from xlsrt.numbers import as_number
 
 SAMPLE_RATE = 16000
 """Samples per second of every waveform, here and in all pretrained checkpoints."""
@@ -111,13 +111,7 @@ class XlsrConfig:
             kind: type = bool if field.default is None else type(field.default)
             if field.name == "freeze_feature_extractor" and value is None:
                 continue
-            if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
-                with contextlib.suppress(ValueError):
-                    value = float(value)
-            if kind is tuple and isinstance(value, list):
-                value = tuple(value)
-            if kind is int and isinstance(value, float) and value.is_integer():
-                value = int(value)
+            value = tuple(value) if kind is tuple and isinstance(value, list) else as_number(value, kind)
             whole = type(value) is not tuple or all(type(v) is int for v in value)
             if type(value) is not kind or not whole:
                 raise UserError(f"{field.name} must be of type {kind.__name__}, not {value!r}")

@@ -71,6 +71,17 @@ def open_line(engine: Engine, rules: EndpointRules | None) -> Line:
 @torch.no_grad()
 def advance(engine: Engine, lines: Sequence[Line], packets: Sequence[Tensor]) -> list[Line]:
     """Samples (S,), S >= 0, for each stream -> the streams after them. The given lines stay valid."""
+    longest = size = max([1, *map(len, packets)])
+    if any(line.restarts for line in lines):
+        # What follows a restart is encoded again, and until then it ages the encoder: little at a time.
+        size = min(longest, max(engine.context.chunk_frames or 0, CHECK_FRAMES) * SAMPLES_PER_FRAME)
+    moved = list(lines)
+    for start in range(0, longest, size):
+        moved = _advance(engine, moved, [packet[start : start + size] for packet in packets])
+    return moved
+
+
+def _advance(engine: Engine, lines: Sequence[Line], packets: Sequence[Tensor]) -> list[Line]:
     moved = list(lines)
     waiting = dict(enumerate(packets))
     while waiting:

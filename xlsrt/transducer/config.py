@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from xlsrt.errors import UserError
+from xlsrt.numbers import as_number
 
 PREDICTORS = ("stateless", "lstm")
 LOSSES = ("full", "pruned")
@@ -107,15 +107,10 @@ class HeadConfig:
     def _normalise_types(self) -> None:
         """YAML gives 5e-3 as text: bring every number to its type or refuse it."""
         for field in fields(self):
-            value = getattr(self, field.name)
             kind = {"int": int, "float": float}.get(str(field.type))
             if kind is None:
                 continue
-            if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
-                with contextlib.suppress(ValueError):
-                    value = float(value)
-            if kind is int and isinstance(value, float) and value.is_integer():
-                value = int(value)
+            value = as_number(getattr(self, field.name), kind)
             finite = isinstance(value, (int, float)) and math.isfinite(value)
             if type(value) is not kind or not finite:
                 what = "a whole number" if kind is int else "a finite number"

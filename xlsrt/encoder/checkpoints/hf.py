@@ -89,6 +89,11 @@ def config_fields(content: Mapping[str, Any], directory: Path) -> dict[str, Any]
             "inside every layer, which this encoder has not. Take the one that it was made from "
             "(facebook/mms-1b, facebook/mms-300m)"
         )
+    if content.get("add_adapter"):
+        raise UserError(
+            f"{path}: add_adapter is true: convolutions above the encoder shorten this model's output, "
+            "which ours has not. Take the model that it was made from"
+        )
     for name in ("hidden_act", "feat_extract_activation"):
         if content.get(name, "gelu") != "gelu":
             raise UserError(f'{path}: {name} is "{content[name]}"; this encoder has "gelu" only')
