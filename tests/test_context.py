@@ -80,9 +80,9 @@ def test_frames_in_dicts() -> None:
     ("values", "says"),
     [
         ({"chunk_ms": 650, "left_ms": 0}, "chunk_ms must be a multiple of 20"),
-        ({"chunk_ms": 0}, "chunk_frames must be at least 1"),
-        ({"chunk_ms": -640}, "chunk_frames must be at least 1"),
-        ({"chunk_ms": 640, "left_ms": -20}, "left_frames must be at least 0"),
+        ({"chunk_ms": 0}, "chunk_ms must be at least 20, not 0"),
+        ({"chunk_ms": -640}, "chunk_ms must be at least 20, not -640"),
+        ({"chunk_ms": 640, "left_ms": -20}, "left_ms must be at least 0, not -20"),
         ({"chunk_ms": 640, "sink_frames": -1}, "sink_frames must be at least 0"),
         ({"chunk_ms": 640, "sink_frames": 1.5}, "sink_frames must be a whole number"),
         ({"chunk_ms": True}, "chunk_ms must be a number"),

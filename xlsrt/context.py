@@ -34,13 +34,15 @@ def _whole(name: str, value: Any, least: int) -> int:
     return value
 
 
-def _frames_from_ms(name: str, value: Any) -> int:
+def _frames_from_ms(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
         raise UserError(f"{name} must be a number of milliseconds (a multiple of {FRAME_MS}), not {value!r}")
     frames = value / FRAME_MS
     if not math.isfinite(frames) or frames != int(frames):
         near = f"; nearest: {round(frames) * FRAME_MS}" if math.isfinite(frames) and frames > 0.5 else ""
         raise UserError(f"{name} must be a multiple of {FRAME_MS} (one encoder frame), not {value!r}{near}")
+    if frames < least:
+        raise UserError(f"{name} must be at least {least * FRAME_MS}, not {value!r}")
     return int(frames)
 
 
@@ -95,8 +97,8 @@ class AttentionContext:
 
         ``left_ms`` None or "all": all the past.
         """
-        chunk = None if chunk_ms in (None, "full") else _frames_from_ms("chunk_ms", chunk_ms)
-        left = None if left_ms in (None, _ALL) else _frames_from_ms("left_ms", left_ms)
+        chunk = None if chunk_ms in (None, "full") else _frames_from_ms("chunk_ms", chunk_ms, 1)
+        left = None if left_ms in (None, _ALL) else _frames_from_ms("left_ms", left_ms, 0)
         return cls(chunk, left, sink_frames)
 
     @classmethod
@@ -113,17 +115,17 @@ class AttentionContext:
                 f"unknown key(s) in a context: {', '.join(unknown)}; known: {', '.join(sorted(known))}"
             )
 
-        def pick(name: str, word: str) -> int | None:
+        def pick(name: str, word: str, least: int) -> int | None:
             in_ms, in_frames = f"{name}_ms", f"{name}_frames"
             if in_ms in values and in_frames in values:
                 raise UserError(f"give either {in_ms} or {in_frames} in a context, not both")
             if values.get(in_ms) not in (None, word):
-                return _frames_from_ms(in_ms, values[in_ms])
+                return _frames_from_ms(in_ms, values[in_ms], least)
             frames = values.get(in_frames)
             return None if frames in (None, word) else frames
 
         sinks = values.get("sink_frames")
-        return cls(pick("chunk", "full"), pick("left", _ALL), 0 if sinks is None else sinks)
+        return cls(pick("chunk", "full", 1), pick("left", _ALL, 0), 0 if sinks is None else sinks)
 
     def to_dict(self) -> dict[str, Any]:
         """The inverse of `from_dict`, in milliseconds, ready for YAML."""

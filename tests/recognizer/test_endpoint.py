@@ -146,7 +146,8 @@ def test_rules():
     rules = EndpointRules(trailing_silence=1.0, max_seconds=10.0, min_pause=0.5)
     assert not rules.closes(now=400, start=0, last_token=None)
     assert not EndpointRules(restart_encoder=False).closes(now=10000, start=0, last_token=None)
-    assert EndpointRules().closes(now=1500, start=0, last_token=None)
+    assert not EndpointRules().closes(now=1500, start=0, last_token=None)
+    assert EndpointRules(restart_encoder=True).closes(now=1500, start=0, last_token=None)
     assert not rules.closes(now=149, start=0, last_token=100)
     assert rules.closes(now=150, start=0, last_token=100)
     assert not rules.closes(now=399, start=0, last_token=370)
@@ -156,5 +157,7 @@ def test_rules():
     assert not EndpointRules(None, None).closes(now=10**6, start=0, last_token=0)
     with pytest.raises(UserError, match="max_seconds is 0"):
         EndpointRules(max_seconds=0)
+    with pytest.raises(UserError, match="trailing_silence is inf"):
+        EndpointRules(trailing_silence=float("inf"))
     with pytest.raises(UserError, match="silence_seconds"):
         EndpointRules.from_dict({"silence_seconds": 1})

@@ -249,6 +249,11 @@ def test_arguments_of_a_wrong_kind(exp):
     recognizer = Recognizer.from_exp(exp, {"chunk_ms": 320})
     with pytest.raises(UserError, match="endpoint is 5; give EndpointRules"):
         recognizer.stream(endpoint=5)
+    for make in (whole.stream, whole.pool):
+        with pytest.raises(
+            UserError, match="with full attention nothing comes out of a stream before its end"
+        ):
+            make(endpoint={"trailing_silence": 0.5})
     pool = recognizer.pool()
     pool.open("a")
     with pytest.raises(UserError, match="stream 'a' is named twice"):

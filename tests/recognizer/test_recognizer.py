@@ -185,6 +185,24 @@ def test_bad_samples_are_refused_and_harm_nobody(exps, samples, rate, words):
         same(result, recognizer.transcribe(wav))
 
 
+def test_a_stream_too_old_for_its_context_is_named(tmp_path):
+    exp = make_exp(tmp_path, config={"max_stream_seconds": 2.0}, blank_bias=10.0)
+    recognizer, wav = Recognizer.from_exp(exp, {"chunk_ms": 160, "left_ms": "all"}), noise(2)
+    for rules in (None, {"trailing_silence": 60.0, "max_seconds": None, "restart_encoder": True}):
+        pool = recognizer.pool(endpoint=rules)
+        for name in ("young", "old", "older"):
+            pool.open(name)
+        pool.accept({"young": wav[:9000], "old": wav[:30000], "older": wav})
+        with pytest.raises(UserError, match=r"stream 'old', 'older': a stream is longer than max_stream"):
+            pool.accept({"young": wav[9000:20000], "old": wav, "older": wav[:1]})
+        with pytest.raises(UserError, match=r"^a stream is longer than max_stream"):
+            pool.accept({"old": wav})
+        # Nobody has moved, and all can go on or end.
+        pool.accept({"young": wav[9000:], "old": wav[30000:]})
+        for result in pool.finish(["young", "old", "older"]).values():
+            same(result, recognizer.transcribe(wav))
+
+
 def test_streams_end_once(exps):
     recognizer = Recognizer.from_exp(exps[1])
     stream = recognizer.stream()

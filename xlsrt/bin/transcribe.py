@@ -66,7 +66,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--restart_encoder",
         action=argparse.BooleanOptionalAction,
-        help="whether the encoder begins anew too where a segment closes (default: as the rules say, yes)",
+        help="whether the encoder begins anew too where a segment closes, since another may speak then "
+        "(default: yes, or as the rules of --decode_config say)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     parser.add_argument("--num_threads", type=int, default=1, help="CPU threads (default: %(default)s)")
@@ -148,6 +149,7 @@ def endpoint(args: argparse.Namespace, base: EndpointRules | None) -> EndpointRu
     """The endpoint rules that the options name, over those of a file."""
     values = asdict(base) if base else {}
     if args.endpoint is not None or args.max_segment is not None:
+        values.setdefault("restart_encoder", True)
         values.update(trailing_silence=args.endpoint, max_seconds=args.max_segment)
     if args.restart_encoder is not None:
         if not values:

@@ -152,7 +152,6 @@ def listen(recognizer: Recognizer, name: str, how: Listening) -> list[Result]:
 
 def _longest(recognizer: Recognizer, rules: EndpointRules | None) -> float:
     """Seconds that one stream may last."""
-    context = recognizer.context
-    restarts = rules is not None and rules.restart_encoder and context.chunk_frames is not None
-    bounded = context.cache_frames is not None or restarts
+    restarts = rules is not None and rules.restart_encoder
+    bounded = recognizer.context.cache_frames is not None or restarts
     return math.inf if bounded else recognizer.encoder.config.max_stream_seconds

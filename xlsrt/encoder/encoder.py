@@ -139,8 +139,8 @@ class XlsrEncoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Encode whole utterances: wav (B, S), wav_lens (B,) -> y (B, T, D), zeros at padding, and lens (B,).
 
-        T = max(0, (S - 400) // 320 + 1). ``context`` None: full attention. Raises `UserError` on a bad
-        waveform.
+        T = max(0, (S - 400) // 320 + 1). ``context`` None: full attention. No gradient goes to ``wav`` where
+        ``input_norm`` normalises. Raises `UserError` on a bad waveform.
         """
         context = AttentionContext.full() if context is None else context
         if not isinstance(context, AttentionContext):

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from xlsrt.encoder.encoder import XlsrEncoder
 
 
+class StreamTooLong(UserError):
+    """Streams would exceed ``max_stream_seconds``. ``rows``: which of the batch."""
+
+    def __init__(self, message: str, rows: list[int]) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
 PER_CHUNK = {"frames": 0, "past": 0, "positions": 0, "keys": 1, "values": 1}
 """What a pass over a chunk changes in the state, and where its batch dimension is."""
 
@@ -214,11 +222,13 @@ def _check_age(encoder: XlsrEncoder, state: EncoderState, sizes: Tensor) -> None
     if state.context.cache_frames is not None:
         return
     most = encoder.config.max_stream_seconds
-    if int((state.seen + sizes).max()) > most * SAMPLE_RATE:
-        raise UserError(
+    rows = (state.seen + sizes > most * SAMPLE_RATE).nonzero()[:, 0].tolist()
+    if rows:
+        raise StreamTooLong(
             f"a stream is longer than max_stream_seconds ({most:g} s): its context ({state.context}) keeps "
             "all the past, so memory grows with it. Bound the left context, end the stream earlier, or raise "
-            "max_stream_seconds"
+            "max_stream_seconds",
+            rows,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -31,13 +32,13 @@ class EndpointRules:
     trailing_silence: float | None = 1.0
     max_seconds: float | None = 30.0
     min_pause: float = 0.3
-    restart_encoder: bool = True
+    restart_encoder: bool = False
 
     def __post_init__(self) -> None:
         for name in ("trailing_silence", "max_seconds", "min_pause"):
             value = getattr(self, name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if value is not None and not (number and value > 0):
+            if value is not None and not (number and 0 < value < math.inf):
                 raise UserError(f"endpoint rule {name} is {value!r}; give seconds above 0 or leave it out")
         if not isinstance(self.restart_encoder, bool):
             raise UserError(f"endpoint rule restart_encoder is {self.restart_encoder!r}; give true or false")

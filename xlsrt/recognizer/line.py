@@ -12,6 +12,7 @@ from torch import Tensor
 
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrEncoder
+from xlsrt.encoder.streaming import StreamTooLong
 from xlsrt.recognizer.audio import SAMPLES_PER_FRAME
 from xlsrt.recognizer.endpoint import CHECK_FRAMES, EndpointRules
 from xlsrt.search import Hypothesis, Search
@@ -70,7 +71,11 @@ def open_line(engine: Engine, rules: EndpointRules | None) -> Line:
 
 @torch.no_grad()
 def advance(engine: Engine, lines: Sequence[Line], packets: Sequence[Tensor]) -> list[Line]:
-    """Samples (S,), S >= 0, for each stream -> the streams after them. The given lines stay valid."""
+    """Samples (S,), S >= 0, for each stream -> the streams after them. The given lines stay valid.
+
+    Raises:
+        StreamTooLong: with the rows of the streams that would grow too old; no line has moved.
+    """
     longest = size = max([1, *map(len, packets)])
     if any(line.restarts for line in lines):
         # What follows a restart is encoded again, and until then it ages the encoder: little at a time.
@@ -86,9 +91,12 @@ def _advance(engine: Engine, lines: Sequence[Line], packets: Sequence[Tensor]) -
     waiting = dict(enumerate(packets))
     while waiting:
         rows = list(waiting)
-        enc, counts, states = _encode(
-            engine.encoder, [moved[row].encoder for row in rows], list(waiting.values())
-        )
+        try:
+            enc, counts, states = _encode(
+                engine.encoder, [moved[row].encoder for row in rows], list(waiting.values())
+            )
+        except StreamTooLong as error:
+            raise StreamTooLong(str(error), [rows[row] for row in error.rows]) from None
         batch = []
         for row, state, packet in zip(rows, states, waiting.values(), strict=True):
             line = replace(moved[row], encoder=state)

@@ -122,13 +122,28 @@ class Recognizer:
             preview: also show, as unstable text, what the incomplete chunk sounds like so far; costs one more
                 encoder step per packet.
         """
-        return Stream(self, _rules(endpoint), preview)
+        return Stream(self, self._rules(endpoint), preview)
 
     def pool(
         self, endpoint: EndpointRules | Mapping[str, Any] | None = None, preview: bool = False
     ) -> StreamPool:
         """Many streams that are computed as one batch; arguments as in `stream`."""
-        return StreamPool(self, _rules(endpoint), preview)
+        return StreamPool(self, self._rules(endpoint), preview)
+
+    def _rules(self, endpoint: EndpointRules | Mapping[str, Any] | None) -> EndpointRules | None:
+        if endpoint is not None and self.context.is_full:
+            raise UserError(
+                "with full attention nothing comes out of a stream before its end, so an endpoint is no use; "
+                "choose a context with chunks"
+            )
+        if endpoint is None or isinstance(endpoint, EndpointRules):
+            return endpoint
+        if not isinstance(endpoint, Mapping):
+            raise UserError(
+                f"endpoint is {endpoint!r}; give EndpointRules or a mapping such as "
+                "{'trailing_silence': 0.5}"
+            )
+        return EndpointRules.from_dict(endpoint)
 
     def _hypotheses(self, wavs: list[Tensor], count: int) -> list[list[Hypothesis]]:
         search, packet = self.search, PACKET_SECONDS * SAMPLE_RATE
@@ -183,16 +198,6 @@ def _settings(search: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(search, Mapping):
         raise UserError(f"search is {search!r}; give a mapping such as {{'type': 'beam', 'beam_size': 4}}")
     return dict(search)
-
-
-def _rules(endpoint: EndpointRules | Mapping[str, Any] | None) -> EndpointRules | None:
-    if endpoint is None or isinstance(endpoint, EndpointRules):
-        return endpoint
-    if not isinstance(endpoint, Mapping):
-        raise UserError(
-            f"endpoint is {endpoint!r}; give EndpointRules or a mapping such as {{'trailing_silence': 0.5}}"
-        )
-    return EndpointRules.from_dict(endpoint)
 
 
 def _batches(lengths: Sequence[int]) -> Iterable[list[int]]:

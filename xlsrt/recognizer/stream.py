@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from xlsrt.encoder.streaming import StreamTooLong
 from xlsrt.errors import UserError
 from xlsrt.recognizer.audio import SAMPLE_RATE, as_samples
 from xlsrt.recognizer.endpoint import EndpointRules
@@ -47,7 +48,6 @@ class StreamPool:
         self._rules = rules
         self._preview = preview
         self._lines: dict[Any, Line] = {}
-        self._ended: set[Any] = set()
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -56,14 +56,14 @@ class StreamPool:
         """Begin the stream ``name``; a name may be used again after `finish`."""
         if name in self._lines:
             raise UserError(f"stream {name!r} is open already")
-        self._ended.discard(name)
         self._lines[name] = open_line(self._recognizer._engine, self._rules)
 
     def accept(self, packets: Mapping[Any, Any], rate: int = SAMPLE_RATE) -> dict[Any, Partial]:
         """The next samples of some streams -> what is known of each now.
 
         Raises:
-            UserError: a stream is not open, or its samples are bad; then no stream has moved.
+            UserError: a stream is not open, its samples are bad, or it is too old to go on in a context
+                that keeps all the past; then no stream has moved, and the message names it.
         """
         recognizer = self._recognizer
         lines = self._picked(list(packets))
@@ -75,7 +75,12 @@ class StreamPool:
                 raise UserError(str(error) if len(packets) == 1 else f"stream {name!r}: {error}") from None
         if not lines:
             return {}
-        moved = advance(recognizer._engine, lines, wavs)
+        try:
+            moved = advance(recognizer._engine, lines, wavs)
+        except StreamTooLong as error:
+            names = list(packets)
+            named = ", ".join(repr(names[row]) for row in error.rows)
+            raise UserError(str(error) if len(names) == 1 else f"stream {named}: {error}") from None
         partials = self._partials(moved)
         self._lines.update(
             {name: replace(line, closed=()) for name, line in zip(packets, moved, strict=True)}
@@ -91,7 +96,6 @@ class StreamPool:
             hypothesis = recognizer.search.best(line.search)[0]
             results[name] = recognizer._result(hypothesis, line.start, line.searched)
             del self._lines[name]
-            self._ended.add(name)
         return results
 
     def _picked(self, names: Sequence[Any]) -> list[Line]:
@@ -99,8 +103,9 @@ class StreamPool:
             if name in names[:at]:
                 raise UserError(f"stream {name!r} is named twice")
             if name not in self._lines:
-                why = "has ended" if name in self._ended else "was never opened"
-                raise UserError(f"stream {name!r} {why}; open a new one")
+                raise UserError(
+                    f"stream {name!r} is not open: it has ended or was never opened; open a new one"
+                )
         return [self._lines[name] for name in names]
 
     def _partials(self, lines: Sequence[Line]) -> list[Partial]:
