@@ -142,10 +142,7 @@ class AttentionContext:
 
     @property
     def cache_frames(self) -> int | None:
-        """Most frames that a stream must keep between chunks (sinks and left).
-
-        None where that grows with the stream.
-        """
+        """Most frames that a stream keeps between chunks, sinks and left; None where that grows with it."""
         if self.chunk_frames is None or self.left_frames is None:
             return None
         return self.sink_frames + self.left_frames
@@ -161,10 +158,7 @@ class AttentionContext:
         return float(self.chunk_frames * FRAME_MS + WINDOW_TAIL_MS)
 
     def visible(self, q: Any, k: Any) -> Any:
-        """Whether query frame ``q`` sees key frame ``k``: the rule.
-
-        Ints, or numpy arrays or torch tensors that broadcast.
-        """
+        """Whether query frame ``q`` sees key frame ``k``: ints, or arrays or tensors that broadcast."""
         if self.chunk_frames is None:
             return (q == q) & (k == k)
         return rule(q, k, self.chunk_frames, self.left_frames, self.sink_frames)
