@@ -66,8 +66,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--restart_encoder",
         action=argparse.BooleanOptionalAction,
-        help="whether the encoder begins anew too where a segment closes, since another may speak then "
-        "(default: yes, or as the rules of --decode_config say)",
+        help="the encoder begins anew too at endpoints (default: yes, or as --decode_config says)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     parser.add_argument("--num_threads", type=int, default=1, help="CPU threads (default: %(default)s)")
