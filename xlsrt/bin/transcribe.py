@@ -66,7 +66,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--restart_encoder",
         action=argparse.BooleanOptionalAction,
-        help="the encoder begins anew too at endpoints (default: yes, or as --decode_config says)",
+        help="the encoder begins anew at endpoints (default: yes, or as --decode_config says)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     parser.add_argument("--num_threads", type=int, default=1, help="CPU threads (default: %(default)s)")
@@ -121,11 +121,9 @@ def context(args: argparse.Namespace) -> dict[str, Any] | None:
         return None
     values = {"chunk_ms": args.chunk_ms, "left_ms": args.left_ms or "all"}
     for key, word in (("chunk_ms", "full"), ("left_ms", "all")):
-        if values[key] == word:
-            values[key] = None if key == "chunk_ms" else "all"
-        elif values[key].isdigit():
+        if values[key].isdigit():
             values[key] = int(values[key])
-        else:
+        elif values[key] != word:
             raise UserError(f"--{key} is {values[key]!r}; give milliseconds or {word!r}")
     return {**values, "sink_frames": args.sink_frames or 0}
 
@@ -148,11 +146,11 @@ def endpoint(args: argparse.Namespace, base: EndpointRules | None) -> EndpointRu
     """The endpoint rules that the options name, over those of a file."""
     values = asdict(base) if base else {}
     if args.endpoint is not None or args.max_segment is not None:
-        values.setdefault("restart_encoder", True)
-        values.update(trailing_silence=args.endpoint, max_seconds=args.max_segment)
+        times = {"trailing_silence": args.endpoint, "max_seconds": args.max_segment}
+        values = {"restart_encoder": True, **values, **times}
+    if args.restart_encoder is not None and not values:
+        raise UserError("--restart_encoder is for an endpoint: add --endpoint or --max_segment")
     if args.restart_encoder is not None:
-        if not values:
-            raise UserError("--restart_encoder is for an endpoint: add --endpoint or --max_segment")
         values["restart_encoder"] = args.restart_encoder
     return EndpointRules.from_dict(values) if values else None
 
