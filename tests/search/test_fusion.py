@@ -166,6 +166,23 @@ def test_cuts_and_batches_do_not_matter(tmp_path_factory, data):
             same(ours, theirs)
 
 
+def test_rows_that_were_not_used_for_long_are_forgotten():
+    asked = []
+
+    def compute(state):
+        asked.append(state)
+        return torch.full((3,), float(state))
+
+    rows = RowCache(compute, max_rows=2)
+    for state in (1, 2, 1, 3, 1, 2):
+        assert rows(state).tolist() == [state] * 3
+    assert asked == [1, 2, 3, 2]
+    rows, asked[:] = RowCache(compute, max_bytes=24), []
+    for state in (1, 2, 3, 3, 2, 1):
+        rows(state)
+    assert asked == [1, 2, 3, 1]
+
+
 def test_a_restart_forgets_what_was_said(tmp_path):
     search = fused(tmp_path, make_head())
     enc, lens = torch.randn(2, 20, 6), torch.tensor([20, 20])
