@@ -15,7 +15,9 @@ from xlsrt.data import arks
 from xlsrt.data import format as formatting
 from xlsrt.data.audio_source import open_audio
 from xlsrt.data.format import FormatOptions, format_set
+from xlsrt.data.repair import combine, subset
 from xlsrt.data.tables import load_table
+from xlsrt.errors import UserError
 
 
 def snapshot(folder: Path) -> dict[str, int]:
@@ -40,6 +42,16 @@ def test_archives_hold_what_files_hold_and_training_is_told(make_set: MakeSet, t
     assert list(kaldiio.load_scp(str(dump / "wav.scp"))) == list(places)
     assert (dump / "audio_format").read_text() == "flac.ark\n"
     assert load_table(dump / "utt2num_samples") == load_table(tmp_path / "files" / "utt2num_samples")
+    # So is that of a subset, and of sets put together.
+    subset(dump, tmp_path / "some", ["spk1-a"])
+    subset(dump, tmp_path / "others", ["spk2-c"])
+    combine(tmp_path / "both", [tmp_path / "some", tmp_path / "others"])
+    for name in ("some", "both"):
+        assert (tmp_path / name / "audio_format").read_text() == "flac.ark\n"
+    with pytest.raises(UserError, match="lies in archives and that of others in files"):
+        combine(tmp_path / "mixed", [tmp_path / "some", tmp_path / "files"])
+    subset(tmp_path / "files", tmp_path / "some", ["spk1-a"])
+    assert not (tmp_path / "some" / "audio_format").exists()
     # A second run writes nothing; a lost archive and a torn one are made good beside what is left.
     before = snapshot(dump / "audio")
     format_set(source, dump, packed)

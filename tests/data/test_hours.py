@@ -10,6 +10,7 @@ import pytest
 from xlsrt.bin.data_dir import main
 from xlsrt.data.hours import choose_hours
 from xlsrt.data.tables import load_table
+from xlsrt.data.tokens import read_texts
 from xlsrt.errors import UserError
 
 
@@ -34,6 +35,16 @@ def test_speakers_share_the_hours(tmp_path: Path) -> None:
     assert chosen == choose_hours(dump, 1.0)
     assert set(choose_hours(dump, 0.3)) < set(chosen), "a smaller choice is part of a larger one"
     assert {utt for utt in chosen if utt.startswith("a")} != {f"a-{n:03d}" for n in range(50)}
+
+
+def test_speakers_that_are_called_like_copies_are_none(tmp_path: Path) -> None:
+    dump = write_dump(tmp_path / "train", {f"sp{n}": 50 for n in (1, 2, 3)})
+    chosen = choose_hours(dump, 0.3)
+    assert len(chosen) == 30
+    assert Counter(utt.split("-")[0] for utt in chosen) == {"sp1": 10, "sp2": 10, "sp3": 10}
+    assert len(list(read_texts([dump / "text"], copies=False))) == 150
+    copied = write_dump(tmp_path / "copied", {"sp1": 5}, ("", "sp0.9-", "sp1.1-"))
+    assert len(list(read_texts([copied / "text"], copies=False))) == 5
 
 
 def test_copies_at_other_speeds_come_along(tmp_path: Path) -> None:

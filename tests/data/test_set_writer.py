@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from tests.data.reading import dropped, sound, table
 from xlsrt.data.external_sort import ExternalSorter
 from xlsrt.data.kaldi import DataDir, Utterance
 from xlsrt.data.set_writer import SetWriter
-from xlsrt.data.tsv import read_tsv
+from xlsrt.data.tsv import read_lines, read_tsv
 from xlsrt.data.validate import validate
 from xlsrt.errors import UserError
 
@@ -129,6 +130,15 @@ def test_quotes_and_line_ends_of_tables_mean_nothing(tmp_path: Path) -> None:
     ]
     with pytest.raises(UserError, match="no column 'speaker' in its first line, only id, text"):
         list(read_tsv(path, print, need=("speaker",)))
+
+
+def test_damaged_gzip_is_named_wherever_it_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "list.tsv.gz"
+    whole = gzip.compress("".join(f"{n}\t{n * n}\tword{n % 7}\n" for n in range(200)).encode(), mtime=0)
+    for place in range(20, len(whole), 31):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        with pytest.raises(UserError, match=r"list\.tsv\.gz: (damaged|cannot be read)"):
+            list(read_lines(path))
 
 
 @pytest.mark.parametrize("limit", [2000, 40000])

@@ -51,6 +51,23 @@ def test_light_rules_suit_any_language() -> None:
     assert TextRules("et", "light")("Aastal 1999: 'jah'") == ("aastal 1999 jah", None)
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "written"),
+    [
+        ("hy-AM", "Ողջո՜ւյն, եկե՛ք. ինչո՞ւ", "ողջույն եկեք ինչու"),
+        ("he", 'ארה״ב וצה"ל "שלום" ג׳ירף', "ארה״ב וצה״ל שלום ג׳ירף"),
+        ("ca_es", "la col•lecció · l'home", "la col·lecció l'home"),
+        ("uz", "tog‘ va bogʻ, ‘o'zbek’", "tog' va bog' o'zbek"),
+        ("haw", "ʻāina 'kupuna'", "'āina kupuna"),
+        ("km", "ខ្ញុំ\u200bទៅ", "ខ្ញុំ ទៅ"),
+        ("et", "sõ\u200bna", "sõna"),
+        ("el", "ναι· όχι", "ναι όχι"),
+    ],
+)
+def test_light_rules_leave_words_whole(language: str, text: str, written: str) -> None:
+    assert TextRules(language, "light")(text) == (written, None)
+
+
 def test_no_rules_mend_unicode_alone() -> None:
     assert TextRules("et", "none")(" O\u0303u\u00ade,\u00a0\ufeffA! ") == ("Õue, A!", None)
 

@@ -301,6 +301,9 @@ def test_subtitles():
     vtt = formatted("f", [result(*HELLO)], "vtt")
     assert vtt.startswith("WEBVTT\n\n00:00:00.500 --> 00:00:01.100\nhello wörld\n\n01:01:01.200")
     assert formatted("f", [], "srt") == ""
+    # To a player of WebVTT "<" begins a tag.
+    signs = [result(Word("R&B", 0.0, 0.3, 1.0), Word("<3", 0.4, 0.5, 1.0))]
+    assert "R&amp;B &lt;3" in formatted("f", signs, "vtt") and "R&B <3" in formatted("f", signs, "srt")
 
 
 def test_subtitles_stay_short_and_do_not_overlap():

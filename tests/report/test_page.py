@@ -163,5 +163,6 @@ def test_nothing_to_report(tmp_path: Path) -> None:
 
 
 def test_trn_names(tmp_path: Path) -> None:
-    (tmp_path / "x.trn").write_text("a (b) c\t(s-u)\n\n")
-    assert read_trn(tmp_path / "x.trn") == {"s-u": ["a", "(b)", "c"]}
+    (tmp_path / "x.trn").write_text("a (b) c\t(s-u)\n\n\t(s-talk_(1))\nd\t(s-song_(1))\n")
+    wanted = {"s-u": ["a", "(b)", "c"], "s-talk_(1)": [], "s-song_(1)": ["d"]}
+    assert read_trn(tmp_path / "x.trn") == wanted

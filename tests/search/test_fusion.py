@@ -272,6 +272,13 @@ def test_models_that_do_not_suit_are_refused(tmp_path):
     with gzip.open(tmp_path / "lm.arpa.gz", "wt", encoding="utf-8") as stream:
         stream.write(ARPA)
     assert make(lm=str(tmp_path / "lm.arpa.gz")).fusion.parts[0][1] == 0.3
+    whole = (tmp_path / "lm.arpa.gz").read_bytes()
+    for place in range(20, len(whole), 7):
+        (tmp_path / "lm.arpa.gz").write_bytes(
+            whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :]
+        )
+        with pytest.raises(UserError, match=r"lm\.arpa\.gz"):
+            make(lm=str(tmp_path / "lm.arpa.gz"))
 
 
 def test_lists_of_phrases(tmp_path):

@@ -82,6 +82,12 @@ class ArkWriter:
             self._stream = None
 
 
+def read_format(dump: Path) -> str:
+    """What lies in a set's file ``audio_format``; "" where it has none: plain files."""
+    path = dump / "audio_format"
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+
+
 def write_format(dump: Path, audio_format: str) -> None:
     """The file ``audio_format`` of ESPnet's dumps, where audio is not plain files: training must know."""
     if audio_format == FORMAT:

@@ -10,7 +10,7 @@ from collections import defaultdict
 
 from xlsrt.data.audio import SAMPLE_RATE
 from xlsrt.data.kaldi import DataDir
-from xlsrt.data.speeds import original_name
+from xlsrt.data.speeds import original_names
 from xlsrt.data.tables import load_table
 from xlsrt.errors import UserError
 
@@ -35,9 +35,9 @@ def choose_hours(source: str | os.PathLike[str], hours: float) -> list[str]:
     copies: dict[str, list[str]] = defaultdict(list)
     queues: dict[str, list[str]] = defaultdict(list)
     for utt, speaker in load_table(data.path / "utt2spk").items():
-        original = original_name(utt)
+        original, voice = original_names(utt, speaker)
         if original not in copies:
-            queues[original_name(speaker)].append(original)
+            queues[voice].append(original)
         copies[original].append(utt)
     for queue in queues.values():
         queue.sort(key=lambda utt: hashlib.sha256(utt.encode()).digest(), reverse=True)

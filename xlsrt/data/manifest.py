@@ -62,20 +62,23 @@ def read(path: Path, kind: str = "auto", root: str | None = None) -> Iterator[En
         kind = _KINDS.get(suffix.lower(), "lines")
     base = Path(root) if root else path.parent
     rows = {"jsonl": _json_rows, "csv": _csv_rows}.get(kind)
+    first = True
     for where, row in rows(path) if rows else _separated(path, "\t" if kind == "tsv" else "|"):
-        yield row if isinstance(row, Entry) else _entry(where, row, base, path)
+        yield row if isinstance(row, Entry) else _entry(where, row, base, path, first or kind != "jsonl")
+        first = False
 
 
 Rows = Iterator[tuple[str, "Mapping[str, object] | Entry"]]
 
 
-def _entry(where: str, row: Mapping[str, object], base: Path, path: Path) -> Entry:
+def _entry(where: str, row: Mapping[str, object], base: Path, path: Path, strict: bool) -> Entry:
+    """``strict``: a row without path or text is a mistake in all of them, not in itself."""
     cells = {}
     for name, others in _NAMES.items():
         key = next((other for other in others if other in row), None)
         value = row[key] if key is not None else None
         cells[name] = "" if value is None else str(value).strip()
-        if key is None and name in ("path", "text"):
+        if key is None and strict and name in ("path", "text"):
             raise UserError(
                 f"{path}: there is no column '{name}', only {', '.join(map(str, row))}: name one of them so, "
                 f"or {', '.join(others[1:4])}"

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from xlsrt.data.arks import read_format, write_format
 from xlsrt.data.kaldi import DataDir, is_pipe, parse_segment, write_spk2utt
 from xlsrt.data.tables import atomic_open, decode_line, load_table, sorted_table, write_table
 from xlsrt.data.validate import audio_file_problem
@@ -185,6 +186,7 @@ def subset(source: str | os.PathLike[str], target: str | os.PathLike[str], keep:
         )
     tables["wav.scp"] = {key: data.resolve(value) for key, value in tables["wav.scp"].items()}
     _write_kept(Path(target), tables, wanted, _speaker_tables(data))
+    write_format(Path(target), read_format(data.path))
     return len(wanted)
 
 
@@ -246,7 +248,8 @@ def combine(
     ``extra_files`` are further tables by utterance.
 
     Raises:
-        UserError: two sets share an id with different values, or one has segments and another has not.
+        UserError: two sets share an id with different values, one has segments and another has not, or the
+            audio of one lies in archives and that of another in files.
     """
     datas = [DataDir(source) for source in sources]
     if not datas:
@@ -263,6 +266,12 @@ def combine(
         raise UserError(
             f"{target}: some of the sets have segments and some have not: format them first (stage 2)"
         )
+    formats = {read_format(data.path) for data in datas}
+    if len(formats) > 1:
+        raise UserError(
+            f"{target}: the audio of some of the sets lies in archives and that of others in files: format "
+            "them alike (stage 2, --audio_format)"
+        )
     lost = set().union(*tables) - names
     if lost:
         log.warning("%s: not in every set, left out: %s", target, ", ".join(sorted(lost)))
@@ -276,4 +285,5 @@ def combine(
     keep = sorted(merged["utt2spk"])
     by_speaker = {name: merged.pop(name) for name in names & speakers[0].keys()}
     _write_kept(Path(target), merged, keep, by_speaker)
+    write_format(Path(target), formats.pop())
     return len(keep)

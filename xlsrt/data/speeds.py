@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_PREFIX = re.compile(r"^sp\d+(?:\.\d+)?-")
+_PREFIX = re.compile(r"sp\d+(?:\.\d+)?-")
 
 
 def prefix_of(speed: float) -> str:
@@ -12,6 +12,9 @@ def prefix_of(speed: float) -> str:
     return "" if speed == 1.0 else f"sp{speed:g}-"
 
 
-def original_name(name: str) -> str:
-    """The name without that."""
-    return _PREFIX.sub("", name)
+def original_names(utt: str, speaker: str) -> tuple[str, str]:
+    """Both names without that. It stands before both or it is none: ``sp1-001`` may be what ``sp1`` says."""
+    found = _PREFIX.match(utt)
+    if found is None or not speaker.startswith(found[0]):
+        return utt, speaker
+    return utt[found.end() :], speaker[found.end() :]

@@ -43,6 +43,12 @@ NAMES = {
     "pt": "Portuguese",
 }
 
+# Some languages write letters with these, which may stand at the end of a word.
+_LETTER_MARKS = re.compile("[\u02bc\u02b9\u02bb]")
+_UZBEK_MARKS = re.compile("(?<=[og])[\u2018\u2019\u0060']", re.IGNORECASE)
+_MARK = "\ue000"  # stands for such a mark until quotation marks are gone
+# Armenian marks of questions and stress stand over a vowel, amid the word.
+_WITHIN_WORDS = re.compile("[\u055b\u055c\u055e]")
 _APOSTROPHES = re.compile("[\u2018\u2019\u201b\u02bc\u02b9\u02bb\u00b4\u0060\u2032\uff07\u055a]")
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _LIGATURES = str.maketrans(
@@ -53,6 +59,10 @@ _LOOKALIKES = str.maketrans("aceiopxy", "асеіорху")
 _CYRILLIC = re.compile("[\u0400-\u04ff]")
 _GEMINATED_L = re.compile("l[\u00b7\u2022\u2027\u2219\u22c5.]l|\u0140l")
 _DOTLESS = ("az", "crh", "tr", "tt")
+# Written without spaces; where words end may be told by an invisible one.
+_UNSPACED = ("km", "lo", "my", "th")
+# Signs that are part of a word where letters stand on both sides.
+_JOINING = {"ca": "·", "oc": "·", "he": "\u05f3\u05f4", "yi": "\u05f3\u05f4"}
 
 
 @dataclass(frozen=True)
@@ -76,13 +86,18 @@ class TextRules:
 
     def __call__(self, text: str) -> tuple[str, str | None]:
         """The transcript, and why it cannot be used (None: it can)."""
-        text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+        text = unicodedata.normalize("NFC", text)
+        if self.base in _UNSPACED:
+            text = text.replace("\u200b", " ")
+        text = _INVISIBLE.sub("", text)
         if self.strength == "none":
             return " ".join(text.split()), None
+        light = self.strength == "light" or self.base not in LETTERS
+        if light:
+            text = _LETTER_MARKS.sub(_MARK, _WITHIN_WORDS.sub("", text))
+            text = _UZBEK_MARKS.sub(_MARK, text) if self.base == "uz" else text
         text = unicodedata.normalize("NFC", _lower(_APOSTROPHES.sub("'", text), self.base))
-        if self.strength == "light" or self.base not in LETTERS:
-            return _light(text), None
-        return _full(text, self.base)
+        return (_light(text, self.base), None) if light else _full(text, self.base)
 
 
 def _lower(text: str, language: str) -> str:
@@ -91,10 +106,21 @@ def _lower(text: str, language: str) -> str:
     return text.lower()
 
 
-def _light(text: str) -> str:
+def _light(text: str, language: str) -> str:
     """Letters, marks and digits of every alphabet, and apostrophes within words."""
-    kept = [c if unicodedata.category(c)[0] in "LMN" or c in "'\u200c\u200d" else " " for c in text]
-    return " ".join(word.strip("'") for word in "".join(kept).split() if word.strip("'"))
+    joining = _JOINING.get(language, "")
+    if "·" in joining:
+        text = _GEMINATED_L.sub("l·l", text)
+    if "\u05f4" in joining:
+        text = text.replace('"', "\u05f4")
+
+    def kept(position: int, char: str) -> bool:
+        if unicodedata.category(char)[0] in "LMN" or char in f"'\u200c\u200d{_MARK}":
+            return True
+        return char in joining and _is_letter(text, position - 1) and _is_letter(text, position + 1)
+
+    words = "".join(c if kept(at, c) else " " for at, c in enumerate(text)).split()
+    return " ".join(word.strip("'") for word in words if word.strip("'")).replace(_MARK, "'")
 
 
 def _full(text: str, language: str) -> tuple[str, str | None]:

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from xlsrt.data.speeds import original_name
-from xlsrt.data.tables import atomic_open, read_table
+from xlsrt.data.speeds import original_names
+from xlsrt.data.tables import atomic_open, load_table, read_table
 from xlsrt.errors import UserError
 
 BLANK, UNK, SPACE, SOS_EOS = "<blank>", "<unk>", "<space>", "<sos/eos>"
@@ -192,13 +192,16 @@ class _Counted:
 def read_texts(paths: Iterable[str | os.PathLike[str]], copies: bool = True) -> Iterator[str]:
     """The transcripts of Kaldi ``text`` files, one after the other.
 
-    copies: an utterance's copies at other speeds (``sp0.9-...``) count too; else it counts once.
+    copies: an utterance's copies at other speeds count too; else it counts once, if the ``utt2spk`` beside
+        the file tells that ``sp0.9-...`` is one.
     """
     seen: set[str] = set()
     for path in paths:
+        speakers = Path(path).with_name("utt2spk")
+        speaker_of = {} if copies or not speakers.is_file() else load_table(speakers)
         for utt, text in read_table(path):
-            name = utt if copies else original_name(utt)
-            if name in seen:
+            name = original_names(utt, speaker_of.get(utt, ""))[0]
+            if not copies and name in seen:
                 continue
             if not copies:
                 seen.add(name)

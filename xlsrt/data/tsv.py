@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                         f"{path}: is UTF-16, as some spreadsheets save: `iconv -f utf-16 -t utf-8`"
                     )
                 yield number, raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path}: damaged ({error}): fetch it again") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from html import escape
 
 from xlsrt.recognizer.result import Result
 from xlsrt.text import Word
@@ -33,7 +34,7 @@ def formatted(name: str, results: Sequence[Result], kind: str) -> str:
         if kind == "srt":
             cues.append(f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text}\n")
         else:
-            cues.append(f"{_clock(start, '.')} --> {_clock(end, '.')}\n{text}\n")
+            cues.append(f"{_clock(start, '.')} --> {_clock(end, '.')}\n{escape(text, quote=False)}\n")
     return ("WEBVTT\n\n" if kind == "vtt" else "") + "\n".join(cues)
 
 

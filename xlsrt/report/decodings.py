@@ -125,7 +125,8 @@ def read_trn(path: Path) -> dict[str, list[str]]:
     """``<units> (<speaker>-<utterance>)`` lines by what stands in the brackets."""
     table = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        text, bracket, name = line.rpartition("(")
+        # The names may have brackets themselves: `trn_lines` puts a tab before the one that counts.
+        text, bracket, name = line.rpartition("\t(")
         if not line.strip():
             continue
         if not bracket or not name.endswith(")"):

@@ -7,6 +7,7 @@ import io
 import math
 import re
 import zipfile
+import zlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -103,12 +104,15 @@ def read_arpa(path: ArpaFile | str, number: Callable[[str], int | None], vocabul
         raise UserError(f"language model {source} does not exist")
     try:
         with _opened(source) as stream:
-            return _Reader(source, number, vocabulary).read(stream)
+            table = _Reader(source, number, vocabulary).read(stream)
+            while stream.read(2**20):
+                pass  # the checksum of a packed file stands at its end
+            return table
     except UnicodeDecodeError as error:
         raise UserError(
             f"{source} is not UTF-8 text: {error}; KenLM binaries must be given as ARPA"
         ) from None
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{source} is no whole gzip file: {error}") from None
 
 
