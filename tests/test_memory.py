@@ -12,6 +12,7 @@ import yaml
 
 from xlsrt.bin.estimate_memory import main
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
+from xlsrt.errors import UserError
 from xlsrt.memory import GB, estimate, joint_bytes, kept_bytes
 from xlsrt.transducer import HeadConfig, TransducerHead
 
@@ -103,3 +104,13 @@ def test_sharding_and_precision_lower_the_peak() -> None:
     assert estimate({**settings, "use_amp": False}, config, ranks=8).activations > eight.activations
     longer = estimate(settings, config, ranks=8, utterance_seconds=40.0)
     assert longer.joint > 1.5 * eight.joint and longer.activations == eight.activations
+
+
+def test_batches_of_unknown_size_are_refused() -> None:
+    settings = settings_of("train_tiny.yaml")
+    for wrong in (
+        {**settings, "batch_type": "sorted"},
+        {k: v for k, v in settings.items() if k != "batch_bins"},
+    ):
+        with pytest.raises(UserError, match="batches of a known size are needed"):
+            estimate(wrong, XlsrConfig.preset("tiny"))

@@ -86,6 +86,8 @@ def estimate(
         utterance_seconds: length of the utterances of the most expensive batch; the joint grows with it.
         tokens_per_second: of speech; about 4 with 500 pieces, 12 with characters.
     """
+    if settings.get("batch_type", "numel") != "numel" or "batch_bins" not in settings:
+        raise UserError("batches of a known size are needed: batch_type numel (the default), and batch_bins")
     half = bool(settings.get("use_amp"))
     sharded = bool(settings.get("sharded")) and ranks > 1
     with torch.device("meta"):

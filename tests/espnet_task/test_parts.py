@@ -15,6 +15,7 @@ from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig, WaveAugment
 from xlsrt.espnet_task.checkpoint import load_safely, plain_stats, reporter_stats, save_atomically
 from xlsrt.espnet_task.inputs import read_token_list
+from xlsrt.espnet_task.midepoch import EpochPosition, read_position
 from xlsrt.espnet_task.optim import parameter_groups
 from xlsrt.espnet_task.retention import rank_epochs, tidy, write_averages
 from xlsrt.espnet_task.schedulers import WarmupHoldDecay
@@ -149,11 +150,35 @@ def test_band_limit_removes_what_lies_beyond() -> None:
         ({"noise_prob": 2}, "noise_prob"),
         ({"speed": [3.0]}, "speed"),
         ({"eq_prob": -1}, "eq"),
+        ({"speed": 0.9}, r"speed is 0\.9; it must be a list"),
+        ({"noise_snr_db": 10}, "noise_snr_db is 10; it must be a list"),
+        ({"gain_db": "much"}, "gain_db is 'much'; give finite numbers"),
+        ({"low_edge_hz": [60, None]}, "low_edge_hz is .*; give finite numbers"),
     ],
 )
 def test_wrong_augmentation_is_refused_by_name(values: dict[str, object], word: str) -> None:
     with pytest.raises(UserError, match=word):
         AugmentConfig.from_dict(values)
+
+
+def test_augmentation_reads_numbers_as_yaml_writes_them() -> None:
+    config = AugmentConfig.from_dict({"gain_db": "6e0", "noise_prob": "3e-1", "speed": [1, "9e-1"]})
+    assert (config.gain_db, config.noise_prob, config.speed) == (6.0, 0.3, (1.0, 0.9))
+
+
+def test_another_number_of_ranks_begins_the_epoch_again_where_batches_are_others() -> None:
+    state = {"torch": torch.zeros(1)}
+    saved = EpochPosition(3, 10, 4, {}, 4, 40, 1.0, [state, state], 2).to_dict()
+    assert read_position(saved, 10, 2) == EpochPosition(**saved)
+    other = read_position(saved, 10, 1)
+    assert other is not None and other.batches_done == 4 and other.random == []
+    assert read_position(saved, 7, 1) is None
+    with pytest.raises(UserError, match="which has 7 batches now"):
+        read_position(saved, 7, 2)
+    # As it was written before every rank had its own.
+    old = {**saved, "random": state}
+    del old["ranks"]
+    assert len(read_position(old, 10, 3).random) == 3
 
 
 def test_average_is_the_mean_and_counters_are_the_last() -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,13 @@ from xlsrt.espnet_task.task import XlsrASRTask
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def start(corpus: Corpus, config: Path, output: Path, *options: str) -> subprocess.Popen[str]:
-    """``python -m xlsrt.bin.asr_train`` as a user starts it."""
+def start(
+    corpus: Corpus, config: Path, output: Path, *options: str, how: Sequence[str] = ()
+) -> subprocess.Popen[str]:
+    """``python -m xlsrt.bin.asr_train`` as a user starts it, or ``how`` else."""
     command = [
         sys.executable,
-        "-m",
-        "xlsrt.bin.asr_train",
+        *(how or ("-m", "xlsrt.bin.asr_train")),
         "--config",
         str(config),
         "--output_dir",
@@ -105,6 +107,52 @@ def test_two_ranks_train_as_one_process(
             )
         assert ours[epoch]["valid"]["ter"] == pytest.approx(theirs[epoch]["valid"]["ter"], abs=0.01)
     assert largest_difference(tmp_path / "two" / "latest.pth", one / "latest.pth") < 1e-3
+
+
+STOPPING = """
+import sys
+from xlsrt.bin.asr_train import main
+from xlsrt.espnet_task.training_run import TrainingRun
+save = TrainingRun._save
+def leave(self, position):
+    save(self, position)
+    self.ranks.meet()
+    raise SystemExit(9)
+TrainingRun._save = leave
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.timeout(300)
+def test_two_ranks_go_on_drawing_each_where_it_was(corpus: Corpus, tmp_path: Path) -> None:
+    """Dropout draws by the shapes of a rank's batches."""
+    config = tmp_path / "two.yaml"
+    encoder = {"config": PLAIN | {"hidden_dropout": 0.3}, "train_context": {"chunk_ms": 320, "left_ms": 320}}
+    config.write_text(
+        yaml.safe_dump(settings(encoder_conf=encoder, batch_bins=60000, max_epoch=1, checkpoint_seconds=0.0))
+    )
+
+    def run(name: str, code: int, *how: str) -> str:
+        options = [
+            "--multiprocessing_distributed",
+            "false",
+            "--dist_world_size",
+            "2",
+            "--dist_backend",
+            "gloo",
+        ]
+        options += ["--dist_init_method", f"file://{tmp_path / 'rendezvous'}"]
+        first, second = (
+            start(corpus, config, tmp_path / name, *options, "--dist_rank", str(rank), how=how)
+            for rank in range(2)
+        )
+        finish(second, code)
+        return finish(first, code)
+
+    run("whole", 0)
+    run("stopped", 9, "-c", STOPPING)
+    assert ", batch 1 of " in run("stopped", 0)
+    assert largest_difference(tmp_path / "whole" / "latest.pth", tmp_path / "stopped" / "latest.pth") == 0
 
 
 @pytest.mark.timeout(300)

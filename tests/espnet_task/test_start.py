@@ -12,6 +12,7 @@ import yaml
 from tests.espnet_task.tones import Corpus, Train, settings, weights, write_corpus
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
+from xlsrt.espnet_task.settings import check_settings
 
 ONE = {"max_epoch": 1, "num_iters_per_epoch": 1}
 SAMPLED = {"config": {"preset": "tiny"}, "train_context": {"chunk_frames": [8], "left": [0]}}
@@ -102,6 +103,15 @@ def test_pretrained_weights_arrive_and_their_convolutions_stay(train: Train, tmp
         ({"optim_conf": {}}, "optim_conf.lr"),
         ({"optim_conf": {"lr": 1, "momentun": 1}}, "momentun"),
         ({"best_model_criterion": [["valid", "acc", "max"]]}, "valid has no acc"),
+        ({"best_model_criterion": [["train", "loss_simple", "min"]]}, "train has no loss_simple"),
+        (
+            {"model_conf": {"ctc_weight": 0}, "best_model_criterion": [["valid", "cer_ctc", "min"]]},
+            "valid has no cer_ctc",
+        ),
+        ({"model_conf": {"ctc_weight": 0.3, "ctc_only_updates": "1e3"}}, "ctc_only_updates is '1e3'"),
+        ({"init_param": ["some.pth"]}, "init_param would run whatever code"),
+        ({"use_wandb": True, "grad_noise": True}, "use_wandb, grad_noise: of no effect"),
+        ({"scheduler_conf": {"warmup": "long"}}, "scheduler_conf: lengths, scales"),
         ({"frontend": "default"}, "frontend"),
         ({"encoder": "conformer"}, "conformer"),
         ({"iterator_type": "chunk"}, "iterator_type"),
@@ -110,6 +120,13 @@ def test_pretrained_weights_arrive_and_their_convolutions_stay(train: Train, tmp
 def test_wrong_settings_are_refused_by_name(train: Train, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         train("wrong", **changes)
+
+
+def test_a_schedule_is_judged_before_there_are_data() -> None:
+    check_settings(settings(scheduler_conf={"warmup": "1e-1", "hold": 2}), "x.yaml")
+    for wrong in ({"warmup": None}, {"warm": 0.1}, {"decay": "sudden"}):
+        with pytest.raises(UserError, match=r"x\.yaml: .*scheduler_conf"):
+            check_settings(settings(scheduler_conf=wrong), "x.yaml")
 
 
 def test_a_misspelt_option_is_answered_with_the_right_one(train: Train) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
+from xlsrt.numbers import as_number
 
 SAMPLE_RATE = 16000
 
@@ -46,6 +47,16 @@ class AugmentConfig:
     high_edge_hz: tuple[float, float] = (3200.0, 7800.0)
 
     def __post_init__(self) -> None:
+        for item in fields(self):
+            value, many = getattr(self, item.name), isinstance(item.default, tuple)
+            if many and not isinstance(value, (list, tuple)):
+                raise UserError(
+                    f"encoder_conf.augment.{item.name} is {value!r}; it must be a list of numbers"
+                )
+            numbers = tuple(as_number(one, float) for one in (value if many else [value]))
+            if not all(type(one) is float and math.isfinite(one) for one in numbers):
+                raise UserError(f"encoder_conf.augment.{item.name} is {value!r}; give finite numbers")
+            object.__setattr__(self, item.name, numbers if many else numbers[0])
         for name in ("noise_prob", "eq_prob", "band_limit_prob"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(

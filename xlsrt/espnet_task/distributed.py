@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +24,21 @@ class Ranks:
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is up on any rank."""
-        return flag if not self.distributed else bool(self._sum(torch.tensor([float(flag)])).item() > 0)
+        return self.any_of(flag)[0]
+
+    def any_of(self, *flags: bool) -> tuple[bool, ...]:
+        """Of each flag, whether it is up on any rank."""
+        if not self.distributed:
+            return flags
+        return tuple(count > 0 for count in self._sum(torch.tensor([float(flag) for flag in flags])).tolist())
+
+    def gather(self, value: Any) -> list[Any]:
+        """What each rank gives, by rank."""
+        if not self.distributed:
+            return [value]
+        values: list[Any] = [None] * self.size
+        torch.distributed.all_gather_object(values, value)
+        return values
 
     def meet(self) -> None:
         """Wait for all: a rank that leaves first has the others ended by who started them."""

@@ -18,6 +18,7 @@ from xlsrt.espnet_task.augment import batch_generator
 from xlsrt.espnet_task.encoder import XlsrEspnetEncoder
 from xlsrt.espnet_task.join import JoinConfig, join_batch
 from xlsrt.espnet_task.trained_model import TrainedModel
+from xlsrt.numbers import as_number
 from xlsrt.search import GreedySearch
 from xlsrt.transducer import TransducerHead
 
@@ -57,6 +58,10 @@ class ModelConfig:
             known = ", ".join(sorted(cls.known() | set(head_keys)))
             raise UserError(f"model_conf: unknown keys {', '.join(unknown)}; known: {known}")
         values = {key: value for key, value in model_conf.items() if key in cls.known()}
+        for name in ("ctc_only_updates", "valid_max_symbols"):
+            value = values[name] = as_number(values.get(name, getattr(cls, name)), int)
+            if type(value) is not int or value < 0:
+                raise UserError(f"model_conf.{name} is {value!r}; it must be a whole number from 0 on")
         values["join"] = JoinConfig.from_dict(values.get("join") or {})
         return cls(**values)
 

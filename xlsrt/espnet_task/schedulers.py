@@ -9,6 +9,7 @@ import torch
 from espnet2.schedulers.abs_scheduler import AbsBatchStepScheduler
 
 from xlsrt.errors import UserError
+from xlsrt.numbers import as_number
 
 SHAPES = ("exponential", "cosine", "linear")
 
@@ -37,8 +38,12 @@ class WarmupHoldDecay(AbsBatchStepScheduler):
         decay: str = "exponential",
         init_scale: float = 0.01,
         final_scale: float = 0.05,
-        total_updates: int = 0,
+        total_updates: float = 0,
     ) -> None:
+        numbers = [as_number(one, float) for one in (warmup, hold, init_scale, final_scale, total_updates)]
+        if not all(isinstance(one, float) and math.isfinite(one) for one in numbers):
+            raise UserError("scheduler_conf: lengths, scales and total_updates must be finite numbers")
+        warmup, hold, init_scale, final_scale, total_updates = numbers
         if decay not in SHAPES:
             raise UserError(f"scheduler_conf.decay is {decay!r}; it must be one of {', '.join(SHAPES)}")
         if warmup < 0 or hold < 0 or (warmup < 1 and hold < 1 and warmup + hold > 1):

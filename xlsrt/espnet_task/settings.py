@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from xlsrt.encoder import XlsrConfig
@@ -17,6 +18,7 @@ from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig
 from xlsrt.espnet_task.encoder import check_encoder_conf, contexts_of
 from xlsrt.espnet_task.model import ModelConfig
+from xlsrt.espnet_task.schedulers import WarmupHoldDecay
 from xlsrt.espnet_task.shared_task import SharedTask
 from xlsrt.espnet_task.task import XlsrASRTask
 from xlsrt.transducer import HeadConfig
@@ -35,6 +37,7 @@ def check_settings(settings: Mapping[str, Any], where: str) -> None:
         size = _checked_encoder(args).hidden_size
         ModelConfig.from_model_conf(args.model_conf or {}, tuple(_MODEL_KEYS))
         HeadConfig.from_espnet(vars(args), size, vocab_size=2)
+        _check_scheduler(args)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
 
@@ -57,6 +60,14 @@ def check_ssl_settings(settings: Mapping[str, Any], where: str) -> None:
             load_heads(contrastive_source(args.encoder_conf.get("pretrained")))
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
+
+
+def _check_scheduler(args: Any) -> None:
+    if args.scheduler == "warmupholddecay":
+        try:
+            WarmupHoldDecay(torch.optim.SGD([torch.zeros(1)], lr=1.0), **(args.scheduler_conf or {}))
+        except TypeError as error:
+            raise UserError(f"scheduler_conf: {error}") from None
 
 
 def _checked_encoder(args: Any) -> XlsrConfig:

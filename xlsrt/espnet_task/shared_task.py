@@ -29,6 +29,9 @@ from xlsrt.espnet_task.trainer import XlsrTrainer
 
 abs_task.scheduler_classes["warmupholddecay"] = WarmupHoldDecay
 
+IDLE = ("use_wandb", "grad_noise", "no_forward_run", "nbest_averaging_interval", "ctc_conf")
+"""Options of ESPnet's trainer and models that ours do not read."""
+
 
 class SharedTask(abs_task.AbsTask):
     """Mixed in before one of ESPnet's task classes.
@@ -57,7 +60,16 @@ class SharedTask(abs_task.AbsTask):
         if missing := [name for name in args.required if getattr(args, name) is None]:
             raise UserError(f"missing options: {', '.join(f'--{name}' for name in missing)}")
         cls.check_options(args)
-        check_choices(cls.get_parser(), args)
+        parser = cls.get_parser()
+        check_choices(parser, args)
+        if args.init_param:
+            raise UserError(
+                "init_param would run whatever code lies in its file: give `init_from`, a checkpoint of this "
+                "recipe, or `encoder_conf.pretrained`, an encoder"
+            )
+        changed = (name for name in IDLE if hasattr(args, name))
+        if given := [name for name in changed if getattr(args, name) != parser.get_default(name)]:
+            raise UserError(f"{', '.join(given)}: of no effect in this program; leave them out")
         if args.ngpu == 0 and args.dist_backend == "nccl":
             args.dist_backend = "gloo"
         if args.sharded_ddp or args.use_deepspeed:
@@ -70,9 +82,14 @@ class SharedTask(abs_task.AbsTask):
                 "curriculum_epochs and language_balance look at the whole training set, which "
                 "multiple_iterator does not hold: use 0 and 1, or --num_splits_asr 1"
             )
-        check_criteria(args, cls.figures)
+        check_criteria(args, cls.figures_of(args))
         if not args.collect_stats and not args.dry_run:
             check_data_options(args, cls.data_names)
+
+    @classmethod
+    def figures_of(cls, args: argparse.Namespace) -> Mapping[str, Sequence[str]]:
+        """The figures that a training with these options has."""
+        return cls.figures
 
     @classmethod
     def check_options(cls, args: argparse.Namespace) -> None:

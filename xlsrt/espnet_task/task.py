@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,16 @@ class XlsrASRTask(SharedTask, asr.ASRTask):
             raise UserError(
                 f"{', '.join(given)}: not used by encoder xlsr, which reads the waveform; leave them out"
             )
+
+    @classmethod
+    def figures_of(cls, args: argparse.Namespace) -> Mapping[str, Sequence[str]]:
+        """Without those of a CTC branch that there is not, with that of the pruned loss's simple joint."""
+        head = HeadConfig.from_espnet(vars(args), encoder_size=1, vocab_size=2)
+        more = ("loss_simple",) if head.loss == "pruned" else ()
+        return {
+            phase: (*(name for name in names if head.ctc_weight or not name.endswith("_ctc")), *more)
+            for phase, names in cls.figures.items()
+        }
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> XlsrTransducerModel:

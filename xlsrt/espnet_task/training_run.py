@@ -156,7 +156,7 @@ class TrainingRun:
         self.updater.module.train()
         iterator = iter(self.train_factory.build_iter(epoch, skip=done))
         if resumed:
-            resumed.restore_random_state()
+            resumed.restore_random_state(self.ranks.rank)
         last_save = time.perf_counter()
         for batch_number in range(done + 1, total + 1):
             started = time.perf_counter()
@@ -173,16 +173,18 @@ class TrainingRun:
                 self.progress.log_updates(sub, batch_number, window, self.optimizer.param_groups[0]["lr"])
             if not boundary:
                 continue
-            stop = self.ranks.any(bool(self.stop))
-            if stop or time.perf_counter() - last_save > self.options.checkpoint_seconds:
-                self._save(position_of(sub, epoch, total, batch_number))
+            due = time.perf_counter() - last_save > self.options.checkpoint_seconds
+            # The ranks' clocks differ, and they save together.
+            stop, due = self.ranks.any_of(bool(self.stop), due)
+            if stop or due:
+                self._save(position_of(sub, epoch, total, batch_number, self.ranks))
                 last_save = time.perf_counter()
             if stop:
                 self.ranks.meet()
                 raise self.stop.leave()
         # A long validation must not cost the epoch when it is killed.
-        if time.perf_counter() - last_save > self.options.checkpoint_seconds / 4:
-            self._save(position_of(sub, epoch, total, total))
+        if self.ranks.any(time.perf_counter() - last_save > self.options.checkpoint_seconds / 4):
+            self._save(position_of(sub, epoch, total, total, self.ranks))
 
     def _audio_seconds(self, batch: dict[str, torch.Tensor]) -> float:
         """Speech in a batch of all ranks, which have about as much each; of it comes the throughput."""
@@ -227,7 +229,7 @@ class TrainingRun:
 
     def _trained(self, epoch: int) -> EpochPosition:
         stats = self.reporter.stats[epoch]["train"]
-        return EpochPosition.whole(epoch, self.batches_per_epoch, stats)
+        return EpochPosition.whole(epoch, self.batches_per_epoch, stats, self.ranks.size)
 
     def _save(self, position: EpochPosition | None) -> None:
         """Write checkpoint.pth; ``position`` is None between epochs."""
@@ -268,7 +270,7 @@ class TrainingRun:
         self.reporter.load_state_dict(
             {"epoch": states["epochs_done"], "stats": reporter_stats(states["reporter"])}
         )
-        position = read_position(states["position"], self.batches_per_epoch)
+        position = read_position(states["position"], self.batches_per_epoch, self.ranks.size)
         where = f", batch {position.batches_done} of {self.batches_per_epoch}" if position else ""
         logging.info(f"going on after epoch {states['epochs_done']}{where} ({self.checkpoint})")
         return position
