@@ -35,7 +35,7 @@ speed_perturb_factors= # train on copies at these speeds too, for instance "0.9 
 allow_pipes=false      # whether commands may stand in wav.scp: they are run
 drop_bad=false         # leave out utterances whose audio cannot be used, and list them, instead of stopping
 min_wav_duration=0.1   # seconds of the shortest utterance to train on
-max_wav_duration=30    # seconds of the longest
+max_wav_duration=30.0  # seconds of the longest
 audio_format=auto      # of the formatted audio: flac, wav, flac.ark (archives), or auto: flac.ark from 100,000 utterances on
 dumpdir=dump           # formatted audio
 expdir=exp             # experiments
@@ -74,7 +74,7 @@ option_aliases="inference_config:decode_configs inference_configs:decode_configs
 export XLSRT_COMMAND="$0 $*"; if [ -L "$0" ]; then exec bash "$(readlink -f "$0")" "$@"; fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/utils/parse_options.sh"
-. "$here/path.sh"
+unset XLSRT_PYTHON_BIN; . "$here/path.sh" # asked anew: the environment may have changed since a shell sourced it
 . "$here/cmd.sh"
 mkdir -p "${workdir:=$root}" && cd "$workdir"
 
@@ -102,25 +102,24 @@ fi
 train_yaml=$(config "$train_config")
 adapt_yaml=$(config "$adapt_config")
 stages_yaml=("$(config "$stages_config")")
-if [ "$stages_config" = conf/stages.yaml ] && [ -f "$corpus_dir/conf/stages.yaml" ]; then
-  stages_yaml=("$root/conf/stages.yaml" "$corpus_dir/conf/stages.yaml")
-fi
+if [ "$stages_config" = conf/stages.yaml ]; then stages_yaml=("$root/conf/stages.yaml"); for place in "${corpus_dir:-$root}" .; do
+  if [ -f "$place/conf/stages.yaml" ] && ! [ "$place" -ef "$root" ] && ! [ "$place/conf/stages.yaml" -ef "${stages_yaml[-1]}" ]; then stages_yaml+=("$place/conf/stages.yaml"); fi
+done; fi
 [[ $audio_format =~ ^(auto|flac|wav|flac\.ark)$ ]] || die "--audio_format $audio_format: write flac, wav, flac.ark or auto"
 [[ $train_hours =~ ^(all|[0-9]*\.?[0-9]+)$ ]] || die "--train_hours $train_hours: write a number such as 0.17 or 1, or all"
 hours=_${train_hours}h; hours=${hours#_allh}
 if [ "$token_type" = auto ]; then token_type=bpe; [ "$corpus/$debug" != mini/false ] || token_type=char; fi
 case $token_type in
-  bpe) token_tag=bpe$nbpe token_dir=$datadir/token_list/bpe_unigram$nbpe$hours; bpemodel=(--bpemodel "$token_dir/bpe.model") ;;
-  char) token_tag=char token_dir=$datadir/token_list/char$hours; bpemodel=() ;;
+  bpe) token_tag=bpe$nbpe token_dir=$datadir/token_list/bpe_unigram$nbpe${speed_perturb_factors:+_sp}$hours; bpemodel=(--bpemodel "$token_dir/bpe.model") ;;
+  char) token_tag=char token_dir=$datadir/token_list/char${speed_perturb_factors:+_sp}$hours; bpemodel=() ;;
   *) die "--token_type $token_type: write bpe, char or auto" ;;
 esac
 [[ $use_ngram/$ngram_num =~ ^(auto|true|false)/[1-9][0-9]*$ ]] || die "--use_ngram $use_ngram --ngram_num $ngram_num: write true, false or auto, and a number from 1 on"
 whole_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp} train_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp}$hours
 valid_dump=$dumpdir/raw/$valid_set stats_dir=$expdir/asr_stats_$token_tag${speed_perturb_factors:+_sp}$hours
-train_name=$(basename "$train_config" .yaml)
-adapt_exp=$expdir/adapt_${train_name#train_} adapt_from=$pretrained adapted=
+train_name=$(basename "$train_config" .yaml) adapt_exp=$expdir/adapt_${train_name#train_} adapt_from=$pretrained adapted=
 if "$adapt"; then adapted=_adapted pretrained=$adapt_exp/encoder; fi
-asr_exp=${asr_exp:-$expdir/asr_${asr_tag:-${train_name#train_}_$token_tag${speed_perturb_factors:+_sp}$hours$adapted}}
+asr_exp=${asr_exp:-$expdir/asr_${asr_tag:-${train_name#train_}_$token_tag${speed_perturb_factors:+_sp}$hours$adapted}} expdir=$(dirname "$asr_exp") # tables and report lie beside the models
 gpus=$({ nvidia-smi --list-gpus 2>/dev/null || true; } | wc -l)
 if [ "$ngpu" = auto ]; then ngpu=$((gpus > 0)); fi; [[ $ngpu =~ ^[0-9]+$ ]] || die "--ngpu $ngpu: write a number or auto"
 if [ "$num_nodes" = auto ] && [ "$ngpu" = 0 ] && [ "${cmd_backend:-local}" = local ] && ! "$debug"; then # a rank for each core:
@@ -130,6 +129,8 @@ elif [ "$num_nodes" = auto ]; then num_nodes=1; fi; [ "$cmd_backend:$((ngpu > 0 
 [[ $gpu_inference =~ ^(auto|true|false)$ ]] || die "--gpu_inference $gpu_inference: write true, false or auto"
 decode_gpus=$((ngpu > 0)); if [ "$gpu_inference" != auto ]; then decode_gpus=$([ "$gpu_inference" = true ] && echo 1 || echo 0); fi
 read -ra tests <<< "$test_sets"; shopt -s nullglob; mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | awk '!seen[$0]++')
+if ((stop_stage >= 10)) && ! "$skip_eval" && ((${#tests[@]} == 0)); then die "--test_sets is empty: name sets to decode, or add --skip_eval true"; fi
+if [[ -n $speed_perturb_factors && " $valid_set ${tests[*]} " = *" $train_set "* ]]; then die "--train_set $train_set is among --valid_set and --test_sets: with --speed_perturb_factors give that set under another name (utils/copy_data_dir.sh)"; fi
 [[ $stage -ge 1 && $stop_stage -le 13 && $stage -le $stop_stage ]] || die "--stage $stage --stop_stage $stop_stage: stages are 1 to 13, in this order"
 tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
 tool check_start --stages_config "${stages_yaml[@]}" --variants "$variants" --stage "$stage" --stop_stage "$stop_stage" --asr_exp "$asr_exp" \
@@ -167,7 +168,7 @@ stage_2() { # audio formatting and validation
         "$root/utils/subset_data_dir.sh" "$source_dir/$set" 60 "$datadir/$set"
     fi
     out=$dumpdir/raw/$set speeds=1.0; if [ "$set" = "$train_set" ]; then out=$whole_dump speeds=${speed_perturb_factors:-1.0}; fi
-    tables=("$datadir/$set"/{wav.sc[p],tex[t],utt2sp[k],segment[s]})
+    tables=("$datadir/$set"/{wav.sc[p],tex[t],segment[s],utt2*})
     step "stage 2: audio of $set" format "$out/.formatted" "${tables[@]}" --outputs "$out"/{wav.scp,text,utt2num_samples} -- \
       "$python" -m xlsrt.bin.format_data --data_dir "$datadir/$set" --output_dir "$out" --speed_perturb "$speeds" \
       --allow_pipes "$allow_pipes" --drop_bad "$drop_bad" --audio_format "$audio_format" --nj "$nj"
@@ -180,11 +181,11 @@ stage_2() { # audio formatting and validation
 }
 
 stage_3() { # token training
-  local texts; [ "$lm_train_text" != auto ] || lm_train_text=$(echo "$source_dir"/local/other_text/tex[t]); read -ra texts <<< "$train_dump/text $lm_train_text"
+  local texts; [ "$lm_train_text" != auto ] || lm_train_text=$(echo "$source_dir"/local/other_text/tex[t]); read -ra texts <<< "$lm_train_text"; texts=("$train_dump/text" "${texts[@]}")
   step "stage 3: $token_type tokens" tokens "$token_dir/.trained" "$train_dump/text" --outputs "$token_dir/tokens.txt" -- \
     "$python" -m xlsrt.bin.train_tokens --text "$train_dump/text" --output_dir "$token_dir" --token_type "$token_type" --nbpe "$nbpe"
   if [ "$use_ngram" = auto ] && [ "$(cat "${texts[@]}" | wc -c)" -gt 5000000 ]; then
-    echo "run.sh stage 3: no n-gram model of over 5 MB of text; --use_ngram true makes one"; return
+    rm -f "$token_dir"/{ngram.arpa,bigram.arpa,.ngram}; echo "run.sh stage 3: no n-gram model of over 5 MB of text; --use_ngram true makes one"; return
   elif [ "$use_ngram" = false ]; then return; fi
   step "stage 3: $ngram_num-grams of tokens" ngram "$token_dir/.ngram" "${texts[@]}" "$token_dir/tokens.txt" --outputs "$token_dir"/{ngram,bigram}.arpa -- \
     "$python" -m xlsrt.bin.train_ngram --text "${texts[@]}" --token_list "$token_dir/tokens.txt" --token_type "$token_type" \
@@ -228,9 +229,8 @@ evaluate() { # decode or score every model with every configuration that is mean
     --all_contexts "$decode_all" --dumpdir "$dumpdir/raw" --test_sets "$test_sets" --nj "$inference_nj" \
     --ngpu "$decode_gpus" --cmd "$decode_cmd" "${bpemodel[@]}" "${with_ngram[@]}"
 }
-stage_10() { evaluate decode; }; stage_11() { evaluate score; } # decoding, scoring
-stage_12() { # report with pictures
-  mapfile -t scores < <(compgen -G "$expdir/*/*/*/score_wer/score.json")
+stage_10() { evaluate decode; }; stage_11() { evaluate score; }; stage_12() { # decoding, scoring, report with pictures
+  local scores=("$expdir"/*/*/*/{score_wer/score,latency}.jso[n])
   step "stage 12: report" report "$expdir/report/.written" "${scores[@]}" -- \
     "$python" -m xlsrt.bin.report --expdir "$expdir" --output "$expdir/report/index.html"
 }
@@ -238,7 +238,7 @@ stage_13() { # packing: the last of the trained models
   local variant exp; variant=$(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" | tail -n 1)
   exp=${asr_exp}_stage$variant
   step "stage 13: packing training stage $variant" pack "$exp/.packed" "$exp/.done" "$exp"/*/*/decoding.json -- \
-    "$python" -m xlsrt.bin.pack --exp_dir "$exp" --output_dir "$exp/packed"
+    "$python" -m xlsrt.bin.pack --exp_dir "$exp" --output_dir "$exp/packed" --model_file "$inference_asr_model"
 }
 
 for ((number = stage; number <= stop_stage; number++)); do

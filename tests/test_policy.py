@@ -43,7 +43,7 @@ MAY_IMPORT = {
     },
     "pretrain": {"context", "encoder", "data"},
     "memory": {"encoder", "transducer"},
-    "espnet_task": {"context", "encoder", "transducer", "search", "data", "recipe", "pretrain"},
+    "espnet_task": {"context", "encoder", "transducer", "search", "data", "recipe", "pretrain", "numbers"},
     "data": {"context", "text"},
     "report": {"context", "encoder", "text", "decoding", "recognizer", "search"},
     "recipe": {"context", "report", "search"},

@@ -149,6 +149,16 @@ def test_a_changed_option_redoes_what_depends_on_it(finished: tuple[Path, str]) 
     for name, encodes in (("offline", True), ("offline_beam4", False), ("offline_beam8_ngram", False)):
         log = workdir / f"{TAG}1/decode_{name}_valid.ter.best/test/logdir/asr_inference.log"
         assert ("shard " in log.read_text(encoding="utf-8")) == encodes, "the others share its encoder"
+    packing = ["--stage", "13", "--variants", "1", "--inference_asr_model"]
+    for choice in ("best", "ave"):
+        assert worked(run(workdir, *packing, choice)) == ["stage 13: packing training stage 1"]
+    # Times of words that come later are looked at.
+    times = workdir / "dump/debug/raw/test/word_times.ctm"
+    times.write_text(times.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert worked(run(workdir, *words)) == [
+        f"stage 11: test with decode_offline{search}, training stage 1"
+        for search in ("", "_beam4", "_beam8_ngram")
+    ]
     more = ["--lm_train_text", "data/debug/dev/text", "--ngram_num", "5", "--decode_configs"]
     assert worked(run(workdir, *words, *more, "conf/decode_offline*.yaml")) == [
         "stage 3: 5-grams of tokens",
@@ -190,6 +200,9 @@ def test_much_text_makes_no_ngram_model_unless_asked(finished: tuple[Path, str])
     assert "no n-gram model of over 5 MB of text; --use_ngram true makes one" in output
     assert worked(output) == ["stage 3: char tokens"]
     assert worked(run(workdir, *words, "--use_ngram", "true")) == ["stage 3: 3-grams of tokens"]
+    # One that is there is of other text, and would be taken for this one's.
+    made = list((workdir / "data/debug/token_list/char_9h").glob("*.arpa"))
+    assert len(made) == 2 and worked(run(workdir, *words)) == [] and not any(path.exists() for path in made)
 
 
 def test_stages_out_of_order_say_which_comes_first(finished: tuple[Path, str]) -> None:
@@ -225,8 +238,28 @@ def test_any_kaldi_directory_will_do(finished: tuple[Path, str]) -> None:
     taken = (workdir / "data/debug/my_train/text").read_text(encoding="utf-8").splitlines()
     assert 10 < len(taken) <= 60
     assert len(shapes.splitlines()) == 2 * len(taken)
+    assert (workdir / "data/debug/token_list/bpe_unigram40_sp/bpe.model").is_file()
     output = run(workdir, *words, "--test_sets", "my_test gone", "--stop_stage", "1", code=2)
     assert "data/gone/wav.scp is missing" in output
+    output = run(workdir, *words, "--test_sets", "my_test my_train", "--stop_stage", "1", code=2)
+    assert "--train_set my_train is among --valid_set and --test_sets" in output
+    assert "--test_sets is empty" in run(workdir, *words, "--test_sets", "", code=2)
+    # Languages that are told later, a folder with a blank in its name.
+    utterances = (workdir / "data/debug/my_train/text").read_text(encoding="utf-8").splitlines()
+    languages = "".join(f"{line.split()[0]} xx\n" for line in utterances)
+    (workdir / "data/debug/my_train/utt2lang").write_text(languages, encoding="utf-8")
+    words += ["--dumpdir", "a dump", "--stop_stage"]
+    assert "stage 3: bpe tokens" in worked(run(workdir, *words, "3"))
+    (workdir / "data/debug/my_train/utt2lang").write_text(languages.replace("xx", "yy"), encoding="utf-8")
+    assert worked(run(workdir, *words, "2")) == ["stage 2: audio of my_train"]
+    assert " yy\n" in (workdir / "a dump/debug/raw/my_train_sp/utt2lang").read_text(encoding="utf-8")
+    # A stage table of one's own in the work folder is laid over the others.
+    (workdir / "conf").mkdir()
+    (workdir / "conf/stages.yaml").write_text("stages: {1: {nonsense: 1}}\n", encoding="utf-8")
+    output = run(workdir, *words, "1", code=2)
+    (workdir / "conf/stages.yaml").unlink()
+    (workdir / "conf").rmdir()
+    assert "nonsense" in output
 
 
 def test_little_transcribed_much_adapted(finished: tuple[Path, str]) -> None:

@@ -164,6 +164,25 @@ def test_a_pack_searches_as_its_experiment_was_decoded(exp, tmp_path):
     same(Recognizer.from_exp(packed).transcribe(wav), Recognizer.from_exp(exp).transcribe(wav))
 
 
+def test_the_checkpoint_that_was_decoded_is_packed(exp, tmp_path):
+    weights = torch.load(exp / "latest.pth", weights_only=True)
+    for name, shift in (("best", 1.0), ("ave", 2.0)):
+        torch.save({key: value + shift for key, value in weights.items()}, exp / f"valid.ter.{name}.pth")
+    config = yaml.safe_load((exp / "config.yaml").read_text(encoding="utf-8"))
+    config["best_model_criterion"] = [["valid", "ter", "min"]]
+    (exp / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    packed = {}
+    for choice in ("best", "ave", "latest.pth"):
+        pack_command.main(
+            ["--exp_dir", str(exp), "--output_dir", str(tmp_path / "m"), "--model_file", choice]
+        )
+        packed[choice] = Recognizer.from_exp(tmp_path / "m").head.state_dict()
+    for key, value in packed["latest.pth"].items():
+        assert torch.allclose(packed["best"][key], value + 1) and torch.allclose(
+            packed["ave"][key], value + 2
+        )
+
+
 def test_packing_drops_what_only_training_needs(tmp_path):
     exp = make_exp(tmp_path / "exp", model_conf={"loss": "pruned", "ctc_weight": 0.0})
     packed = write_pack(exp, tmp_path / "m")

@@ -25,6 +25,7 @@ from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.step import Step, die_with_parent, run_step
 from xlsrt.recipe.training import MARKER
 from xlsrt.report.results import find_results, model_dirs, summary_text
+from xlsrt.report.scoring import WORD_TIMES
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -87,8 +88,8 @@ def decode_step(plan: Decoding, args: argparse.Namespace, beside: Sequence[Decod
     log = out / "logdir" / "asr_inference.log"
     job = [sys.executable, "-m", "xlsrt.bin.asr_decode", "--exp_dir", str(plan.exp_dir)]
     job += ["--model_file", plan.model_file, "--decode_config", str(plan.config)]
-    job += ["--data_dir", str(plan.data_dir)]
-    job += ["--output_dir", str(out), "--nj", str(args.nj), "--ngpu", str(args.ngpu)]
+    job += ["--data_dir", str(plan.data_dir), "--output_dir", str(out)]
+    job += ["--nj", str(args.nj), "--ngpu", str(args.ngpu)]
     for other in beside:
         job += ["--also", str(other.config), str(other.output_dir)]
     if is_queue(args.cmd):
@@ -119,21 +120,23 @@ def decode_step(plan: Decoding, args: argparse.Namespace, beside: Sequence[Decod
 def score_step(plan: Decoding, args: argparse.Namespace) -> Step:
     """Scoring of one set."""
     out = plan.output_dir
-    job = [sys.executable, "-m", "xlsrt.bin.score"]
-    job += ["--ref", str(plan.data_dir / "text"), "--hyp", str(out / "text")]
-    job += ["--score_dir", str(out), *(["--bpemodel", str(args.bpemodel)] if args.bpemodel else [])]
+    job = [sys.executable, "-m", "xlsrt.bin.score", "--ref", str(plan.data_dir / "text")]
+    job += ["--hyp", str(out / "text"), "--score_dir", str(out)]
+    times = [str(path) for path in [plan.data_dir / WORD_TIMES] if path.is_file()]
+    job += ["--bpemodel", str(args.bpemodel)] if args.bpemodel else []
     return Step(
         title=f"run.sh stage 11: {plan.title}",
         kind="score",
         marker=out / ".scored",
         command=job,
-        inputs=[str(out / ".decoded"), str(out / "text"), str(plan.data_dir / "text")],
+        inputs=[str(out / ".decoded"), str(out / "text"), str(plan.data_dir / "text"), *times],
         outputs=[str(out / "score_wer" / "score.json")],
     )
 
 
 def collect(expdir: Path) -> int:
     """Write RESULTS.md of every experiment where a score is new, and print the table of them all."""
+    figures = [*expdir.glob("*/*/*/score_*/score.json"), *expdir.glob("*/*/*/latency.json")]
     job = [sys.executable, "-m", "xlsrt.bin.score", "--expdir", str(expdir), "--quiet"]
     step = Step(
         title="run.sh stage 11: RESULTS.md",
@@ -142,7 +145,7 @@ def collect(expdir: Path) -> int:
         command=[*job, "--command", os.environ.get("XLSRT_COMMAND", "")],
         # The command that is noted in the file is none of its figures.
         identity=["results"],
-        inputs=[str(path) for path in sorted(expdir.glob("*/*/*/score_*/score.json"))],
+        inputs=sorted(map(str, figures)),
         outputs=[str(expdir / "RESULTS.md")],
     )
     if code := run_step(step):

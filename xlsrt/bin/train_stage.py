@@ -11,6 +11,7 @@ from pathlib import Path
 
 from xlsrt.bin import run_main
 from xlsrt.recipe.adapt import Adaptation
+from xlsrt.recipe.files import copy_file
 from xlsrt.recipe.launch import first_log, launch_command, remove_meeting_points
 from xlsrt.recipe.record import add_record
 from xlsrt.recipe.stages import load_stages
@@ -82,7 +83,10 @@ def main(cmd: Sequence[str] | None = None) -> int:
         args.last_config,
         args.seed,
     )
-    return train(plan, corpus.inputs(), args.cmd, args.ngpu, args.num_nodes)
+    data = corpus.inputs()
+    if float(plan.settings.get("language_balance", 1)) < 1:
+        data.append(corpus.train_dump / "utt2lang")
+    return train(plan, data, args.cmd, args.ngpu, args.num_nodes)
 
 
 def train(plan: Plan | Adaptation, data: Sequence[Path], backend: str, ngpu: int, num_nodes: int) -> int:
@@ -123,6 +127,9 @@ def train(plan: Plan | Adaptation, data: Sequence[Path], backend: str, ngpu: int
             plan.settings,
             f"{plan.title}; made by run.sh. config.yaml has the defaults too",
         )
+        if model := plan.settings.get("bpemodel"):
+            # Stage 3 may train another in its place; what was trained with this one needs it.
+            copy_file(Path(model), exp_dir / Path(model).name)
         add_record(exp_dir, plan.title, training)
 
     step.before = prepare

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import filecmp
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xlsrt.errors import UserError
+from xlsrt.recipe.files import copy_file
 from xlsrt.recipe.stages import StageTable, Variant
 from xlsrt.recipe.training import MARKER, best_checkpoint, experiment
 from xlsrt.recipe.tree import read_tree
@@ -130,10 +129,7 @@ def give_ngrams(folder: Path, plans: Iterable[Decoding]) -> None:
         ngram, own = folder / name, exp_dir / name
         if not ngram.is_file():
             raise UserError(f"{ngram} is missing: run stage 3 of run.sh with --use_ngram true first")
-        if not own.is_file() or not filecmp.cmp(ngram, own, shallow=False):
-            partial = own.with_suffix(".partial")
-            shutil.copyfile(ngram, partial)
-            partial.replace(own)
+        copy_file(ngram, own)
 
 
 def _search(config: Path) -> dict[str, Any]:

@@ -118,8 +118,8 @@ def _token_files(args: Mapping[str, Any], directory: Path) -> tuple[str, Path | 
 
 
 def _located(name: str, directory: Path) -> Path | None:
-    """A file by its own path, or in or above ``directory``: recipes write paths relative to their root."""
-    candidates = [Path(name), directory / name, directory / Path(name).name]
+    """A file in ``directory``, by its own path, or above: recipes write paths relative to their root."""
+    candidates = [directory / Path(name).name, Path(name), directory / name]
     candidates += [parent / name for parent in directory.resolve().parents]
     return next((path for path in candidates if path.is_file()), None)
 
