@@ -43,6 +43,10 @@ def test_speakers_that_are_called_like_copies_are_none(tmp_path: Path) -> None:
     assert len(chosen) == 30
     assert Counter(utt.split("-")[0] for utt in chosen) == {"sp1": 10, "sp2": 10, "sp3": 10}
     assert len(list(read_texts([dump / "text"], copies=False))) == 150
+    lines = (dump / "text").read_text().splitlines()
+    bare = tmp_path / "bare"
+    bare.write_text("".join(f"{line}{number}\n" for number, line in enumerate(lines)))
+    assert len(list(read_texts([bare], copies=False))) == 150, "other words"
     copied = write_dump(tmp_path / "copied", {"sp1": 5}, ("", "sp0.9-", "sp1.1-"))
     assert len(list(read_texts([copied / "text"], copies=False))) == 5
 

@@ -192,19 +192,20 @@ class _Counted:
 def read_texts(paths: Iterable[str | os.PathLike[str]], copies: bool = True) -> Iterator[str]:
     """The transcripts of Kaldi ``text`` files, one after the other.
 
-    copies: an utterance's copies at other speeds count too; else it counts once, if the ``utt2spk`` beside
-        the file tells that ``sp0.9-...`` is one.
+    copies: an utterance's copies at other speeds count too; else it counts once. The ``utt2spk`` beside the
+        file tells whether ``sp0.9-...`` is one; without it, the same words do.
     """
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for path in paths:
         speakers = Path(path).with_name("utt2spk")
         speaker_of = {} if copies or not speakers.is_file() else load_table(speakers)
         for utt, text in read_table(path):
-            name = original_names(utt, speaker_of.get(utt, ""))[0]
-            if not copies and name in seen:
-                continue
             if not copies:
-                seen.add(name)
+                # Where nobody tells the speakers, what looks like a copy and has the same words is one.
+                key = (original_names(utt, speaker_of.get(utt, utt))[0], text)
+                if key in seen:
+                    continue
+                seen.add(key)
             if not text:
                 raise UserError(f"{path}: utterance '{utt}' has an empty transcript: transcribe or remove it")
             yield text
