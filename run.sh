@@ -130,7 +130,7 @@ elif [ "$num_nodes" = auto ]; then num_nodes=1; fi; [ "$cmd_backend:$((ngpu > 0 
 decode_gpus=$((ngpu > 0)); if [ "$gpu_inference" != auto ]; then decode_gpus=$([ "$gpu_inference" = true ] && echo 1 || echo 0); fi
 read -ra tests <<< "$test_sets"; shopt -s nullglob; mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | awk '!seen[$0]++')
 if ((stop_stage >= 10)) && ! "$skip_eval" && ((${#tests[@]} == 0)); then die "--test_sets is empty: name sets to decode, or add --skip_eval true"; fi
-if [[ -n $speed_perturb_factors && " $valid_set ${tests[*]} " = *" $train_set "* ]]; then die "--train_set $train_set is among --valid_set and --test_sets: with --speed_perturb_factors give that set under another name (utils/copy_data_dir.sh)"; fi
+if [[ -n $speed_perturb_factors && " $valid_set ${tests[*]} " = *" $train_set "* ]]; then die "--train_set $train_set is among --valid_set and --test_sets: with --speed_perturb_factors copy it first (utils/combine_data.sh $datadir/<name> $datadir/$train_set) and name the copy there"; fi
 [[ $stage -ge 1 && $stop_stage -le 13 && $stage -le $stop_stage ]] || die "--stage $stage --stop_stage $stop_stage: stages are 1 to 13, in this order"
 tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
 tool check_start --stages_config "${stages_yaml[@]}" --variants "$variants" --stage "$stage" --stop_stage "$stop_stage" --asr_exp "$asr_exp" \

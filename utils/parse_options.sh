@@ -7,7 +7,8 @@
 #   . utils/parse_options.sh
 #
 # `--nj 4`, `--nj=4` and `--some-name x` set the variables; `--help` prints names, defaults and comments.
-# A variable that starts as true or false takes nothing else; an unknown option ends the script with exit code 2.
+# A variable that starts as true or false, as a whole number or as 0.1 takes nothing else; an unknown option ends the script
+# with exit code 2.
 # `option_aliases` may hold pairs "other_name:name".
 
 _options_block() { sed -n '/^# Options$/,/^# End of options$/p' "$0"; }
@@ -68,6 +69,9 @@ while [ $# -gt 0 ]; do
   fi
   if [[ ${!_name} =~ ^[0-9]+$ && ! $_value =~ ^[0-9]+$ ]]; then
     _options_fail "${_given} takes a whole number, not '${_value}'"
+  fi
+  if [[ ${!_name} =~ ^[0-9]+\.[0-9]+$ && ! $_value =~ ^[0-9]*\.?[0-9]+$ ]]; then
+    _options_fail "${_given} takes a number, not '${_value}'"
   fi
   printf -v "$_name" '%s' "$_value"
 done

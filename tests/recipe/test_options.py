@@ -78,6 +78,14 @@ def test_wrong_words_end_the_script(script: Path, words: list[str], message: str
     assert not done.stdout
 
 
+def test_seconds_are_numbers() -> None:
+    for value in ("x", "-1", "1.", "1e3"):
+        done = shell(RUN, "--max_wav_duration", value, "--help")
+        assert done.returncode == 2 and f"--max_wav_duration takes a number, not '{value}'" in done.stderr
+    for value in ("20", "24.5", ".5"):
+        assert shell(RUN, "--max_wav_duration", value, "--help").returncode == 0
+
+
 def test_help_is_made_from_the_defaults(script: Path) -> None:
     shown = shell(script, "--help").stdout
     assert shown.startswith("A tool.\n")
