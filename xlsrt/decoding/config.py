@@ -11,7 +11,7 @@ import yaml
 
 from xlsrt.context import AttentionContext
 from xlsrt.errors import UserError
-from xlsrt.recognizer.endpoint import EndpointRules
+from xlsrt.recognizer.endpoint import OF_NO_USE, EndpointRules
 from xlsrt.search.options import BEAM_SIZE, check_search
 
 MODES = ("masked", "streaming")
@@ -55,10 +55,7 @@ class DecodeConfig:
         if self.nbest > 1:
             raise UserError("nbest is for whole utterances; with an endpoint it must be 1")
         if self.mode == "streaming" and self.context.is_full:
-            raise UserError(
-                "with full attention nothing comes out of a stream before its end, so an endpoint is no use; "
-                "choose mode: masked, or a context with chunks"
-            )
+            raise UserError(f"{OF_NO_USE} mode: masked, or a context with chunks")
 
     def hears_as(self, other: DecodeConfig) -> bool:
         """Whether both ask the same of the encoder, whatever their searches. Rules that close segments make

@@ -14,6 +14,11 @@ CHECK_FRAMES = 16
 """Rules are looked at every so many frames from the start of the stream, so that packets do not matter.
 A multiple of every output subsampling: no group of frames is torn."""
 
+OF_NO_USE = (
+    "with full attention nothing comes out of a stream before its end, so an endpoint is no use; choose"
+)
+"""Why rules are refused; what to choose follows."""
+
 
 @dataclass(frozen=True)
 class EndpointRules:

@@ -12,7 +12,7 @@ from torch import Tensor
 from xlsrt.context import AttentionContext
 from xlsrt.errors import UserError
 from xlsrt.recognizer.audio import SAMPLE_RATE, as_samples
-from xlsrt.recognizer.endpoint import EndpointRules
+from xlsrt.recognizer.endpoint import OF_NO_USE, EndpointRules
 from xlsrt.recognizer.line import Engine, advance, close, open_line
 from xlsrt.recognizer.model import Model
 from xlsrt.recognizer.pack import load_model
@@ -132,10 +132,7 @@ class Recognizer:
 
     def _rules(self, endpoint: EndpointRules | Mapping[str, Any] | None) -> EndpointRules | None:
         if endpoint is not None and self.context.is_full:
-            raise UserError(
-                "with full attention nothing comes out of a stream before its end, so an endpoint is no use; "
-                "choose a context with chunks"
-            )
+            raise UserError(f"{OF_NO_USE} a context with chunks")
         if endpoint is None or isinstance(endpoint, EndpointRules):
             return endpoint
         if not isinstance(endpoint, Mapping):
