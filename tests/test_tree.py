@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xlsrt.recipe.tree import overlay, read_tree, write_tree
+from xlsrt.tree import overlay, read_tree, write_tree
 
 
 def test_mappings_merge_and_everything_else_is_replaced() -> None:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from xlsrt.context import ContextSampler as ContextSampler
     from xlsrt.encoder import XlsrConfig as XlsrConfig
     from xlsrt.encoder import XlsrEncoder as XlsrEncoder
+    from xlsrt.errors import UserError as UserError
+    from xlsrt.recognizer import EndpointRules as EndpointRules
+    from xlsrt.recognizer import Partial as Partial
     from xlsrt.recognizer import Recognizer as Recognizer
+    from xlsrt.recognizer import Result as Result
+    from xlsrt.recognizer import Stream as Stream
+    from xlsrt.recognizer import StreamPool as StreamPool
 
 __version__ = "0.1.0"
 
@@ -22,7 +28,11 @@ _HOMES = {
     "ContextSampler": "xlsrt.context",
     "XlsrConfig": "xlsrt.encoder",
     "XlsrEncoder": "xlsrt.encoder",
+    "UserError": "xlsrt.errors",
+    "EndpointRules": "xlsrt.recognizer",
+    "Partial": "xlsrt.recognizer",
     "Recognizer": "xlsrt.recognizer",
+    "Result": "xlsrt.recognizer",
     "Stream": "xlsrt.recognizer",
     "StreamPool": "xlsrt.recognizer",
 }

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from xlsrt.errors import UserError
+from xlsrt.files import write_text
 
 Tree = dict[str, Any]
 
@@ -57,12 +58,6 @@ def overlay(base: Mapping[str, Any], *layers: Mapping[str, Any]) -> Tree:
 
 
 def write_tree(path: str | Path, tree: Mapping[str, Any], head: str = "") -> None:
-    """Write a tree as YAML, keys in their order; through a temporary file, so that none reads half of it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".new")
+    """Write a tree as YAML, keys in their order, below ``head`` as a comment."""
     comment = "".join(f"# {line}\n" for line in head.splitlines())
-    unfinished.write_text(
-        comment + yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True, width=110), encoding="utf-8"
-    )
-    unfinished.replace(path)
+    write_text(path, comment + yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True, width=110))

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlsrt.data.tables import atomic_open, load_table, outer_join, read_table, sorted_table, write_table
+from xlsrt.data.tables import load_table, outer_join, read_table, sorted_table, write_table
 from xlsrt.errors import UserError
+from xlsrt.files import atomic_open
 
 
 def test_blanks_tabs_windows_ends_and_byte_order_mark(tmp_path: Path) -> None:

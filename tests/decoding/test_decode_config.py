@@ -67,10 +67,10 @@ def test_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.yaml does not exist"):
         DecodeConfig.from_file(tmp_path / "none.yaml")
     (tmp_path / "a.yaml").write_text("context: {chunk_ms: 320\n")
-    with pytest.raises(UserError, match=r"a\.yaml is not YAML"):
+    with pytest.raises(UserError, match=r"a\.yaml: cannot be read as YAML"):
         DecodeConfig.from_file(tmp_path / "a.yaml")
     (tmp_path / "b.yaml").write_text("- 1\n")
-    with pytest.raises(UserError, match="must hold keys and values"):
+    with pytest.raises(UserError, match="expected `key: value` lines, found a list"):
         DecodeConfig.from_file(tmp_path / "b.yaml")
     (tmp_path / "c.yaml").write_text(
         "context: {chunk_ms: 320, left_ms: all, sink_frames: 0}\nmode: streaming\n"
@@ -87,3 +87,19 @@ def test_shipped_configurations() -> None:
         assert config.stages
         # Longer packets would hold complete chunks back: 640 ms came out after 960.
         assert config.mode == "masked" or config.packet_ms <= 80, path
+
+
+def test_numbers_as_yaml_reads_them(tmp_path: Path) -> None:
+    """5e-1 is text to YAML; a key that stands twice would count once, the last."""
+    (tmp_path / "a.yaml").write_text(
+        "context: {chunk_ms: 320}\nsearch: {type: beam, margin: 5e0, blank_penalty: 5e-1}\n"
+        "packet_ms: 8e1\nendpoint: {trailing_silence: 5e-1}\n"
+    )
+    config = DecodeConfig.from_file(tmp_path / "a.yaml")
+    assert (config.search["margin"], config.search["blank_penalty"], config.packet_ms) == (5.0, 0.5, 80.0)
+    assert config.endpoint is not None and config.endpoint.trailing_silence == 0.5
+    with pytest.raises(UserError, match="packet_ms 'inf' is not a positive"):
+        DecodeConfig.from_dict({"packet_ms": "inf"})
+    (tmp_path / "b.yaml").write_text("mode: masked\nmode: streaming\n")
+    with pytest.raises(UserError, match="key 'mode' stands here twice"):
+        DecodeConfig.from_file(tmp_path / "b.yaml")

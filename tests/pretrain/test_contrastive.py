@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from tests.checkpoints.test_fairseq import OPTIONS, fairseq_names, write
+from tests.encoder.checkpoints.test_fairseq import OPTIONS, fairseq_names, write
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.encoder.checkpoints import save_pretrained

@@ -16,7 +16,7 @@ from xlsrt.recipe.adapt import (
     unlabelled_data,
 )
 from xlsrt.recipe.training import identity
-from xlsrt.recipe.tree import write_tree
+from xlsrt.tree import write_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 ADAPT = [str(ROOT / "conf/adapt.yaml")]

@@ -12,7 +12,7 @@ from xlsrt.errors import UserError
 from xlsrt.recipe.adapt import adaptation_settings
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.training import experiment, layered
-from xlsrt.recipe.tree import overlay, write_tree
+from xlsrt.tree import overlay, write_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "egs/mini/pretrained"

@@ -11,7 +11,7 @@ from xlsrt.errors import UserError
 from xlsrt.recipe.decoding import config_files, find_configs, give_ngrams, plan_decoding, share_encoder
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.training import MARKER
-from xlsrt.recipe.tree import write_tree
+from xlsrt.tree import write_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = load_stages(str(ROOT / "conf/stages.yaml"))

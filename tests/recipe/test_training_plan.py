@@ -10,7 +10,7 @@ import pytest
 from xlsrt.errors import UserError
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.training import MARKER, Corpus, Plan, identity, make_plan
-from xlsrt.recipe.tree import read_tree, write_tree
+from xlsrt.tree import read_tree, write_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = """

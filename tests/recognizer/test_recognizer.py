@@ -7,12 +7,14 @@ import json
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.recognizer.make import TOKENS, make_exp, noise, same
 from xlsrt import AttentionContext, Recognizer
+from xlsrt.data.audio import read_audio
 from xlsrt.errors import UserError
 
 CONTEXTS = [
@@ -147,6 +149,26 @@ def test_samples_of_any_type(exps):
     assert wanted.text
     same(recognizer.transcribe(integers.numpy()), wanted)
     same(recognizer.transcribe((integers.double() / 2**15).tolist()), wanted)
+
+
+def test_files_of_any_rate_and_channels(exps, tmp_path):
+    recognizer = Recognizer.from_exp(exps[1])
+    wav = noise(2.0, seed=1).numpy()
+    path = tmp_path / "talk.flac"
+    soundfile.write(path, np.stack([wav[::2], wav[::2]], 1), 8000)
+    found = recognizer.transcribe(path)
+    assert found.text
+    same(recognizer.transcribe(str(path)), found)
+    same(recognizer.transcribe(read_audio(path)), found)
+    assert found.end == pytest.approx(2.0, abs=0.03)
+    one, two = recognizer.transcribe_batch([path, wav])
+    assert (one.text, two.text) == (found.text, recognizer.transcribe(wav).text)
+    assert recognizer.transcribe_nbest(path, 1)[0].text == found.text
+    with pytest.raises(UserError, match=r"no\.wav does not exist"):
+        recognizer.transcribe(tmp_path / "no.wav")
+    (tmp_path / "text.wav").write_text("not sound")
+    with pytest.raises(UserError, match=r"text\.wav: "):
+        recognizer.transcribe(tmp_path / "text.wav")
 
 
 def test_results_are_plain_data(exps):

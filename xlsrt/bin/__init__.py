@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xlsrt.data.tables import CANNOT_WRITE
 from xlsrt.errors import UserError
+from xlsrt.files import CANNOT_WRITE
 
 
 def run_main(main: Callable[[], int | None]) -> None:
@@ -19,6 +19,16 @@ def run_main(main: Callable[[], int | None]) -> None:
         sys.exit(main() or 0)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing in ("", "xlsrt"):
+            raise
+        print(
+            f"error: this needs the package {missing}, which is not installed: install xlsrt[train], it "
+            "brings all that trainings, scores and reports need",
+            file=sys.stderr,
+        )
         sys.exit(2)
     except BrokenPipeError:
         # The reader of our output (head, less) has left: that is no error of ours.

@@ -31,7 +31,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     from xlsrt import memory
-    from xlsrt.recipe.tree import read_tree
+    from xlsrt.tree import read_tree
 
     settings = read_tree(args.train_config)
     found = memory.estimate(

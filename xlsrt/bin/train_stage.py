@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xlsrt.bin import run_main
+from xlsrt.files import copy_file
 from xlsrt.recipe.adapt import Adaptation
-from xlsrt.recipe.files import copy_file
 from xlsrt.recipe.launch import first_log, launch_command, remove_meeting_points
 from xlsrt.recipe.record import add_record
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.step import Step, die_with_parent, run_step, say
 from xlsrt.recipe.training import IDENTITY, MARKER, Corpus, Plan, identity, make_plan
-from xlsrt.recipe.tree import write_tree
+from xlsrt.tree import write_tree
 
 # Of ESPnet's log: where the training is, the figures of an epoch, and what went wrong.
 ECHO = (

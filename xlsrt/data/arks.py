@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from xlsrt.data.tables import atomic_open
 from xlsrt.errors import UserError
+from xlsrt.files import atomic_open
 
 FORMAT = "flac.ark"
 LIMIT = 1 << 30  # bytes, after which the next archive begins

@@ -16,6 +16,7 @@ import soundfile
 import soxr
 
 from xlsrt.data.audio_source import AudioProblem, open_audio
+from xlsrt.errors import UserError
 
 SAMPLE_RATE = 16000
 MIN_SAMPLES = 400  # one window of wav2vec 2.0's feature extractor: fewer give no frame
@@ -25,6 +26,23 @@ _SEGMENT_SLACK_SECONDS = 0.1
 # Formats whose header tells the exact number of frames.
 _EXACT = ("WAV", "WAVEX", "FLAC", "NIST", "AIFF", "AU", "W64", "RF64", "CAF")
 _UNKNOWN_FRAMES = 1 << 40
+
+
+def read_audio(path: str | os.PathLike[str]) -> np.ndarray:
+    """A sound file of any format and rate -> mono float32 samples (S,) at 16 kHz, channels averaged.
+
+    Raises:
+        UserError: it is not there, cannot be read, is truncated or holds NaN or infinite samples.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist or is no file")
+    try:
+        with open_audio(str(path)) as audio:
+            parts = list(resampled(mono_blocks(audio, None, None), audio.samplerate, SAMPLE_RATE))
+    except AudioProblem as error:
+        raise UserError(f"{path}: {error}") from error
+    return np.concatenate([np.zeros(0, dtype=np.float32), *parts])
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 
 from xlsrt.data.data_report import OUTLIER, RARE, SHOWN, SetFacts, common, gather
-from xlsrt.data.tables import atomic_open
+from xlsrt.files import atomic_open
 
 
 def write_report(paths: list[Path], output: Path) -> str:

@@ -27,9 +27,10 @@ from xlsrt.data.journal import JOURNAL, fingerprint, journal_line, read_journal
 from xlsrt.data.kaldi import DataDir, Utterance, write_spk2utt
 from xlsrt.data.parallel import ordered_map
 from xlsrt.data.speeds import prefix_of
-from xlsrt.data.tables import atomic_open, sorted_table, write_table
+from xlsrt.data.tables import sorted_table, write_table
 from xlsrt.data.validate import problems_error, validate
 from xlsrt.errors import UserError
+from xlsrt.files import atomic_open
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xlsrt.data.tables import atomic_open
 from xlsrt.errors import UserError
+from xlsrt.files import atomic_open
 
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 Gram = tuple[str, ...]

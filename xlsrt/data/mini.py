@@ -24,8 +24,8 @@ from xlsrt.data.kaldi import Utterance, write_data_dir
 from xlsrt.data.mini_plan import SIZES, Job, generator, more_text, plan
 from xlsrt.data.parallel import ordered_map
 from xlsrt.data.synth import rooms, voices
-from xlsrt.data.tables import atomic_open
 from xlsrt.errors import UserError
+from xlsrt.files import atomic_open
 
 NAME = "mini"
 HELP = "the built-in synthetic corpus: numbers and commands in six languages"

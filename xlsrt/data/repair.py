@@ -10,9 +10,10 @@ from pathlib import Path
 
 from xlsrt.data.arks import read_format, write_format
 from xlsrt.data.kaldi import DataDir, is_pipe, parse_segment, write_spk2utt
-from xlsrt.data.tables import atomic_open, decode_line, load_table, sorted_table, write_table
+from xlsrt.data.tables import decode_line, load_table, sorted_table, write_table
 from xlsrt.data.validate import audio_file_problem
 from xlsrt.errors import UserError
+from xlsrt.files import atomic_open
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from xlsrt.data.audio import MIN_SAMPLES, SAMPLE_RATE
 from xlsrt.data.kaldi import DataDir
-from xlsrt.data.tables import atomic_open, outer_join, sorted_table
+from xlsrt.data.tables import outer_join, sorted_table
 from xlsrt.data.tokens import BpeTokenizer, Tokenizer, check_token_model, make_tokenizer, read_token_list
 from xlsrt.errors import UserError
+from xlsrt.files import atomic_open
 
 log = logging.getLogger(__name__)
 

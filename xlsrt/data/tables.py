@@ -6,59 +6,20 @@ order, so Python's string comparison is the order of ``LC_ALL=C sort``.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import heapq
 import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
 
 from xlsrt.errors import UserError
+from xlsrt.files import atomic_open
 
 # Kaldi separates by blanks and tabs alone: a no-break space belongs to the word it stands in.
 _BLANKS = re.compile(r"[ \t]+")
 
-CANNOT_WRITE = frozenset(
-    {
-        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
-        *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
-    }
-)
-
 Row = tuple[str, str]
-
-
-@contextlib.contextmanager
-def atomic_open(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a file that appears under its name only when the block ends without an error.
-
-    Text is UTF-8 with Unix line ends. Missing parent directories are made.
-
-    Raises:
-        UserError: the disk or the quota is full, or there is no permission to write.
-    """
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, mode, **text) as stream:  # type: ignore[call-overload]
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        if error.errno in CANNOT_WRITE:
-            raise UserError(
-                f"{target}: cannot be written ({error.strerror}): make room there, or choose another place"
-            ) from None
-        raise
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def decode_line(raw: bytes, where: str) -> str:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Protocol
 
 from xlsrt.data.speeds import original_names
-from xlsrt.data.tables import atomic_open, load_table, read_table
+from xlsrt.data.tables import load_table, read_table
 from xlsrt.errors import UserError
+from xlsrt.files import atomic_open
 
 BLANK, UNK, SPACE, SOS_EOS = "<blank>", "<unk>", "<space>", "<sos/eos>"
 BPE_MODES = ("unigram", "bpe", "word", "char")

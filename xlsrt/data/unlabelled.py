@@ -20,8 +20,9 @@ from xlsrt.data.kaldi import parse_segment, write_spk2utt
 from xlsrt.data.kaldi_source import absolute
 from xlsrt.data.parallel import ordered_map
 from xlsrt.data.sound import REASONS, cut, measure, reason_to_skip
-from xlsrt.data.tables import atomic_open, load_table, write_table
+from xlsrt.data.tables import load_table, write_table
 from xlsrt.errors import UserError
+from xlsrt.files import atomic_open
 
 NAME = "unlabelled"
 HELP = "audio without transcripts, for adaptation: --source names folders of audio files or Kaldi directories"

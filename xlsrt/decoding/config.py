@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from xlsrt.context import AttentionContext
 from xlsrt.errors import UserError
+from xlsrt.numbers import as_number
 from xlsrt.recognizer.endpoint import OF_NO_USE, EndpointRules
 from xlsrt.search.options import BEAM_SIZE, check_search
+from xlsrt.tree import read_tree
 
 MODES = ("masked", "streaming")
 
@@ -85,13 +86,10 @@ class DecodeConfig:
         mode = content.get("mode", "masked")
         if mode not in MODES:
             raise UserError(f"{where}: mode {mode!r} is not one of {', '.join(MODES)}")
-        packet_ms = content.get("packet_ms", cls.packet_ms)
-        if (
-            isinstance(packet_ms, bool)
-            or not isinstance(packet_ms, (int, float))
-            or round(packet_ms * 16) < 1
-        ):
-            raise UserError(f"{where}: packet_ms {packet_ms!r} is not a positive number of milliseconds")
+        said = content.get("packet_ms", cls.packet_ms)
+        packet_ms = as_number(said, float)
+        if not isinstance(packet_ms, float) or not math.isfinite(packet_ms) or round(packet_ms * 16) < 1:
+            raise UserError(f"{where}: packet_ms {said!r} is not a positive number of milliseconds")
         search = content.get("search", {"type": "greedy"})
         if not isinstance(search, Mapping):
             raise UserError(f"{where}: search must be a mapping such as {{type: greedy}}, not {search!r}")
@@ -104,7 +102,7 @@ class DecodeConfig:
                 context=context,
                 search=check_search(search),
                 mode=mode,
-                packet_ms=float(packet_ms),
+                packet_ms=packet_ms,
                 nbest=content.get("nbest", cls.nbest),
                 endpoint=endpoint,
                 stages=None if stages is None else tuple(str(stage) for stage in stages),
@@ -117,13 +115,7 @@ class DecodeConfig:
         """Read a YAML file."""
         if not path.is_file():
             raise UserError(f"decode configuration {path} does not exist; see conf/decode_*.yaml")
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is not YAML: {error}") from error
-        if not isinstance(content, Mapping):
-            raise UserError(f"{path} must hold keys and values such as `mode: streaming`")
-        return cls.from_dict(content, str(path))
+        return cls.from_dict(read_tree(path), str(path))
 
 
 def _context(content: Any, where: str) -> AttentionContext:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from xlsrt.errors import UserError
+from xlsrt.files import write_text
 
 FRAME_SECONDS = 0.02
 FILES = ("text", "token", "token_int", "score", "token_time", "token_prob")
@@ -205,10 +206,3 @@ def _write(directory: Path, results: Sequence[Recognised]) -> None:
     contents = {name: "".join(result.line(name) for result in results) for name in names}
     for name, content in {**contents, "words.ctm": "".join(result.ctm() for result in results)}.items():
         write_text(directory / name, content)
-
-
-def write_text(path: Path, content: str) -> None:
-    """Write a file that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.tmp")
-    partial.write_text(content, encoding="utf-8")
-    partial.replace(path)

@@ -20,6 +20,7 @@ from xlsrt.decoding import outputs
 from xlsrt.decoding.config import DecodeConfig
 from xlsrt.decoding.sets import Entry, load_samples, make_batches, read_set
 from xlsrt.errors import UserError
+from xlsrt.files import write_text
 
 if TYPE_CHECKING:
     from xlsrt.decoding.engine import Decoder
@@ -169,7 +170,7 @@ def merge(job: Job) -> None:
         "audio_seconds": round(audio, 3),
         "real_time_factor": round(factor, 6),
     }
-    outputs.write_text(job.output_dir / "decoding.json", json.dumps(facts, indent=1) + "\n")
+    write_text(job.output_dir / "decoding.json", json.dumps(facts, indent=1) + "\n")
     outputs.mark_merged(job.output_dir, fingerprint)
     minutes = audio / 60
     log.info("%s: %d utterances, %.1f min, real-time factor %.4f", job.output_dir, len(kept), minutes, factor)

@@ -59,18 +59,6 @@ def load_samples(data: DataDir, entry: Entry) -> np.ndarray:
     return np.concatenate([np.zeros(0, dtype=np.float32), *parts])
 
 
-def read_file(path: Path) -> np.ndarray:
-    """A sound file as mono float32 samples (S,) at 16 kHz."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist or is no file")
-    try:
-        with open_audio(str(path)) as audio:
-            parts = list(resampled(mono_blocks(audio, None, None), audio.samplerate, SAMPLE_RATE))
-    except AudioProblem as error:
-        raise UserError(f"{path}: {error}") from error
-    return np.concatenate([np.zeros(0, dtype=np.float32), *parts])
-
-
 def make_batches(entries: Sequence[Entry], batch_size: int, batch_seconds: float) -> list[list[Entry]]:
     """Batches of like length, the longest first: too little memory shows at once, little is padded.
 

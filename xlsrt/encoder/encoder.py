@@ -7,6 +7,7 @@ Parameter names are those of Hugging Face's Wav2Vec2Model, so that its checkpoin
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -98,6 +99,21 @@ class XlsrEncoder(nn.Module):
         from xlsrt.encoder.checkpoints import load_pretrained
 
         return load_pretrained(source, **overrides)
+
+    def save_pretrained(
+        self, directory: str | Path, dtype: torch.dtype | str | None = None, **metadata: Any
+    ) -> Path:
+        """Write a directory that `from_pretrained` and Hugging Face's `Wav2Vec2Model` load.
+
+        Args:
+            dtype: float32, float16 or bfloat16 (or its name) to store; None: the encoder's own.
+            metadata: anything JSON can hold, kept in config.json.
+
+        Returns the directory. `UserError` where it cannot be written, or a value does not fit the dtype.
+        """
+        from xlsrt.encoder.checkpoints import save_pretrained
+
+        return save_pretrained(self, directory, dtype, metadata)
 
     @property
     def weights_are_pretrained(self) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import SAMPLE_RATE
+from xlsrt.numbers import as_number
 
 _FLOOR_SAMPLES = 320
 
@@ -42,6 +43,11 @@ class JoinConfig:
     lead: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
+        for name in ("seconds", "pause_skew"):
+            object.__setattr__(self, name, as_number(getattr(self, name), float))
+        for name in ("pause", "lead"):
+            if isinstance(value := getattr(self, name), (list, tuple)):
+                object.__setattr__(self, name, tuple(as_number(one, float) for one in value))
         if not isinstance(self.utterances, int) or self.utterances < 1:
             raise UserError(
                 f"model_conf.join.utterances is {self.utterances!r}; it must be an integer, 1 (off) or more"
@@ -71,10 +77,7 @@ class JoinConfig:
             raise UserError(
                 f"model_conf.join: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}"
             )
-        given: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-        }
-        return cls(**given)
+        return cls(**values)
 
     @property
     def active(self) -> bool:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xlsrt.errors import UserError
+from xlsrt.files import write_text
 from xlsrt.recipe.step import Step
 from xlsrt.recipe.training import NO_PRETRAINED, located, pretrained_files, refuse_owned
-from xlsrt.recipe.tree import Tree, overlay, read_tree
+from xlsrt.tree import Tree, overlay, read_tree
 
 # What the training configuration says of these holds here too: the encoder must hear what it will hear later.
 _SHARED = ("input_norm", "input_norm_eps", "causal_prior_samples", "causal_prior_variance")
@@ -151,10 +152,7 @@ def split(data: UnlabelledData) -> None:
     count = max(1, min(_VALID_MOST, len(lines) // _VALID_SHARE))
     parts = {"train": sorted(ranked[count:]), "valid": sorted(ranked[:count])}
     for part, path in data.splits.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{part}.new")
-        fresh.write_text("".join(parts[part]), encoding="utf-8")
-        fresh.replace(path)
+        write_text(path, "".join(parts[part]))
 
 
 def adaptation_settings(

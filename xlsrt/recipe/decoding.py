@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from xlsrt.errors import UserError
-from xlsrt.recipe.files import copy_file
+from xlsrt.files import copy_file
 from xlsrt.recipe.stages import StageTable, Variant
 from xlsrt.recipe.training import MARKER, best_checkpoint, experiment
-from xlsrt.recipe.tree import read_tree
 from xlsrt.search.options import own_lms, search_files
+from xlsrt.tree import read_tree
 
 # What `DecodeConfig.hears_as` compares; this package does not import that one (a test compares the two).
 _HEARD = ("context", "mode", "packet_ms", "endpoint")

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from xlsrt.errors import UserError
+from xlsrt.files import write_text
 
 # Raise the number of a kind when its output changes for the same input: everything after it is then redone.
 STEP_VERSIONS = {
@@ -101,10 +102,7 @@ def read_marker(path: Path) -> dict[str, str]:
 
 def write_marker(path: Path, content: dict[str, str]) -> None:
     """Write a marker so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".new")
-    unfinished.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def is_done(marker: Path, wanted: str, outputs: Iterable[str | Path] = ()) -> bool:

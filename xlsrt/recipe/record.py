@@ -14,8 +14,8 @@ from pathlib import Path
 
 import yaml
 
-from xlsrt.recipe.tree import write_tree
 from xlsrt.report.environment import code_version
+from xlsrt.tree import write_tree
 
 RECORD = "record.yaml"
 

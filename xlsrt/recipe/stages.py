@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xlsrt.errors import UserError
-from xlsrt.recipe.tree import Tree, overlay, read_tree
+from xlsrt.tree import Tree, overlay, read_tree
 
 # run.sh stage 5 trains stage 1 of the paper, and so on.
 FIRST_RUN_STAGE = 5

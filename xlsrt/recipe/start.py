@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from xlsrt.recipe.stages import FIRST_RUN_STAGE, StageTable
 from xlsrt.recipe.training import MARKER, NO_PRETRAINED, experiment, layered, located
-from xlsrt.recipe.tree import Tree, overlay, read_tree
+from xlsrt.tree import Tree, overlay, read_tree
 
 
 def trains_first(first: int, last: int) -> bool:

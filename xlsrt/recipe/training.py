@@ -10,7 +10,7 @@ from typing import Any
 
 from xlsrt.errors import UserError
 from xlsrt.recipe.stages import StageTable, Variant
-from xlsrt.recipe.tree import Tree, overlay, read_tree
+from xlsrt.tree import Tree, overlay, read_tree
 
 MARKER = ".done"
 # Of `--pretrained`: random weights, whatever the training configuration says.

@@ -25,7 +25,10 @@ def as_samples(samples: Any, rate: int, device: torch.device, dtype: torch.dtype
         UserError: another rate, more than one channel, other integer types, NaN or infinity.
     """
     if rate != SAMPLE_RATE:
-        raise UserError(f"the audio has {rate} samples a second; resample it to {SAMPLE_RATE} first")
+        raise UserError(
+            f"the audio has {rate} samples a second; resample it to {SAMPLE_RATE} first "
+            "(`transcribe` takes a file's path too, at any rate)"
+        )
     try:
         tensor = torch.as_tensor(samples)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from xlsrt.errors import UserError
+from xlsrt.numbers import as_number
 from xlsrt.text import FRAME_SECONDS
 
 CHECK_FRAMES = 16
@@ -42,6 +43,9 @@ class EndpointRules:
     def __post_init__(self) -> None:
         for name in ("trailing_silence", "max_seconds", "min_pause"):
             value = getattr(self, name)
+            if isinstance(value, str):
+                value = as_number(value, float)
+                object.__setattr__(self, name, value)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if value is not None and not (number and 0 < value < math.inf):
                 raise UserError(f"endpoint rule {name} is {value!r}; give seconds above 0 or leave it out")

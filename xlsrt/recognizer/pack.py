@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -120,18 +121,29 @@ def _write_files(
 
 
 def _write_papers(directory: Path, exp_dir: Path) -> None:
-    licence = Path(__file__).resolve().parents[2] / "LICENSE"
-    for source in (licence, exp_dir / "RESULTS.md"):
-        if source.is_file():
-            shutil.copyfile(source, directory / source.name)
+    (directory / "LICENSE").write_text(_licence(), encoding="utf-8")
+    if (exp_dir / "RESULTS.md").is_file():
+        shutil.copyfile(exp_dir / "RESULTS.md", directory / "RESULTS.md")
     (directory / "README.md").write_text(
         f"# {exp_dir.resolve().name}\n\nA streaming speech recogniser. It needs xlsrt, not ESPnet:\n\n"
         "    from xlsrt import Recognizer\n"
         '    recognizer = Recognizer.from_exp("this folder, or its zip")\n'
-        "    print(recognizer.transcribe(samples).text)  # float samples at 16 kHz\n\n"
+        '    print(recognizer.transcribe("talk.flac").text)\n\n'
         f"Settings and the contexts it was trained for: {SETTINGS}. Weights: {WEIGHTS}.\n",
         encoding="utf-8",
     )
+
+
+def _licence() -> str:
+    """Our licence, from the checkout or, where the package is installed, from what pip keeps of it."""
+    checkout = Path(__file__).resolve().parents[2] / "LICENSE"
+    if checkout.is_file():
+        return checkout.read_text(encoding="utf-8")
+    try:
+        kept = metadata.distribution("xlsrt")
+    except metadata.PackageNotFoundError:
+        return "Apache-2.0\n"
+    return kept.read_text("licenses/LICENSE") or kept.read_text("LICENSE") or "Apache-2.0\n"
 
 
 def load_model(path: Path, model_file: str | None = None) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from xlsrt.context import AttentionContext
+from xlsrt.data.audio import read_audio
 from xlsrt.errors import UserError
 from xlsrt.recognizer.audio import SAMPLE_RATE, as_samples
 from xlsrt.recognizer.endpoint import OF_NO_USE, EndpointRules
@@ -83,15 +85,24 @@ class Recognizer:
         return cls(load_model(Path(exp_dir), model_file), context, search, device)
 
     def transcribe(self, samples: Any, rate: int = SAMPLE_RATE) -> Result:
-        """One recording (S,) -> its transcript. The same as `stream`, all packets and `finish`."""
+        """One recording -> its transcript. The same as `stream`, all packets and `finish`.
+
+        Args:
+            samples: (S,) as `as_samples` takes them, or the path of a sound file of any format and rate.
+            rate: of samples that are no file, in hertz; 16000 alone is taken.
+
+        Raises:
+            UserError: bad samples, a file that cannot be read, or more of them than a context that keeps all
+                the past can hold (`max_stream_seconds`).
+        """
         return self.transcribe_batch([samples], rate)[0]
 
     def transcribe_batch(self, recordings: Sequence[Any], rate: int = SAMPLE_RATE) -> list[Result]:
-        """Recordings, each (S,) -> their transcripts, in order."""
+        """Recordings, each as `transcribe` takes it -> their transcripts, in order."""
         return [ranked[0] for ranked in self._transcribe(recordings, rate, 1)]
 
     def transcribe_nbest(self, samples: Any, count: int, rate: int = SAMPLE_RATE) -> list[Result]:
-        """One recording (S,) -> at most ``count`` transcripts, best first.
+        """One recording as `transcribe` takes it -> at most ``count`` transcripts, best first.
 
         Raises:
             UserError: the search keeps fewer hypotheses than ``count``.
@@ -103,8 +114,8 @@ class Recognizer:
 
     @torch.no_grad()
     def _transcribe(self, recordings: Sequence[Any], rate: int, count: int) -> list[list[Result]]:
-        """Recordings, each (S,) -> at most ``count`` transcripts of each, best first."""
-        wavs = [as_samples(samples, rate, self.device, self.dtype) for samples in recordings]
+        """Recordings -> at most ``count`` transcripts of each, best first."""
+        wavs = [self._samples(recording, rate) for recording in recordings]
         results: dict[int, list[Hypothesis]] = {}
         for rows in _batches([wav.numel() for wav in wavs]):
             found = self._hypotheses([wavs[row] for row in rows], count)
@@ -141,6 +152,11 @@ class Recognizer:
                 "{'trailing_silence': 0.5}"
             )
         return EndpointRules.from_dict(endpoint)
+
+    def _samples(self, recording: Any, rate: int) -> Tensor:
+        if isinstance(recording, (str, os.PathLike)):
+            recording, rate = read_audio(recording), SAMPLE_RATE
+        return as_samples(recording, rate, self.device, self.dtype)
 
     def _hypotheses(self, wavs: list[Tensor], count: int) -> list[list[Hypothesis]]:
         search, packet = self.search, PACKET_SECONDS * SAMPLE_RATE

@@ -24,6 +24,7 @@ from typing import Any
 from xlsrt.context import FRAME_MS, WINDOW_TAIL_MS, AttentionContext
 from xlsrt.decoding.outputs import WORD_STABLE
 from xlsrt.errors import UserError
+from xlsrt.files import write_text
 from xlsrt.report.align import align
 
 FILE = "latency.json"
@@ -172,9 +173,7 @@ def matches(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[int, int]]:
 def write_latency(decoded: Path, word_times: Path) -> Latency:
     """`measure`, kept as ``<decoded>/latency.json``."""
     found = measure(decoded, word_times)
-    partial = decoded / f"{FILE}.tmp"
-    partial.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
-    partial.replace(decoded / FILE)
+    write_text(decoded / FILE, json.dumps(asdict(found), indent=1) + "\n")
     return found
 
 

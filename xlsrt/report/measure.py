@@ -25,10 +25,10 @@ def measure_file(
         model: experiment directory or packed model. model_file: checkpoint in it; None: as the recogniser
             chooses. context: None is the model's own.
     """
-    from xlsrt.decoding.sets import read_file
+    from xlsrt.data.audio import read_audio
     from xlsrt.recognizer import Recognizer
 
-    samples = read_file(wav)
+    samples = read_audio(wav)
     recognizer = Recognizer.from_exp(model, context, model_file=model_file)
     return _measured(recognizer.encoder, samples, recognizer.context, first)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from xlsrt.errors import UserError
+from xlsrt.files import write_text
 from xlsrt.report import measure, score_sections, sections, training
 from xlsrt.report.decodings import find_decoded
 from xlsrt.report.environment import describe
@@ -68,10 +69,7 @@ def write_report(
         *(f"<script>\n{script}</script>" for script in scripts),
         "</body></html>\n",
     ]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(output.name + ".tmp")
-    partial.write_text("\n".join(parts), encoding="utf-8")
-    partial.replace(output)
+    write_text(output, "\n".join(parts))
 
 
 def _overview(material: Material) -> str:

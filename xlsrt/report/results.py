@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlsrt.errors import UserError
+from xlsrt.files import write_text
 from xlsrt.report import latency
 from xlsrt.report.align import Counts
 from xlsrt.report.environment import describe
@@ -146,6 +147,4 @@ def _is_figure(cell: str) -> bool:
 
 
 def _write(path: Path, lines: Sequence[str]) -> None:
-    partial = path.with_name(path.name + ".tmp")
-    partial.write_text("\n".join(lines).rstrip("\n") + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, "\n".join(lines).rstrip("\n") + "\n")

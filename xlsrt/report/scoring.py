@@ -11,6 +11,7 @@ from pathlib import Path
 
 from xlsrt.decoding.outputs import WORD_STABLE
 from xlsrt.errors import UserError
+from xlsrt.files import write_text
 from xlsrt.report import trn
 from xlsrt.report.align import Alignment, Counts, align
 from xlsrt.report.latency import write_latency
@@ -195,10 +196,8 @@ def write_score(score: SetScore, speakers: Mapping[str, str], directory: Path) -
         log.info("%s: %s", directory, said)
     result = trn.result_text(score.alignments, speakers) if report is None else report
     (directory / "result.txt").write_text(result, encoding="utf-8")
-    partial = directory / "score.json.tmp"
     content = {"metric": score.metric, **asdict(score.counts), "interval": score.interval}
-    partial.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    partial.replace(done)
+    write_text(done, json.dumps(content) + "\n")
 
 
 def _case(text: str) -> str:

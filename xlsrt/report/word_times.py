@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 
 from xlsrt.errors import UserError
+from xlsrt.files import write_text
 from xlsrt.report.latency import read_ctm
 from xlsrt.report.patterns import parse_context
 
@@ -34,10 +35,7 @@ def write_alignment(
     found = dict(align_set(Aligner(recognizer, str(model)), data_dir))
     if not found:
         raise UserError(f"{data_dir}: not one utterance could be aligned")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(output.name + ".tmp")
-    partial.write_text("".join(ctm_lines(utt, words) for utt, words in found.items()), encoding="utf-8")
-    partial.replace(output)
+    write_text(output, "".join(ctm_lines(utt, words) for utt, words in found.items()))
     count = sum(map(len, found.values()))
     said = f"{output}: {count} words of {len(found)} utterances"
     if true is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xlsrt.errors import UserError
+from xlsrt.numbers import as_number
 
 LM_WEIGHT, LODR_WEIGHT, PHRASE_SCORE = 0.3, 0.3, 1.0
 BEAM_SIZE = 4
@@ -56,6 +57,9 @@ def check_search(values: Mapping[str, Any] | None) -> dict[str, Any]:
         raise UserError(
             f"search: {kind} has no {', '.join(unknown)}{way_out}; known: {', '.join(KEYS[kind])}"
         )
+    for key in set(given) & {*_NUMBERS, "commit_seconds"}:
+        if isinstance(given[key], str):
+            given[key] = as_number(given[key], float)
     for key, value in given.items():
         _check_value(key, value)
     for key, needs in _NEEDS.items():

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from tests.checkpoints.conftest import assert_same, waveform
+from tests.encoder.checkpoints.conftest import assert_same, waveform
 from xlsrt import AttentionContext, XlsrConfig, XlsrEncoder
 from xlsrt.encoder.checkpoints import load_pretrained, read_config, save_pretrained
 from xlsrt.errors import UserError
@@ -35,6 +35,13 @@ def test_config_and_weights_come_back_whole(encoder: XlsrEncoder, tmp_path: Path
     assert_same(loaded.state_dict(), encoder.state_dict())
     assert loaded.weights_are_pretrained
     assert load_pretrained(tmp_path / "a" / "b", input_norm="causal").config.input_norm == "causal"
+
+
+def test_the_method_writes_the_same(encoder: XlsrEncoder, tmp_path: Path) -> None:
+    made = encoder.save_pretrained(tmp_path / "export", dtype="float16", heard="noise")
+    save_pretrained(encoder, tmp_path / "other", torch.float16, {"heard": "noise"})
+    for name in ("config.json", "model.safetensors"):
+        assert (made / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
 
 
 def test_others_can_read_what_the_umask_lets_them(encoder: XlsrEncoder, tmp_path: Path) -> None:

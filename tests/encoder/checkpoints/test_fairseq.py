@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.checkpoints.conftest import assert_same, waveform
+from tests.encoder.checkpoints.conftest import assert_same, waveform
 from xlsrt import AttentionContext, XlsrConfig, XlsrEncoder
 from xlsrt.encoder.checkpoints import load_pretrained, read_config
 from xlsrt.encoder.checkpoints.fairseq import parse_layers

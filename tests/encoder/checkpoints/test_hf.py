@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.checkpoints.conftest import HF_SMALL, assert_same, randomise, waveform
+from tests.encoder.checkpoints.conftest import HF_SMALL, assert_same, randomise, waveform
 from xlsrt import AttentionContext, XlsrEncoder
 from xlsrt.encoder.checkpoints import load_pretrained, read_config, save_pretrained
 from xlsrt.errors import UserError

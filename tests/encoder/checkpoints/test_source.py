@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from tests.checkpoints.conftest import assert_same
+from tests.encoder.checkpoints.conftest import assert_same
 from xlsrt import XlsrConfig, XlsrEncoder
 from xlsrt.encoder.checkpoints import hub, load_pretrained, read_config, save_pretrained
 from xlsrt.errors import UserError

@@ -12,7 +12,7 @@ import pytest
 import torch
 import torchaudio
 
-from tests.checkpoints.conftest import assert_same, randomise, waveform
+from tests.encoder.checkpoints.conftest import assert_same, randomise, waveform
 from xlsrt import AttentionContext
 from xlsrt.encoder.checkpoints import bundles, load_pretrained, read_config
 from xlsrt.errors import UserError

@@ -1,0 +1,36 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from xlsrt.errors import UserError
+from xlsrt.files import atomic_open, copy_file, write_text
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "file"
+    write_text(path, "old\n")
+    with pytest.raises(RuntimeError), atomic_open(path) as stream:
+        stream.write("half")
+        raise RuntimeError
+    assert path.read_text() == "old\n"
+    assert [one.name for one in path.parent.iterdir()] == ["file"]
+
+
+def test_a_place_that_is_none_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file/below: cannot be written .*choose another place"):
+        write_text(tmp_path / "file" / "below", "")
+
+
+def test_an_equal_copy_stays(tmp_path):
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.write_bytes(b"one")
+    copy_file(source, target)
+    before = target.stat().st_mtime_ns, target.stat().st_ino
+    copy_file(source, target)
+    assert (target.stat().st_mtime_ns, target.stat().st_ino) == before
+    source.write_bytes(b"two")
+    copy_file(source, target)
+    assert target.read_bytes() == b"two"

@@ -1,0 +1,65 @@
+"""Files that are there whole or not at all, whatever ends the process."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import filecmp
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from xlsrt.errors import UserError
+
+CANNOT_WRITE = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+        *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+    }
+)
+"""Errors of the system that a user can mend: a full disk, a quota, permissions, a wrong place."""
+
+
+@contextlib.contextmanager
+def atomic_open(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a file that appears under its name only when the block ends without an error.
+
+    Text is UTF-8 with Unix line ends. Missing parent directories are made.
+
+    Raises:
+        UserError: the disk or the quota is full, or there is no permission to write.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, mode, **text) as stream:  # type: ignore[call-overload]
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.errno in CANNOT_WRITE:
+            raise UserError(
+                f"{target}: cannot be written ({error.strerror}): make room there, or choose another place"
+            ) from None
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def write_text(path: str | os.PathLike[str], content: str) -> None:
+    """`atomic_open` for text that is there already."""
+    with atomic_open(path) as stream:
+        stream.write(content)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """A copy that is there whole or not at all; one that is equal already stays."""
+    if not target.is_file() or not filecmp.cmp(source, target, shallow=False):
+        with source.open("rb") as read, atomic_open(target, "wb") as written:
+            shutil.copyfileobj(read, written)
