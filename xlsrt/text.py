@@ -116,19 +116,26 @@ class TokenModel:
         return count
 
     def words(
-        self, ids: Sequence[int], frames: Sequence[int], probs: Sequence[float], group: int = 1
+        self,
+        ids: Sequence[int],
+        frames: Sequence[int],
+        probs: Sequence[float],
+        group: int = 1,
+        limit: int | None = None,
     ) -> list[Word]:
         """Words at the spaces, with times and confidence.
 
         Args:
             ids, frames, probs: the fields of a `Hypothesis`.
             group: encoder frames per joint frame, for the end of the last token.
+            limit: encoder frames that there are; the last joint frame may have been filled up.
         """
         words: list[Word] = []
         for text, first, last in self.spans(ids):
             logs = [math.log(max(probs[i], 1e-30)) for i in range(first, last + 1)]
             confidence = math.exp(sum(logs) / len(logs))
-            start, end = frames[first] * FRAME_SECONDS, (frames[last] + group) * FRAME_SECONDS
+            after = frames[last] + group if limit is None else min(frames[last] + group, limit)
+            start, end = frames[first] * FRAME_SECONDS, after * FRAME_SECONDS
             words.append(Word(text, round(start, 3), round(end, 3), confidence))
         return [_until(word, after) for word, after in itertools.zip_longest(words, words[1:])]
 

@@ -273,6 +273,15 @@ def test_a_second_run_does_nothing_and_a_changed_model_redoes_all(
     assert len(list((setup / "out" / "logdir").glob("output.*/results.*"))) == 1
 
 
+def test_replaced_audio_is_decoded_again(setup: Path) -> None:
+    before = decode(setup, "out")
+    path = setup / "data" / "u1.flac"
+    samples, rate = soundfile.read(path, dtype="float32")
+    soundfile.write(path, samples[::-1], rate)
+    after = decode(setup, "out")
+    assert after != before and after == decode(setup, "fresh")
+
+
 def test_a_packed_model_says_the_same(setup: Path) -> None:
     from xlsrt.recognizer.pack import write_pack
 

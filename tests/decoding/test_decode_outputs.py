@@ -27,6 +27,10 @@ def test_files_are_in_the_sets_order_with_times_in_seconds(tmp_path: Path) -> No
     assert (tmp_path / "logdir" / "output.1" / "1best_recog" / "text").read_text() == "u2 a b\nu3 a b\n"
 
 
+def test_a_line_break_that_bytes_spell_breaks_no_line() -> None:
+    assert result("u1", "a\nb  c").line("text") == "u1 a b  c\n"
+
+
 def test_a_half_written_line_is_lost_alone(tmp_path: Path) -> None:
     outputs.append_results(tmp_path, 1, "f", [result("u1"), result("u2")])
     path = outputs.shard_dir(tmp_path, 1) / "results.f.jsonl"

@@ -144,17 +144,20 @@ def test_silence_hands_out_nothing(recognizers):
 
 def test_rules():
     rules = EndpointRules(trailing_silence=1.0, max_seconds=10.0, min_pause=0.5)
-    assert not rules.closes(now=400, start=0, last_token=None)
-    assert not EndpointRules(restart_encoder=False).closes(now=10000, start=0, last_token=None)
-    assert not EndpointRules().closes(now=1500, start=0, last_token=None)
-    assert EndpointRules(restart_encoder=True).closes(now=1500, start=0, last_token=None)
-    assert not rules.closes(now=149, start=0, last_token=100)
-    assert rules.closes(now=150, start=0, last_token=100)
-    assert not rules.closes(now=399, start=0, last_token=370)
-    assert rules.closes(now=400, start=0, last_token=370)
-    assert not rules.closes(now=499, start=0, last_token=480)
-    assert rules.closes(now=500, start=0, last_token=499)
-    assert not EndpointRules(None, None).closes(now=10**6, start=0, last_token=0)
+    assert not rules.closes(now=400, start=0, tokens=[])
+    assert not EndpointRules(restart_encoder=False).closes(now=10000, start=0, tokens=[])
+    assert not EndpointRules().closes(now=1500, start=0, tokens=[])
+    assert EndpointRules(restart_encoder=True).closes(now=1500, start=0, tokens=[])
+    assert not rules.closes(now=149, start=0, tokens=[0, 100])
+    assert rules.closes(now=150, start=0, tokens=[0, 100])
+    assert not rules.closes(now=399, start=0, tokens=[0, 370])
+    assert rules.closes(now=400, start=0, tokens=[0, 370])
+    assert not rules.closes(now=499, start=0, tokens=[0, 480])
+    assert rules.closes(now=500, start=0, tokens=[0, 499])
+    assert not EndpointRules(None, None).closes(now=10**6, start=0, tokens=[0])
+    # A minute of silence, then a word: it is not cut in two.
+    assert not rules.closes(now=3010, start=0, tokens=[3000, 3008])
+    assert rules.closes(now=3500, start=0, tokens=[3000, 3490])
     with pytest.raises(UserError, match="max_seconds is 0"):
         EndpointRules(max_seconds=0)
     with pytest.raises(UserError, match="trailing_silence is inf"):

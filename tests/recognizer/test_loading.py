@@ -132,6 +132,8 @@ def test_packs_say_the_same(exp, tmp_path):
     shutil.rmtree(exp)
     same(Recognizer.from_exp(tmp_path / "m").transcribe(wav), wanted)
     same(Recognizer.from_exp(tmp_path / "m.zip").transcribe(wav), wanted)
+    zipped = shutil.make_archive(str(tmp_path / "folder"), "zip", tmp_path, "m")  # as a file manager does
+    same(Recognizer.from_exp(zipped).transcribe(wav), wanted)
     settings = json.loads((tmp_path / "m" / "model.json").read_text(encoding="utf-8"))
     assert settings["trained_contexts"] == {"chunk_ms": 320, "left_ms": 320}
     assert (tmp_path / "m" / "RESULTS.md").read_text(encoding="utf-8") == "WER 1.0\n"

@@ -59,6 +59,14 @@ def test_word_times_and_confidence():
     assert words[0].confidence == pytest.approx((0.9 * 0.4) ** 0.5)
 
 
+def test_no_word_ends_after_the_audio():
+    model = TokenModel(["<blank>", "<space>", "a", "<sos/eos>"], "char")
+    (word,) = model.words([2], [96], [1.0], group=4, limit=97)
+    assert (word.start, word.end) == (1.92, 1.94)
+    (word,) = model.words([2], [96], [1.0], group=4)
+    assert word.end == 2.0
+
+
 def test_bytes_wait_for_their_character():
     model = TokenModel(["<blank>", "a", "<0xC3>", "<0xA4>"])
     assert model.text([1, 2, 3]) == "aä"

@@ -15,7 +15,7 @@ import soundfile
 import soxr
 
 from tests.recognizer.make import make_exp, noise
-from xlsrt import Recognizer
+from xlsrt import Recognizer, XlsrConfig
 from xlsrt.bin import transcribe
 from xlsrt.errors import UserError
 from xlsrt.recognizer import Result
@@ -99,7 +99,7 @@ def test_a_file_too_long_for_its_context_is_told_before_it_is_heard(wav, tmp_pat
     exp = str(make_exp(tmp_path / "exp", config={"max_stream_seconds": 2.0}, blank_bias=10.0))
     command = [wav, "--model", exp, "--chunk_ms", "160"]
     transcribe.main([*command, "--left_ms", "160"])
-    transcribe.main([*command, "--left_ms", "all", "--max_segment", "1"])  # begins anew in time
+    transcribe.main([*command, "--left_ms", "all", "--max_segment", "0.6"])  # begins anew in time
     assert capsys.readouterr().out
     monkeypatch.setattr("xlsrt.recognizer.stream.Stream.accept", None)
     for more in (["--left_ms", "all"], ["--left_ms", "all", "--max_segment", "1", "--no-restart_encoder"]):
@@ -171,6 +171,30 @@ def test_a_document_for_each_file(exp, wav, tmp_path, capsys):
     transcribe.main([str(other), str(third), wav, "--output", "ctm", "--model", str(exp)])
     recordings = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
     assert len(recordings) == 3 and "a_b" in recordings
+
+
+def test_what_a_decode_configuration_leaves_out_is_the_models(exp, wav, tmp_path, capsys):
+    transcribe.main([wav, "--model", str(exp), "--output", "json"])
+    wanted = json.loads(capsys.readouterr().out)
+    (tmp_path / "search.yaml").write_text("search: {type: greedy}\n")
+    transcribe.main(
+        [wav, "--model", str(exp), "--output", "json", "--decode_config", f"{tmp_path}/search.yaml"]
+    )
+    assert json.loads(capsys.readouterr().out) == wanted
+
+
+def test_an_encoder_that_cannot_stream_hears_files_whole(wav, tmp_path, capsys):
+    offline = make_exp(
+        tmp_path / "offline",
+        config={"input_norm": "utterance"},
+        blank_bias=10.0,
+        encoder_conf={"config": XlsrConfig.preset("tiny", input_norm="utterance").to_dict()},
+    )
+    transcribe.main([wav, "--model", str(offline)])
+    said = capsys.readouterr().out
+    assert said == Recognizer.from_exp(offline).transcribe(wav).text + "\n" and len(said) > 5
+    with pytest.raises(UserError, match="to stream, use input_norm: causal"):
+        transcribe.main([wav, "--model", str(offline), "--stream"])
 
 
 def test_settings_of_a_decode_configuration(exp, wav, tmp_path, capsys):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import math
+import re
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from xlsrt.errors import UserError
 from xlsrt.search import BeamSearch, search_from_dict
 from xlsrt.search.fusion import Fusion, RowCache
 from xlsrt.search.ngram import TokenNgram, WordNgram
+from xlsrt.search.options import check_search
 from xlsrt.search.phrases import PhraseBias
 from xlsrt.text import TokenModel
 
@@ -48,6 +51,21 @@ def test_token_ngrams_back_off(tmp_path_factory, tokens):
     assert total == pytest.approx(sentence(table, words, 3, end=False), abs=1e-4)
     assert total + lm.final(state) == pytest.approx(sentence(table, words, 3), abs=1e-4)
     assert len(state) <= 2
+
+
+def test_tokens_that_the_model_lacks_are_its_unknown_word(tmp_path):
+    text = ARPA.replace("ngram 2=6", "ngram 2=8")
+    text = text.replace("-0.4\tc zz\n", "-0.4\tc zz\n-0.25\t▁a <unk>\n-0.15\t<unk> c\n")
+    text = text.replace("-1.2\t<unk>", "-1.2\t<unk>\t-0.6")
+    lm = TokenNgram(lm_file(tmp_path, text), TOKENS)
+    lacking, unknown = TOKENS.token_list.index("d"), TOKENS.token_list.index("<unk>")
+    rest = [2, 4, 3]
+    for tokens in ([2, lacking, 4], [lacking, lacking, 3], [2, 4, lacking, 4, *rest]):
+        as_unknown = [unknown if token == lacking else token for token in tokens]
+        assert walked(lm, tokens)[0] == pytest.approx(walked(lm, as_unknown)[0])
+    state = lm.step(lm.init(), 2)
+    assert float(lm.score(state)[lacking]) == pytest.approx((-0.25 - 0.1) * math.log(10), abs=1e-5)
+    assert float(lm.score(lm.step((), lacking))[4]) == pytest.approx(-0.15 * math.log(10), abs=1e-5)
 
 
 @given(st.lists(st.integers(1, 7), max_size=7))
@@ -248,8 +266,13 @@ def test_models_that_do_not_suit_are_refused(tmp_path):
     def make(**options):
         return search_from_dict({"type": "beam", **options}, head, TOKENS)
 
-    with pytest.raises(UserError, match=r"none of its unigrams is a token of the model.*lm_unit word"):
+    with pytest.raises(UserError, match=r"of its 3 unigrams 0 are tokens of the model.*lm_unit word"):
         make(lm=str(lm_file(tmp_path, WORDS)))
+    mixed = WORDS.replace("-1.4\ta\n", "-1.4\tc\n")  # one of its words is a token
+    with pytest.raises(UserError, match=r"of its 3 unigrams 1 are tokens of the model"):
+        make(lm=str(lm_file(tmp_path, mixed)))
+    with pytest.raises(UserError, match=r"its unigrams are tokens, such as '▁a', no words.*lm_unit token"):
+        make(lm=str(lm_file(tmp_path)), lm_unit="word")
     with pytest.raises(UserError, match=r"none\.arpa does not exist"):
         make(lm=str(tmp_path / "none.arpa"))
     (tmp_path / "binary.arpa").write_bytes(b"mmap lm \xff\xfe")
@@ -294,6 +317,9 @@ def test_lists_of_phrases(tmp_path):
     both = bias("ab\n\na  c\t2.5\r\n", phrase_score=0.5)
     assert walked(both, [3, 4])[0] == pytest.approx(1.0)
     assert walked(both, [3, 2, 5])[0] == pytest.approx(7.5)
+    for wrong, said in ((["ab", 42], "42"), (["ab", False], "False"), (5, "5"), ({"ab": 3.0}, "{'ab': 3.0}")):
+        with pytest.raises(UserError, match="search: phrases .*" + re.escape(said)):
+            check_search({"type": "beam", "phrases": wrong})
     listed = search_from_dict({"type": "beam", "phrases": ["ab"]}, head, chars).fusion.parts[0][0]
     assert walked(listed, [3, 4])[0] == pytest.approx(2.0)
     with pytest.raises(UserError, match=r"phrases.txt:2: the model has no tokens for 'ж☃' in 'bж☃a'"):

@@ -91,8 +91,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     model = load_model(args.model, args.model_file)
     recognizer = Recognizer(
         model,
-        context(args) or (given.context if given else None),
-        search(args, given.search if given else model.search),
+        context(args) or (given.context if given and "context" in given.named else None),
+        search(args, given.search if given and "search" in given.named else model.search),
         args.device,
     )
     live = args.stream or args.microphone is not None

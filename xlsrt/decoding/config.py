@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ class DecodeConfig:
     """One way of decoding.
 
     Attributes:
-        context: attention context of the encoder.
+        context: attention context of the encoder; full attention where none is named.
         search: options of the search, as `xlsrt.search.search_from_dict` takes them.
         mode: ``masked`` (whole utterances under the context's mask) or ``streaming`` (packets through the
             caches). Both give the same words.
@@ -32,6 +32,7 @@ class DecodeConfig:
         endpoint: rules that close segments, after each of which the search begins anew; an utterance's words
             are those of its segments. None: it is one segment.
         stages: training stages whose models this is meant for; None: all. Only the recipe reads it.
+        named: the keys that were written out.
     """
 
     context: AttentionContext
@@ -41,6 +42,7 @@ class DecodeConfig:
     nbest: int = 1
     endpoint: EndpointRules | None = None
     stages: tuple[str, ...] | None = None
+    named: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __post_init__(self) -> None:
         width = self.search.get("beam_size", BEAM_SIZE) if self.search.get("type") == "beam" else 1
@@ -79,7 +81,7 @@ class DecodeConfig:
         Raises:
             UserError: a key or value is unknown.
         """
-        known = [field.name for field in fields(cls)]
+        known = [one.name for one in fields(cls) if one.name != "named"]
         unknown = sorted(set(content) - set(known))
         if unknown:
             raise UserError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(known)}")
@@ -106,6 +108,7 @@ class DecodeConfig:
                 nbest=content.get("nbest", cls.nbest),
                 endpoint=endpoint,
                 stages=None if stages is None else tuple(str(stage) for stage in stages),
+                named=frozenset(content),
             )
         except UserError as error:
             raise UserError(f"{where}: {error}") from None

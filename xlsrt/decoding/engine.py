@@ -104,8 +104,11 @@ class Decoder:
         """The segments of an utterance as one hypothesis. Each begins with a new word."""
         model = self.recognizers[0].tokens
         group = self.recognizers[0].head.config.output_subsampling
+        there = int(self.recognizers[0].encoder.config.num_frames(round(seconds * SAMPLE_RATE)))
         parts = [part for part, _ in segments]
-        words = [word for part in parts for word in model.words(part.tokens, part.frames, part.probs, group)]
+        words = [
+            word for part in parts for word in model.words(part.tokens, part.frames, part.probs, group, there)
+        ]
         ids = [token for part in parts for token in part.tokens]
         stable = [
             times[last]

@@ -131,7 +131,12 @@ def transcribe_sources(
 
 def listen(recognizer: Recognizer, name: str, how: Listening) -> list[Result]:
     """All segments of one source. Ctrl-C ends a microphone's."""
-    stream, rate = recognizer.stream(endpoint=how.rules), recognizer.sample_rate
+    rate = recognizer.sample_rate
+    if recognizer.encoder.why_offline() and how.rules is None and how.device is None and not how.partials:
+        # Nobody asked for a stream, and this encoder needs a recording's end before its first frame.
+        packets = list(how.packets(name, rate, recognizer.encoder.config.max_stream_seconds))
+        return [recognizer.transcribe(np.concatenate([np.zeros(0, dtype=np.float32), *packets]))]
+    stream = recognizer.stream(endpoint=how.rules)
     results: list[Result] = []
     begin, sent, shown = time.monotonic(), 0, ""
     try:

@@ -62,7 +62,7 @@ class Recognised:
     def line(self, file: str) -> str:
         """This utterance's line of one of `FILES` or `WORD_STABLE`; times in seconds."""
         values = {
-            "text": [self.text],
+            "text": self.text.splitlines(),  # a byte piece may say a line break
             "token": list(self.tokens),
             "token_int": [str(i) for i in self.token_ids],
             "score": [f"{self.score:.4f}"],

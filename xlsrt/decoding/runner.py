@@ -199,6 +199,7 @@ def fingerprint_of(job: Job, entries: list[Entry]) -> str:
         "set": [
             [e.name, e.utterance.wav, e.utterance.start, e.utterance.end, e.num_samples] for e in entries
         ],
+        "audio": [_identity(path) for path in _audio_files(job, entries)],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -214,6 +215,14 @@ def _model_files(job: Job) -> list[Path]:
         return [job.exp_dir]
     others = sorted(path for path in job.exp_dir.iterdir() if path.is_file() and path.name != WEIGHTS)
     return [job.exp_dir / WEIGHTS, *others]
+
+
+def _audio_files(job: Job, entries: list[Entry]) -> list[Path]:
+    """The files of the set's audio; of archives the archives, of commands none."""
+    data = DataDir(job.data_dir)
+    places = dict.fromkeys(data.resolve(entry.utterance.wav) for entry in entries)
+    paths = (place if os.path.isfile(place) else place.rpartition(":")[0] for place in places)
+    return [Path(path) for path in dict.fromkeys(paths) if os.path.isfile(path)]
 
 
 def _search_files(job: Job) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -27,12 +27,13 @@ class EndpointRules:
 
     Attributes:
         trailing_silence: close after so long without a token; None: never.
-        max_seconds: close so long after the segment's start at the latest. From 0.8 of it on, a pause of
-            ``min_pause`` is enough, so that few words are cut in two; None: no limit.
+        max_seconds: close so long after the segment's first token at the latest; silence before it does not
+            count. From 0.8 of it on, a pause of ``min_pause`` is enough, so that few words are cut in two;
+            None: no limit.
         min_pause: that pause.
         restart_encoder: begin again with a fresh encoder too, at the closing frame's first sample: who speaks
             next may be another, and the sinks and the past are those of the voice before. Endless streams
-            whose context keeps all the past need it; long silences restart as well.
+            whose context keeps all the past need it; so they restart after ``max_seconds`` of silence too.
     """
 
     trailing_silence: float | None = 1.0
@@ -63,13 +64,16 @@ class EndpointRules:
             raise UserError(f"unknown endpoint rules {', '.join(unknown)}; known: {', '.join(known)}")
         return cls(**dict(values))
 
-    def closes(self, now: int, start: int, last_token: int | None) -> bool:
-        """Whether to close at frame ``now`` a segment that began at ``start``; frames of 20 ms."""
-        length = (now - start) * FRAME_SECONDS
+    def closes(self, now: int, start: int, tokens: Sequence[int]) -> bool:
+        """Whether to close at frame ``now`` a segment that began at ``start``; frames of 20 ms.
+
+        ``tokens``: the frames of its tokens so far.
+        """
+        length = (now - (tokens[0] if tokens else start)) * FRAME_SECONDS
         too_long = self.max_seconds is not None and length >= self.max_seconds - 1e-9
-        if last_token is None:
+        if not tokens:
             return too_long and self.restart_encoder
-        pause = (now - last_token) * FRAME_SECONDS + 1e-9
+        pause = (now - tokens[-1]) * FRAME_SECONDS + 1e-9
         if self.trailing_silence is not None and pause >= self.trailing_silence:
             return True
         nearly = self.max_seconds is not None and length >= 0.8 * self.max_seconds

@@ -39,7 +39,7 @@ def formatted(name: str, results: Sequence[Result], kind: str) -> str:
 
 
 def timed_lines(words: Sequence[Word]) -> list[tuple[float, float, str]]:
-    """Words -> subtitles (start, end, text) that do not overlap, in seconds."""
+    """Words -> subtitles (start, end, text), in seconds; they overlap only where words of one frame do."""
     lines: list[list[Word]] = []
     for word in words:
         line = lines[-1] if lines else []

@@ -162,11 +162,13 @@ def search_whole(
 
 
 def _needed(engine: Engine, rules: EndpointRules, wav: Tensor) -> Tensor:
-    """As many samples as the next segment can take, where what follows it is heard anew."""
+    """As many samples as the next segment can take, where what follows it is heard anew: as much silence as
+    words.
+    """
     chunk = engine.context.chunk_frames
     if not rules.restart_encoder or rules.max_seconds is None or chunk is None:
         return wav
-    frames = (math.ceil(rules.max_seconds / FRAME_SECONDS / CHECK_FRAMES) + 1) * CHECK_FRAMES + chunk
+    frames = 2 * (math.ceil(rules.max_seconds / FRAME_SECONDS / CHECK_FRAMES) + 1) * CHECK_FRAMES + chunk
     return wav[: (frames + 1) * SAMPLES_PER_FRAME]
 
 
@@ -243,8 +245,7 @@ def _apply_rules(
     closing = []
     for row, hypothesis in zip(due, best, strict=True):
         line = lines[row]
-        last = hypothesis.frames[-1] if hypothesis.frames else None
-        if line.rules is None or not line.rules.closes(line.searched, line.start, last):
+        if line.rules is None or not line.rules.closes(line.searched, line.start, hypothesis.frames):
             continue
         closing.append(row)
         if hypothesis.tokens:

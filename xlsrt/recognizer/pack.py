@@ -166,7 +166,7 @@ def load_pack(path: Path) -> Model:
             TokenModel(settings["token_list"], settings["token_type"], pieces or None),
             AttentionContext.from_dict(settings["context"]),
             settings.get("search", {"type": "greedy"}),
-            found_ngrams(path if path.is_dir() else zipfile.Path(path)),
+            found_ngrams(path if path.is_dir() else _zip_folder(path)),
         )
     except (TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise UserError(f"{path}: {SETTINGS} is damaged ({error}); copy the packed model again") from None
@@ -178,6 +178,18 @@ def load_pack(path: Path) -> Model:
         raise UserError(f"{path}: {WEIGHTS} is damaged ({error}); copy the packed model again") from None
     load_weights(model, {key: value.float() for key, value in weights.items()}, f"{path}: {WEIGHTS}")
     return model
+
+
+def _zip_folder(path: Path) -> zipfile.Path:
+    archive = zipfile.ZipFile(path)
+    return zipfile.Path(archive, _within(archive))
+
+
+def _within(archive: zipfile.ZipFile) -> str:
+    """What stands before a zip's names: nothing, or the one folder that somebody has zipped."""
+    names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
+    tops = {name.split("/")[0] for name in names}
+    return f"{tops.pop()}/" if SETTINGS not in names and len(tops) == 1 else ""
 
 
 def _settings(path: Path) -> dict[str, Any]:
@@ -201,7 +213,7 @@ def _read(path: Path, name: str, optional: bool = False) -> bytes:
         if path.is_dir():
             return (path / name).read_bytes()
         with zipfile.ZipFile(path) as archive:
-            return archive.read(name)
+            return archive.read(_within(archive) + name)
     except (FileNotFoundError, KeyError):
         if optional:
             return b""

@@ -176,7 +176,7 @@ class Recognizer:
     def _result(self, hypothesis: Hypothesis, start: int, end: int) -> Result:
         """A hypothesis with its text; frames from the start of the stream."""
         group = self.head.config.output_subsampling
-        words = self.tokens.words(hypothesis.tokens, hypothesis.frames, hypothesis.probs, group)
+        words = self.tokens.words(hypothesis.tokens, hypothesis.frames, hypothesis.probs, group, end)
         return Result(
             self.tokens.text(hypothesis.tokens).strip(),
             words,

@@ -14,7 +14,8 @@ class Hypothesis:
         frames: for each token the encoder frame (20 ms, counted from the start of the stream) at which it was
             emitted; with output subsampling the first frame of its group.
         probs: for each token its probability at that point, in [0, 1].
-        score: natural logarithm of the path's probability, blanks included.
+        score: natural logarithm of the path's probability, blanks included, and what a search adds to it
+            (language models, phrases, the blank's penalty).
     """
 
     tokens: list[int] = field(default_factory=list)

@@ -13,6 +13,7 @@ from xlsrt.search.arpa import ArpaFile, NgramTable, read_arpa
 from xlsrt.search.fusion import RowCache
 
 START, END = "<s>", "</s>"
+SPACE_MARK = "▁"
 WORD_CHARACTERS = 200
 """Longer words are unknown to any model; no more of them is remembered."""
 
@@ -42,7 +43,7 @@ def load_ngram(path: ArpaFile | str, unit: str, vocabulary: Vocabulary) -> Token
 
 
 class TokenNgram:
-    """n-grams of tokens, written as the token list writes them. Tokens it lacks count as its <unk>.
+    """n-grams of tokens, written as the token list writes them. Tokens it lacks are its <unk> to it.
 
     Its states are contexts, tuples of ids; rows are computed from those of the shorter contexts.
     """
@@ -53,12 +54,27 @@ class TokenNgram:
         # Sentence marks are no tokens of the recogniser; they get the ids behind them.
         ids.update({START: len(tokens), END: len(tokens) + 1})
         self._size = len(tokens)
-        self._table: NgramTable = read_arpa(path, ids.get, len(tokens) + 2)
-        if not any(key < self._size and tokens[key] != "<unk>" for key in self._table.keys[0]):
+        strange: set[str] = set()
+
+        def number(word: str) -> int | None:
+            found = ids.get(word)
+            if found is None and word.lower() != "<unk>":
+                strange.add(word)
+            return found
+
+        self._table: NgramTable = read_arpa(path, number, len(tokens) + 2)
+        there = set(self._table.keys[0])
+        known = sum(key < self._size and tokens[key] != "<unk>" for key in there)
+        # "a" and "i" are words and tokens both.
+        if known <= len(strange):
             raise UserError(
-                f"{path}: none of its unigrams is a token of the model; train it on text cut into tokens, or "
-                "use lm_unit word"
+                f"{path}: of its {known + len(strange)} unigrams {known} are tokens of the model; train it "
+                "on text cut into tokens, or use lm_unit word"
             )
+        self._unknown = ids.get("<unk>", -1)
+        absent = [index for index in range(self._size) if index not in there]
+        self._absent = absent if self._unknown in there else []
+        self._read_as = dict.fromkeys(self._absent, self._unknown)
         self._start = self._table.context((len(tokens),))
         self.score = RowCache(self._row)
 
@@ -68,7 +84,7 @@ class TokenNgram:
 
     def step(self, state: tuple[int, ...], token: int) -> tuple[int, ...]:
         """The context after one more token."""
-        return self._table.context((*state, token))
+        return self._table.context((*state, self._read_as.get(token, token)))
 
     def final(self, state: tuple[int, ...]) -> float:
         """Logarithm of the probability that a sentence ends here; 0 where the model knows no ends."""
@@ -84,6 +100,8 @@ class TokenNgram:
         if listed:
             words, logs = zip(*listed, strict=True)
             row[list(words)] = torch.tensor(logs)
+        if self._absent:
+            row[self._absent] = row[self._unknown].item()
         return row
 
 
@@ -97,6 +115,12 @@ class WordNgram:
     def __init__(self, path: ArpaFile | str, vocabulary: Vocabulary) -> None:
         self._ids: dict[str, int] = {}
         self._table = read_arpa(path, lambda word: self._ids.setdefault(word, len(self._ids)), 2**31)
+        cut = [word for word in self._ids if word == "<space>" or SPACE_MARK in word]
+        if cut:
+            raise UserError(
+                f"{path}: its unigrams are tokens, such as {cut[0]!r}, no words; train it on words, or use "
+                "lm_unit token"
+            )
         self._spell = vocabulary.text
         tokens = range(len(vocabulary.token_list))
         self._texts = [vocabulary.text([token], lead=True) for token in tokens]

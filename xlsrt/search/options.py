@@ -96,5 +96,18 @@ def _check_value(key: str, value: Any) -> None:
         raise UserError(f"search: margin is {value!r}; give a number above 0")
     if key == "commit_seconds" and not (value is None or (number and value > 0)):
         raise UserError(f"search: commit_seconds is {value!r}; give seconds above 0, or null: never")
+    if key == "phrases":
+        _check_phrases(value)
     if key == "length_norm" and not isinstance(value, bool):
         raise UserError(f"search: length_norm is {value!r}; write true or false")
+
+
+def _check_phrases(value: Any) -> None:
+    """A file, or phrases. YAML reads some words (42, no, on) as something else."""
+    if value is None or isinstance(value, (str, Path)):
+        return
+    if not isinstance(value, (list, tuple)):
+        raise UserError(f"search: phrases is {value!r}; name a file with one a line, or list them")
+    for phrase in value:
+        if not isinstance(phrase, str):
+            raise UserError(f"search: phrases has {phrase!r}, which is no text; put it in quotes")
