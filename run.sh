@@ -125,8 +125,7 @@ if [ "$ngpu" = auto ]; then ngpu=$((gpus > 0)); fi; [[ $ngpu =~ ^[0-9]+$ ]] || d
 if [ "$num_nodes" = auto ] && [ "$ngpu" = 0 ] && [ "${cmd_backend:-local}" = local ] && ! "$debug"; then # a rank for each core:
   num_nodes=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc | awk '{print ($1 < 4) ? $1 : 4}') # which nproc takes those for
 elif [ "$num_nodes" = auto ]; then num_nodes=1; fi; [ "$cmd_backend:$((ngpu > 0 && num_nodes > 1))" != local:1 ] || die "--ngpu $ngpu --num_nodes $num_nodes: cmd_backend=local has one node; choose another in cmd.sh"
-[[ $num_nodes =~ ^[1-9][0-9]*$ ]] || die "--num_nodes $num_nodes: write a number or auto"
-[[ $gpu_inference =~ ^(auto|true|false)$ ]] || die "--gpu_inference $gpu_inference: write true, false or auto"
+[[ $num_nodes =~ ^[1-9][0-9]*$ ]] || die "--num_nodes $num_nodes: write a number or auto"; [[ $gpu_inference =~ ^(auto|true|false)$ ]] || die "--gpu_inference $gpu_inference: write true, false or auto"
 decode_gpus=$((ngpu > 0)); if [ "$gpu_inference" != auto ]; then decode_gpus=$([ "$gpu_inference" = true ] && echo 1 || echo 0); fi
 read -ra tests <<< "$test_sets"; shopt -s nullglob; mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | awk '!seen[$0]++')
 if ((stop_stage >= 10)) && ! "$skip_eval" && ((${#tests[@]} == 0)); then die "--test_sets is empty: name sets to decode, or add --skip_eval true"; fi
@@ -134,9 +133,10 @@ if [[ -n $speed_perturb_factors && " $valid_set ${tests[*]} " = *" $train_set "*
 [[ $stage -ge 1 && $stop_stage -le 13 && $stage -le $stop_stage ]] || die "--stage $stage --stop_stage $stop_stage: stages are 1 to 13, in this order"
 tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
 tool check_start --stages_config "${stages_yaml[@]}" --variants "$variants" --stage "$stage" --stop_stage "$stop_stage" --asr_exp "$asr_exp" \
-  --skip_train "$skip_train" --skip_eval "$skip_eval" --pretrained "$adapt_from" --train_config "$train_yaml" --last_config "${last_config[@]}" \
-  --adapt "$adapt" --adapt_config "$adapt_yaml" --adapt_exp "$adapt_exp" --adapt_sets "$adapt_sets" --data_dirs "$datadir" "$source_dir" \
-  --decode_configs "$decode_configs" --config_folders "${folders[@]}" --use_ngram "$use_ngram" --lm_train_text "$lm_train_text" # before any work
+  --skip_data "$skip_data" --skip_train "$skip_train" --skip_eval "$skip_eval" --pretrained "$adapt_from" --train_config "$train_yaml" \
+  --last_config "${last_config[@]}" --adapt "$adapt" --adapt_config "$adapt_yaml" --adapt_exp "$adapt_exp" --adapt_sets "$adapt_sets" \
+  --data_dirs "$datadir" "$source_dir" --prepares ${corpus_dir:+"${all_sets[@]}"} --decode_configs "$decode_configs" \
+  --config_folders "${folders[@]}" --use_ngram "$use_ngram" --lm_train_text "$lm_train_text" # before any work
 step() { # run a command unless its marker says that it is done; title, kind, marker, inputs..., -- command...
   local place=(--cmd "$train_cmd --num-threads $nj" --log "$(dirname "$3")/log/$2.log") # what runs elsewhere, on a cluster
   if [ "$cmd_backend" = local ] || [[ ! $2 =~ ^(format|tokens|shapes)$ ]]; then place=(); fi
@@ -164,7 +164,7 @@ stage_2() { # audio formatting and validation
   local set out speeds tables
   for set in "${all_sets[@]}"; do
     if [ "$source_dir" != "$datadir" ]; then # --debug true
-      step "stage 2: a part of $set" data "$datadir/$set/.taken" "$source_dir/$set"/{wav.scp,text} -- \
+      step "stage 2: a part of $set" data "$datadir/$set/.taken" "$source_dir/$set"/{wav.scp,text,segment[s],utt2*} -- \
         "$root/utils/subset_data_dir.sh" "$source_dir/$set" 60 "$datadir/$set"
     fi
     out=$dumpdir/raw/$set speeds=1.0; if [ "$set" = "$train_set" ]; then out=$whole_dump speeds=${speed_perturb_factors:-1.0}; fi

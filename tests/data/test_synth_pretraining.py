@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xlsrt.data.synth import espeak, voices
-from xlsrt.data.synth.pretraining import MAX_SECONDS, make_utterance, pretraining_utterance
+from xlsrt.data.synth.pretraining import MAX_SECONDS, make_utterance
 
 
 def test_a_seed_is_an_utterance() -> None:
@@ -65,10 +65,3 @@ def test_no_voice_of_dev_or_test_is_heard() -> None:
     assert not heard & held_out
     assert len(heard) > 75
     assert 0.45 < sum(map(espeak.is_female, drawn)) / len(drawn) < 0.55
-
-
-def test_the_tuple_form() -> None:
-    wav, symbols, language = pretraining_utterance(5)
-    made = make_utterance(5)
-    assert symbols == [p.label for p in made.phonemes] and language == made.language
-    assert abs(len(wav) - len(made.wav)) < 1600

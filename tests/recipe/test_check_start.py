@@ -56,6 +56,20 @@ def test_encoders_that_are_not_there_or_broken(words: list[str], tmp_path: Path)
         assert "--pretrained" in str(failure.value)
 
 
+def test_sets_of_the_users_own_are_not_replaced(words: list[str], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "dev").mkdir(parents=True)
+    (data / "dev/wav.scp").write_text("u1 a.wav\n")
+    words += ["--data_dirs", str(data), "--skip_train", "true", "--prepares", "train", "dev"]
+    with pytest.raises(UserError, match=r"data/dev is there, and stage 1 did not make it: add --corpus none"):
+        check_start.main(words)
+    assert (
+        check_start.main([*words, "--stage", "2"]) == check_start.main([*words, "--skip_data", "true"]) == 0
+    )
+    (data / ".prepared.lock").touch()
+    assert check_start.main(words) == 0
+
+
 def test_a_bundle_is_fetched_first(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from xlsrt.encoder.checkpoints import bundles
 

@@ -84,7 +84,7 @@ def test_selection_keeps_the_tables_order() -> None:
     assert [v.name for v in table.select("default")] == ["1", "2b", "3b", "4", "5b"]
     assert [v.name for v in table.select("all")] == list(TABLE)
     assert [v.name for v in table.select("5b, 2a default")] == ["1", "2a", "2b", "3b", "4", "5b"]
-    assert [v.name for v in table.of_run_stage("all", 6)] == ["2a", "2b", "2c", "2d"]
+    assert [v.name for v in table.select("all", 6)] == ["2a", "2b", "2c", "2d"]
     assert str(table["2b"]) == "run.sh stage 6: training stage 2b (chunked masking)"
 
 

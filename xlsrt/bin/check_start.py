@@ -23,6 +23,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--variants", default="default", help="rows of the table")
     parser.add_argument("--stage", type=int, default=1, help="first stage of run.sh")
     parser.add_argument("--stop_stage", type=int, default=13, help="last stage")
+    parser.add_argument("--skip_data", type=yes_or_no, default=False, help="without stages 1 to 4")
     parser.add_argument("--skip_train", type=yes_or_no, default=False, help="without stages 5 to 9")
     parser.add_argument("--skip_eval", type=yes_or_no, default=False, help="without stages 10 to 13")
     parser.add_argument("--asr_exp", required=True, help="experiments without their suffix _stage<variant>")
@@ -40,6 +41,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--use_ngram", default="auto", help="whether there will be an n-gram model")
     parser.add_argument("--lm_train_text", default="", help="more text for the n-gram model")
+    parser.add_argument("--prepares", nargs="*", default=[], help="sets that stage 1 makes from a corpus")
     parser.add_argument("--decode_configs", default="", help="decoding configurations")
     parser.add_argument(
         "--config_folders", nargs="+", type=Path, default=[Path()], help="where they are looked up"
@@ -52,6 +54,8 @@ def main(cmd: Sequence[str] | None = None) -> int:
     table = load_stages(*args.stages_config)
     table.select(args.variants)
     check_texts(args)
+    if args.stage == 1 and not args.skip_data:
+        check_sets(args.data_dirs[-1], args.prepares)
     if args.decode_configs and args.stop_stage >= 10 and not args.skip_eval:
         check_decoding(args)
     if trains_first(args.stage, args.stop_stage) and not args.skip_train:
@@ -66,6 +70,18 @@ def main(cmd: Sequence[str] | None = None) -> int:
         if args.adapt and trains_first(args.stage, args.stop_stage):
             check_adaptation(args)
     return 0
+
+
+def check_sets(folder: Path, sets: Sequence[str]) -> None:
+    """Sets that stage 1 would make in the place of the user's own: it has never run there."""
+    if (folder / ".prepared.lock").exists():
+        return
+    for name in sets:
+        if (folder / name / "wav.scp").exists():
+            raise UserError(
+                f"{folder / name} is there, and stage 1 did not make it: add --corpus none to train on it, "
+                "or move it away if it should be made from the corpus"
+            )
 
 
 def check_texts(args: argparse.Namespace) -> None:

@@ -22,9 +22,8 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(cmd)
     table = load_stages(*args.stages_config)
-    for variant in table.select(args.variants):
-        if args.run_stage in (None, variant.run_stage):
-            print(variant.name)
+    for variant in table.select(args.variants, args.run_stage):
+        print(variant.name)
     return 0
 
 

@@ -28,8 +28,6 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--outputs", nargs="*", default=[], help="files that the step must leave")
     parser.add_argument("--log", type=Path, help="file for the command's output (default: the terminal)")
-    parser.add_argument("--follow", type=Path, help="log that the command writes itself")
-    parser.add_argument("--echo", default="", help="regular expression of log lines to show while it runs")
     parser.add_argument(
         "--cmd", default="", help="cluster backend that runs the command, with --log (default: run it here)"
     )

@@ -24,7 +24,8 @@ from xlsrt.transducer import TransducerHead
 
 _JOIN_SEED = 7  # another than the augmentation's, which draws from the same steps
 _SPACE = "<space>"  # ESPnet's, in token lists of characters
-_Padded = tuple[Tensor, Tensor]  # rows and the length of each
+Padded = tuple[Tensor, Tensor]
+"""Rows, and the length of each."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class XlsrTransducerModel(TrainedModel, ESPnetASRModel):
             share = speech.size(0) / utterances
         frames, lens = self.encode(speech, speech_lengths)
         if self.training and self.trains_ctc_alone:
-            loss = keep_in_graph(self._ctc_loss(frames, lens, text, text_lengths), self.head)
+            loss = keep_in_graph(self.head.ctc_loss(frames, lens, text, text_lengths), self.head)
             losses = {"loss": loss, "loss_ctc": loss}
         else:
             losses = self.head.losses(frames, lens, text, text_lengths, self.num_updates)
@@ -144,9 +145,7 @@ class XlsrTransducerModel(TrainedModel, ESPnetASRModel):
             stats.update(self._error_counts(frames, lens, text, text_lengths))
         return losses["loss"], stats, torch.tensor(float(utterances), device=losses["loss"].device)
 
-    def _joined(
-        self, speech: tuple[Tensor, Tensor], text: tuple[Tensor, Tensor]
-    ) -> tuple[tuple[Tensor, Tensor], ...]:
+    def _joined(self, speech: Padded, text: Padded) -> tuple[Padded, Padded]:
         encoder = self.encoder
         seed, step = encoder.augment.seed + _JOIN_SEED, encoder.batches_seen
         number = self.config.join.number(batch_generator(seed, step, rank=0))
@@ -159,18 +158,6 @@ class XlsrTransducerModel(TrainedModel, ESPnetASRModel):
         raise UserError(
             "xlsr_transducer has no features to collect; write shape files with stage 4 of run.sh"
         )
-
-    def _ctc_loss(self, frames: Tensor, lens: Tensor, text: Tensor, text_lengths: Tensor) -> Tensor:
-        losses = torch.nn.functional.ctc_loss(
-            self.head.ctc_log_probs(frames).transpose(0, 1),
-            text.clamp(min=0),
-            lens,
-            text_lengths,
-            blank=self.blank_id,
-            reduction="none",
-            zero_infinity=True,
-        )
-        return losses.sum() / frames.size(0)
 
     @torch.no_grad()
     def _error_counts(

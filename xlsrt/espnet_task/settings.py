@@ -22,7 +22,7 @@ from xlsrt.espnet_task.schedulers import WarmupHoldDecay
 from xlsrt.espnet_task.shared_task import SharedTask
 from xlsrt.espnet_task.task import XlsrASRTask
 from xlsrt.transducer import HeadConfig
-from xlsrt.transducer.config import _MODEL_KEYS
+from xlsrt.transducer.config import MODEL_KEYS
 
 
 def check_settings(settings: Mapping[str, Any], where: str) -> None:
@@ -35,7 +35,7 @@ def check_settings(settings: Mapping[str, Any], where: str) -> None:
         args = _parsed(XlsrASRTask, settings, "--token_list", os.devnull)
         XlsrASRTask.check_required_command_args(args)
         size = _checked_encoder(args).hidden_size
-        ModelConfig.from_model_conf(args.model_conf or {}, tuple(_MODEL_KEYS))
+        ModelConfig.from_model_conf(args.model_conf or {}, tuple(MODEL_KEYS))
         HeadConfig.from_espnet(vars(args), size, vocab_size=2)
         _check_scheduler(args)
     except UserError as error:

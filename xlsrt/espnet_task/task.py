@@ -22,7 +22,7 @@ from xlsrt.espnet_task.model import ModelConfig, XlsrTransducerModel
 from xlsrt.espnet_task.options import add_init_from, add_task_arguments
 from xlsrt.espnet_task.shared_task import SharedTask
 from xlsrt.transducer import HeadConfig, LstmPredictor, StatelessPredictor, TransducerHead
-from xlsrt.transducer.config import _MODEL_KEYS
+from xlsrt.transducer.config import MODEL_KEYS
 
 DEFAULTS: dict[str, Any] = {
     "model": "xlsr_transducer",
@@ -105,7 +105,7 @@ class XlsrASRTask(SharedTask, asr.ASRTask):
         overwritten = resumes or args.init_from is not None
         encoder = XlsrEspnetEncoder(input_size=1, load_weights=not overwritten, seed=args.seed, **conf)
         args.encoder_conf = encoder.conf()
-        config = ModelConfig.from_model_conf(args.model_conf or {}, tuple(_MODEL_KEYS))
+        config = ModelConfig.from_model_conf(args.model_conf or {}, tuple(MODEL_KEYS))
         head = TransducerHead(HeadConfig.from_espnet(vars(args), encoder.output_size(), len(args.token_list)))
         model = XlsrTransducerModel(encoder, head, args.token_list, config)
         if args.init_from is not None and not resumes:

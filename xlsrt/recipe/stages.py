@@ -92,8 +92,11 @@ class StageTable:
                 "'default' and 'all' mean several"
             ) from None
 
-    def select(self, names: str) -> list[Variant]:
-        """What ``--variants`` ("default", "all" or names, blanks or commas between) means, in table order."""
+    def select(self, names: str, run_stage: int | None = None) -> list[Variant]:
+        """What ``--variants`` ("default", "all" or names, blanks or commas between) means, in table order.
+
+        ``run_stage``: what that stage of run.sh trains of it.
+        """
         wanted: set[str] = set()
         for name in names.replace(",", " ").split():
             if name == "all":
@@ -104,11 +107,8 @@ class StageTable:
                 wanted.add(self[name].name)
         if not wanted:
             raise UserError("--variants is empty: say default, all, or names such as '1 2b'")
-        return [variant for variant in self.variants.values() if variant.name in wanted]
-
-    def of_run_stage(self, names: str, run_stage: int) -> list[Variant]:
-        """The selected variants that one stage of run.sh trains."""
-        return [variant for variant in self.select(names) if variant.run_stage == run_stage]
+        chosen = [variant for variant in self.variants.values() if variant.name in wanted]
+        return [variant for variant in chosen if run_stage in (None, variant.run_stage)]
 
 
 def load_stages(*paths: str) -> StageTable:

@@ -23,9 +23,6 @@ _OF_A_MODEL = (".json", ".safetensors", ".bin", ".pt", ".pth")
 # From the seed of a training stage to that of the next; an epoch adds 1 for the order of its batches.
 STAGE_SEEDS = 1000
 
-# The files of an encoder's directory that decide what it is.
-ENCODER_SUFFIXES = (".json", ".safetensors", ".bin", ".pt", ".pth")
-
 # Settings that change how fast training goes or what it prints, not what it finds: it continues under them.
 OPERATIONAL = (
     "num_workers",

@@ -22,7 +22,7 @@ _DECODER_KEYS = {
     "token_noise": "token_noise",
 }
 _JOINT_KEYS = {"joint_size": "joint_size"}
-_MODEL_KEYS = {
+MODEL_KEYS = {
     "ctc_weight": "ctc_weight",
     "output_subsampling": "output_subsampling",
     "loss": "loss",
@@ -32,6 +32,7 @@ _MODEL_KEYS = {
     "prune_range": "prune_range",
     "simple_loss_scale": "simple_loss_scale",
 }
+"""Keys of ESPnet's ``model_conf`` that are the head's, and its own names for them."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class HeadConfig:
         for section, table, strict in (
             ("decoder_conf", _DECODER_KEYS, True),
             ("joint_net_conf", _JOINT_KEYS, True),
-            ("model_conf", _MODEL_KEYS, False),
+            ("model_conf", MODEL_KEYS, False),
         ):
             given = args.get(section) or {}
             unknown = sorted(set(given) - set(table))

@@ -69,7 +69,7 @@ class TransducerHead(nn.Module):
             result[name] = losses.masked_fill(~heard, 0).sum() / enc.size(0)
             total = total + weight * result[name]
         if self.ctc is not None:
-            result["loss_ctc"] = self._ctc_loss(enc, enc_lens, tokens, token_lens)
+            result["loss_ctc"] = self.ctc_loss(enc, enc_lens, tokens, token_lens)
             total = total + self.config.ctc_weight * result["loss_ctc"]
         return {"loss": total, **result}
 
@@ -126,11 +126,18 @@ class TransducerHead(nn.Module):
         wrong = torch.rand(tokens.shape, device=tokens.device) < self.config.token_noise
         return torch.where(wrong & (tokens != self.config.blank_id), others, tokens)
 
-    def _ctc_loss(self, enc: Tensor, enc_lens: Tensor, tokens: Tensor, token_lens: Tensor) -> Tensor:
-        """A transcript that does not fit into its frames adds nothing: the transducer can still learn it."""
+    def ctc_loss(self, enc: Tensor, enc_lens: Tensor, tokens: Tensor, token_lens: Tensor) -> Tensor:
+        """The CTC layer's loss, summed over the batch and divided by its size.
+
+        A transcript that does not fit into its frames adds nothing: the transducer can still learn it.
+
+        Args:
+            enc: (B, T, D). enc_lens: (B,). tokens: (B, U) ids, any value below 0 where padded.
+            token_lens: (B,).
+        """
         losses = nn.functional.ctc_loss(
             self.ctc_log_probs(enc).transpose(0, 1),
-            tokens,
+            tokens.clamp(min=0),
             enc_lens,
             token_lens,
             blank=self.config.blank_id,

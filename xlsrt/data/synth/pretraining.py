@@ -60,11 +60,5 @@ def make_utterance(seed: int, exact: bool = False, clean: bool = False) -> Pretr
     return PretrainingUtterance(wav.astype(np.float32), phonemes, language.code, text, voice)
 
 
-def pretraining_utterance(seed: int, exact: bool = False) -> tuple[np.ndarray, list[str], str]:
-    """(wav (S,) float32 at 16 kHz, IPA phonemes, language) of a seed; see `make_utterance`."""
-    made = make_utterance(seed, exact)
-    return made.wav, [p.label for p in made.phonemes], made.language
-
-
 def _language(rng: np.random.Generator) -> Language:
     return LANGUAGES[int(np.searchsorted(_WEIGHTS, rng.uniform(0, _WEIGHTS[-1]), side="right"))]

@@ -65,7 +65,7 @@ class Stub(dict[Any, Any]):
         path: the dotted name that the pickle asked for.
         args: what the constructor was called with.
         state: what the object's ``__dict__`` would be.
-        items: what was appended to it. As a dict it holds what was set by key.
+        items_added: what was appended to it. As a dict it holds what was set by key.
     """
 
     path = ""
