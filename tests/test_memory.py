@@ -11,9 +11,10 @@ import torch
 import yaml
 
 from xlsrt.bin.estimate_memory import main
+from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
-from xlsrt.memory import GB, estimate, joint_bytes, kept_bytes
+from xlsrt.memory import GB, Copies, contexts_of, encoder_config, estimate, joint_bytes, kept_bytes
 from xlsrt.transducer import HeadConfig, TransducerHead
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,6 +68,48 @@ def test_the_encoder_keeps_what_is_computed(changes: dict[str, object]) -> None:
     assert kept_bytes(config, frames, False, recomputing=False) == pytest.approx(kept.bytes, rel=0.12)
 
 
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("context", [AttentionContext(8, 16, 4), AttentionContext(16, 8, 16)], ids=str)
+def test_chunks_keep_their_keys_as_is_computed(context: AttentionContext, checkpointing: bool) -> None:
+    values = {"num_layers": 6, "freeze_feature_extractor": True, "layer_drop": 0.0, "mask_time_prob": 0.0}
+    config = dataclasses.replace(XlsrConfig.preset("tiny"), **PLAIN, **values)  # type: ignore[arg-type]
+    config = dataclasses.replace(config, gradient_checkpointing=checkpointing)
+    encoder, frames = XlsrEncoder(config).train(), config.num_frames(48000)
+    with Kept(encoder) as kept:
+        encoder(torch.randn(2, 48000), None, context)
+    copies = Copies.of(context, config, frames)
+    assert copies.keys > 2
+    computed = kept_bytes(config, 2 * frames, False, recomputing=False, copies=copies)
+    assert computed == pytest.approx(kept.bytes, rel=0.12)
+
+
+def test_contexts_and_what_they_copy() -> None:
+    config = XlsrConfig.preset("xls_r_300m")  # 128 taps
+    assert contexts_of(None) == contexts_of({}) == [AttentionContext.full()]
+    assert contexts_of({"chunk_ms": 320, "left_ms": 320}) == [AttentionContext(16, 16, 0)]
+    sampled = contexts_of({"chunk_frames": [16, 64], "left": [64, "2x", "all"], "full_prob": 0.5})
+    assert [(context.chunk_frames, context.left_frames) for context in sampled] == [
+        *((16, left) for left in (64, 32, None)),
+        *((64, left) for left in (64, 128, None)),
+    ]
+    assert Copies.of(AttentionContext(16, 64, 16), config, 960) == Copies(96 / 16, (64 + 16 + 15) / 16)
+    assert Copies.of(AttentionContext(16, 64, 16), config, 160).keys == 1.0, "a plain mask is cheaper"
+    assert Copies.of(AttentionContext(16, None, 0), config, 960).keys == 1.0
+    assert Copies.of(AttentionContext(16, 0, 0), config, 16) == Copies()
+
+
+def test_the_context_of_the_training_and_espnets_default_count() -> None:
+    settings, config = settings_of("train_xls_r_300m_24gb.yaml"), XlsrConfig.preset("xls_r_300m")
+    encoder = {**settings["encoder_conf"], "train_context": {"chunk_frames": 16, "left": [64, 0]}}  # type: ignore[dict-item]
+    plain, chunked = estimate(settings, config), estimate({**settings, "encoder_conf": encoder}, config)
+    encoder["train_context"] = {"chunk_frames": 16, "left_frames": 64}
+    dearest = estimate({**settings, "encoder_conf": encoder}, config)
+    assert chunked.activations == dearest.activations > plain.activations
+    # Gradients of several ranks lie in DDP's buckets unless ESPnet is told otherwise.
+    apart = estimate({**settings, "gradient_as_bucket_view": False}, config, ranks=2)
+    assert estimate(settings, config, ranks=2).gradients == plain.gradients == apart.gradients / 2
+
+
 def test_the_joint_keeps_what_is_computed() -> None:
     config = HeadConfig(encoder_size=32, vocab_size=60, joint_size=64, ctc_weight=0.3, output_subsampling=2)
     head, lens = TransducerHead(config).train(), torch.tensor([200, 200])
@@ -93,6 +136,34 @@ def test_a_configuration_states_what_it_needs(name: str, capsys: pytest.CaptureF
     assert printed and printed[1] == stated[1]
     size = re.search(r"(\d+)gb", name)
     assert size and float(stated[1]) < 0.92 * int(size[1])
+    dearest = re.search(r"encoder_conf: ([\d.]+) GB", text)
+    found = dearest_stage(name, command[1].split())
+    # A GPU of 24 GB has 25.8e9 bytes.
+    assert dearest and f"{found / GB:.1f}" == dearest[1] and float(dearest[1]) < int(size[1])
+
+
+def dearest_stage(name: str, words: list[str]) -> float:
+    """The peak of stage 4 with a configuration."""
+    settings = settings_of(name)
+    config = encoder_config(settings, words[words.index("--preset") + 1])
+    ranks = int(words[words.index("--ranks") + 1]) if "--ranks" in words else 1
+    encoder = {**settings["encoder_conf"], "train_context": stage_contexts()[4]}  # type: ignore[dict-item]
+    return estimate({**settings, "encoder_conf": encoder}, config, ranks=ranks).total
+
+
+def stage_contexts() -> dict[object, dict[str, object]]:
+    """The training context of each variant of the recipe's stages; none for full attention."""
+    stages = yaml.safe_load((ROOT / "conf" / "stages.yaml").read_text(encoding="utf-8"))["stages"]
+    variants = {name: values for stage in stages.values() for name, values in stage["variants"].items()}
+    return {n: {} if v["train"] == "full" else v["train"] for n, v in variants.items()}
+
+
+def test_no_stage_keeps_more_than_the_fourth() -> None:
+    config, kept = XlsrConfig.preset("xls_r_300m"), {}
+    for name, train in stage_contexts().items():
+        copies = [Copies.of(context, config, 1000) for context in contexts_of(train)]
+        kept[name] = max(kept_bytes(config, 6000, True, copies=found) for found in copies)
+    assert kept[4] == max(kept.values()) > kept[1]
 
 
 def test_sharding_and_precision_lower_the_peak() -> None:

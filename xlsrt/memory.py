@@ -7,13 +7,16 @@ the backward pass; `tests/test_memory.py` holds the count against what autograd 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from xlsrt.context import AttentionContext, training_context_from_dict
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
+from xlsrt.encoder.attention import BlockPlan
 from xlsrt.errors import UserError
 from xlsrt.transducer import HeadConfig, TransducerHead
 
@@ -80,7 +83,8 @@ def estimate(
     """The peak of a training with these settings on a GPU that knows bfloat16.
 
     Args:
-        settings: a training configuration (``conf/train_*.yaml``).
+        settings: a training configuration (``conf/train_*.yaml``); ``encoder_conf.train_context`` counts, of
+            contexts drawn at random the dearest.
         config: of the encoder; ``freeze_feature_extractor`` None counts as frozen, as for a pretrained one.
         vocab_size: V. ranks: GPUs in all.
         utterance_seconds: length of the utterances of the most expensive batch; the joint grows with it.
@@ -103,38 +107,87 @@ def estimate(
     # A gathered layer and the next one, which is on its way; the layers' gradients likewise.
     gathered = 2 * layer + (every - config.num_layers * layer) if sharded else 0
     weights = 4.0 * every / parts + 4.0 * gathered + (2.0 * every if half else 0.0)
-    buckets = (
-        4.0 * trained if ranks > 1 and not sharded and not settings.get("gradient_as_bucket_view") else 0.0
-    )
+    # By ESPnet's default gradients lie in DDP's buckets; else they are there twice.
+    apart = ranks > 1 and not sharded and not settings.get("gradient_as_bucket_view", True)
+    buckets = 4.0 * trained if apart else 0.0
     frames = float(settings["batch_bins"]) / SAMPLES_PER_FRAME / ranks
+    contexts = contexts_of((settings.get("encoder_conf") or {}).get("train_context"))
+    length = round(utterance_seconds * FRAMES_PER_SECOND)
+    copies = (Copies.of(context, config, length) for context in contexts)
     return Estimate(
         every,
         trained,
         weights,
         4.0 * trained / parts + 4.0 * gathered + buckets,
         8.0 * trained / parts,
-        activation_bytes(config, frames, half),
+        max(activation_bytes(config, frames, half, found) for found in copies),
         joint_bytes(head.config, frames, utterance_seconds, tokens_per_second, half),
     )
 
 
-def kept_bytes(config: XlsrConfig, frames: float, half: bool, recomputing: bool = True) -> float:
+def contexts_of(train_context: Mapping[str, Any] | None) -> list[AttentionContext]:
+    """All contexts in which a batch may be computed; ``train_context`` as in ``encoder_conf``."""
+    if not train_context:
+        return [AttentionContext.full()]
+    context = training_context_from_dict(train_context)
+    if isinstance(context, AttentionContext):
+        return [context]
+    drawn = itertools.product(context.chunk_frames, context.left, context.sink_frames)
+    return [
+        AttentionContext(chunk, int(left[:-1]) * chunk if isinstance(left, str) else left, sinks)
+        for chunk, left, sinks in drawn
+    ]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """How many times chunks, each with what it sees, keep a frame.
+
+    Attributes:
+        keys: as a key, and as a value, of a layer. windows: before the position convolution.
+    """
+
+    keys: float = 1.0
+    windows: float = 1.0
+
+    @classmethod
+    def of(cls, context: AttentionContext, config: XlsrConfig, frames: int) -> Copies:
+        """In utterances of so many frames."""
+        chunk = context.chunk_frames
+        if chunk is None or chunk >= frames:
+            return cls()
+        chunks, past = -(-frames // chunk), config.pos_conv_kernel // 2
+        future = min(config.pos_conv_kernel - 1 - past, chunk - 1)
+        keys = 1.0
+        if BlockPlan.pays(context, frames):
+            assert context.left_frames is not None
+            keys = chunks * (min(context.sink_frames, frames) + context.left_frames + chunk) / frames
+        return cls(keys, chunks * (past + chunk + future) / frames)
+
+
+SINGLE = Copies()
+
+
+def kept_bytes(
+    config: XlsrConfig, frames: float, half: bool, recomputing: bool = True, copies: Copies = SINGLE
+) -> float:
     """What the encoder keeps for the backward pass.
 
     Args:
         frames: of all utterances together, padding included. half: matrices are multiplied in half precision.
         recomputing: with gradient checkpointing, count also the layer that the backward pass computes again.
+        copies: what chunks keep several times.
     """
     width, ffn, size = config.hidden_size, config.ffn_size, 2.0 if half else 4.0
     # Around the matrices float32 stays: residuals, norms. In front of each matrix (q, k, v, output, the two
     # of the feed-forward part) lies a copy in half precision.
-    copies = width * 5 * 2.0 if half else 0.0
+    halves = width * 5 * 2.0 if half else 0.0
     # Inputs and outputs of two norms; q, k, v and the attention's result; before and after GELU.
-    layer = width * (4 * 4.0 + 4 * size) + ffn * 2 * size + copies
+    layer = width * (4 * 4.0 + (2 + 2 * copies.keys) * size) + ffn * 2 * size + halves
     # CUDA's dropout keeps a byte for each number; the one within the feed-forward part its result too.
     layer += width * 2 * (config.hidden_dropout > 0) + ffn * (1 + size) * (config.activation_dropout > 0)
     # Around the layers: features and their norm, projection, position embedding, last norm.
-    ends = config.conv_dim[-1] * 2 * 4.0 + width * 6 * 4.0
+    ends = config.conv_dim[-1] * 2 * 4.0 + width * (6 * 4.0 + (copies.windows - 1) * size)
     if config.gradient_checkpointing:
         kept = config.num_layers * width * 4.0 + (layer if recomputing else 0.0)
     else:
@@ -145,10 +198,10 @@ def kept_bytes(config: XlsrConfig, frames: float, half: bool, recomputing: bool 
     return (kept + ends) * frames
 
 
-def activation_bytes(config: XlsrConfig, frames: float, half: bool) -> float:
+def activation_bytes(config: XlsrConfig, frames: float, half: bool, copies: Copies = SINGLE) -> float:
     """Of the encoder at the peak: what it keeps, or what frozen convolutions pass on where that is more."""
     passing = 3 * 64 * config.conv_dim[0] * 4.0 * frames
-    return max(kept_bytes(config, frames, half), passing)
+    return max(kept_bytes(config, frames, half, copies=copies), passing)
 
 
 def joint_bytes(

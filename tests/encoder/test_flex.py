@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -95,3 +96,25 @@ def test_a_failure_is_said_once_and_the_plain_mask_goes_on(
     monkeypatch.setattr(flex._Broken, "said", False)
     with pytest.raises(torch.OutOfMemoryError):
         FlexOrDense(out_of_memory, lambda: dense).attend(q, k, v, 4, 0.0)
+
+
+def test_torch_may_compile_as_many_variants_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond its own limit it would run uncompiled, with the whole matrix in memory."""
+    given = []
+
+    def compile_now(function: object, dynamic: bool, recompile_limit: int | None = None) -> None:
+        given.append(recompile_limit)
+
+    def compile_before(function: object, dynamic: bool) -> None:
+        given.append(None)
+
+    monkeypatch.setattr(torch, "compile", compile_now)
+    flex._compiled.__wrapped__()
+    monkeypatch.setattr(torch, "compile", compile_before)
+    for name in ("recompile_limit", "cache_size_limit"):
+        for before, after in ((8, flex.VARIANTS), (1000, 1000)):
+            config = SimpleNamespace(**{name: before})
+            monkeypatch.setattr(torch._dynamo, "config", config)
+            flex._compiled.__wrapped__()
+            assert vars(config) == {name: after}
+    assert given == [flex.VARIANTS, None, None, None, None]

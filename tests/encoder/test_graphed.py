@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
+import weakref
+from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -71,13 +76,170 @@ def test_failing_captures_are_said_once(
 
     monkeypatch.setattr(graphed.StaticChunk, "capture", fail)
     step = GraphedStep(encoder)
-    step._captures = True
     for batch in (1, 2, 1):
         state = encoder.init_state(batch, AttentionContext(8, 8, 2))
         packet = torch.randn(batch, 6000)
         assert torch.equal(step(packet, state)[0], encoder.step(packet, state)[0])
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "not permitted when stream is capturing): streams run without them" in caplog.text
+
+
+class FakeGpus:
+    """What capturing calls of torch.cuda, with its order of events; a replay computes on the CPU.
+
+    ``devices`` and ``streams``: of each capture, those current in it. ``cached``: of each pass recorded,
+    whether autocast could keep casts. ``broken``: the ends of captures fail.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.current: object = SimpleNamespace(device="cuda:0", wait_stream=lambda other: None)
+        self.device_now: object = "cuda:0"
+        self.devices: list[object] = []
+        self.streams: list[object] = []
+        self.cached: list[bool] = []
+        self.broken = False
+        self.chunk: graphed.StaticChunk | None = None
+        run, fake = graphed.StaticChunk._run, self
+
+        def recorded(chunk: graphed.StaticChunk) -> None:
+            self.chunk = chunk
+            self.cached.append(torch.is_autocast_cache_enabled())
+            run(chunk)
+
+        class Graph:
+            chunk: graphed.StaticChunk
+
+            def replay(self) -> None:
+                run(self.chunk)
+
+        class Capture:
+            """As torch's own: a failing end leaves the thread on the stream of the capture."""
+
+            def __init__(self, graph: Graph, stream: object = None) -> None:
+                self.graph = graph
+                self.stream = SimpleNamespace(device="cuda:0") if stream is None else stream
+
+            def __enter__(self) -> None:
+                self.before, fake.current = fake.current, self.stream
+                fake.streams.append(self.stream)
+                fake.devices.append(fake.device_now)
+
+            def __exit__(self, *error: object) -> None:
+                if fake.broken:
+                    raise RuntimeError("operation failed due to a previous error during capture")
+                assert fake.chunk is not None
+                self.graph.chunk, fake.current = fake.chunk, self.before
+
+        monkeypatch.setattr(graphed.StaticChunk, "_run", recorded)
+        monkeypatch.setattr(graphed.StaticChunk, "capture", graphed.StaticChunk._record)
+        graphed._side_stream.cache_clear()
+        for name, value in {
+            "device": self.on_device,
+            "stream": self.on_stream,
+            "current_stream": lambda device: self.current,
+            "set_stream": lambda stream: setattr(self, "current", stream),
+            "Stream": lambda device: SimpleNamespace(device=device, wait_stream=lambda other: None),
+            "CUDAGraph": Graph,
+            "graph": Capture,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, value)
+
+    @contextlib.contextmanager
+    def on_device(self, device: object) -> Iterator[None]:
+        before, self.device_now = self.device_now, device
+        yield
+        self.device_now = before
+
+    @contextlib.contextmanager
+    def on_stream(self, stream: object) -> Iterator[None]:
+        before, self.current = self.current, stream
+        yield
+        self.current = before
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpus]:
+    yield FakeGpus(monkeypatch)
+    graphed._side_stream.cache_clear()
+
+
+def stepped(step: GraphedStep, chunk_frames: int = 8) -> torch.Tensor:
+    """One packet of one stream, the same every time, which must give what `XlsrEncoder.step` does."""
+    context = AttentionContext(chunk_frames, 8, 2)
+    packet = torch.randn(1, 6000, generator=torch.Generator().manual_seed(0)) * 0.1
+    y = step(packet, step.encoder.init_state(1, context))[0]
+    assert torch.equal(y, step.encoder.step(packet, step.encoder.init_state(1, context))[0])
+    return y
+
+
+def test_captures_on_the_encoders_gpu_whichever_is_current(encoder: XlsrEncoder, gpus: FakeGpus) -> None:
+    step, before = GraphedStep(encoder), gpus.current
+    for chunk_frames in (8, 16):
+        stepped(step, chunk_frames)
+    here = encoder.masked_spec_embed.device
+    assert [stream.device for stream in gpus.streams] == gpus.devices == [here, here]  # type: ignore[attr-defined]
+    assert gpus.streams[0] is gpus.streams[1], "one stream: libraries keep memory for each"
+    assert gpus.current is before and gpus.device_now == "cuda:0"
+
+
+def test_a_failed_capture_leaves_the_stream_that_was(
+    encoder: XlsrEncoder, gpus: FakeGpus, caplog: pytest.LogCaptureFixture
+) -> None:
+    step, before, gpus.broken = GraphedStep(encoder), gpus.current, True
+    for _ in range(2):
+        stepped(step)
+    assert gpus.current is before and len(gpus.streams) == 1
+    assert caplog.text.count("streams run without them") == 1
+
+
+def test_a_graph_holds_the_position_kernel_and_ends_with_it(encoder: XlsrEncoder, gpus: FakeGpus) -> None:
+    """eval() makes the encoder drop its copy, which a graph still reads, and which may be of old weights."""
+    step, position = GraphedStep(encoder), encoder.encoder.pos_conv_embed
+    encoder.eval()
+    stepped(step)
+    stepped(step)
+    assert position.kept is not None and len(gpus.streams) == 1
+    kernels = [weakref.ref(kernel) for kernel in position.kept.values()]
+    encoder.eval()
+    assert all(kernel() is not None for kernel in kernels)
+    stepped(step)
+    stepped(step)
+    gc.collect()
+    assert len(gpus.streams) == 2 and all(kernel() is None for kernel in kernels)
+
+
+def test_graphs_end_with_the_weights_whose_place_they_know(encoder: XlsrEncoder, gpus: FakeGpus) -> None:
+    """The values are the same, so nothing else tells."""
+    step = GraphedStep(encoder)
+    stepped(step)
+    weight = encoder.encoder.layers[1].feed_forward.output_dense.weight  # type: ignore[union-attr]
+    weight.data = weight.data.clone()
+    stepped(step)
+    kernel = encoder.encoder.pos_conv_embed.conv.parametrizations.weight.original1  # type: ignore[union-attr]
+    with torch.no_grad():
+        kernel.mul_(1.01)  # of it a graph reads a copy
+    stepped(step)
+    stepped(step)
+    assert len(gpus.streams) == 3 and len(step._chunks) == 1
+
+
+def test_graphs_under_autocast_make_their_own_casts(encoder: XlsrEncoder, gpus: FakeGpus) -> None:
+    step = GraphedStep(encoder)
+    packet = torch.randn(1, 6000)
+    with torch.autocast("cpu", torch.bfloat16):
+        step(packet, encoder.init_state(1, AttentionContext(8, 8, 2)))
+        assert torch.is_autocast_cache_enabled() and torch.is_autocast_enabled("cpu")
+    assert gpus.cached and not any(gpus.cached)
+
+
+def test_buffers_of_inference_mode_serve_outside_of_it(encoder: XlsrEncoder) -> None:
+    step = GraphedStep(encoder)
+    with torch.inference_mode():
+        inside = stepped(step)
+    assert torch.equal(stepped(step), inside)
+    with torch.inference_mode():
+        stepped(step)
+    assert len(step._chunks) == 1
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="captures need a GPU")

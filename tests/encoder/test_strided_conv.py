@@ -1,11 +1,15 @@
 """Convolutions as products of matrices, against PyTorch's."""
 
+from types import SimpleNamespace
+
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xlsrt.encoder.strided_conv import strided_conv1d
+from xlsrt.encoder import strided_conv
+from xlsrt.encoder.strided_conv import plain_conv, strided_conv1d, takes_tf32
 
 
 @settings(max_examples=80)
@@ -48,3 +52,35 @@ def test_a_part_of_a_longer_tensor_is_read_where_it_lies():
     with torch.no_grad():
         assert torch.allclose(strided_conv1d(part, weight, None, 2), wanted, atol=1e-5)
     assert torch.allclose(strided_conv1d(part, weight, None, 2), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", [(6, 3, 5), (6, 3, 1, 5)])
+def test_float32_is_not_rounded_where_nobody_learns(kernel, monkeypatch):
+    """On CUDA; here the same call is made on a CPU, which has no TF32."""
+    x = torch.randn(2, 6, *(1 for _ in kernel[3:]), 40)
+    weight, bias, stride = torch.randn(kernel), torch.randn(6), (1,) * (len(kernel) - 3) + (2,)
+    allowed = []
+    convolution = torch._convolution
+
+    def spied(*args, allow_tf32):
+        allowed.append(allow_tf32)
+        return convolution(*args, allow_tf32)
+
+    monkeypatch.setattr(torch, "_convolution", spied)
+    wanted = plain_conv(x, weight, bias, stride, 2)
+    assert wanted.shape == (2, 6, *(1 for _ in kernel[3:]), 18) and not allowed
+    monkeypatch.setattr(strided_conv, "takes_tf32", lambda x: True)
+    assert torch.equal(plain_conv(x, weight, bias, stride, 2), wanted)
+    assert allowed == [False]
+
+
+def test_who_takes_tf32(monkeypatch):
+    x = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32)
+    with torch.no_grad():
+        assert takes_tf32(x)
+        assert not takes_tf32(SimpleNamespace(device=x.device, dtype=torch.bfloat16))
+        assert not takes_tf32(torch.zeros(1))
+    assert not takes_tf32(x)
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: True)
+    with torch.no_grad():
+        assert not takes_tf32(x)

@@ -111,6 +111,7 @@ def test_pretrained_weights_arrive_and_their_convolutions_stay(train: Train, tmp
         ({"model_conf": {"ctc_weight": 0.3, "ctc_only_updates": "1e3"}}, "ctc_only_updates is '1e3'"),
         ({"init_param": ["some.pth"]}, "init_param would run whatever code"),
         ({"use_wandb": True, "grad_noise": True}, "use_wandb, grad_noise: of no effect"),
+        ({"ddp_comm_hook": "fp16_compress_hook"}, "ddp_comm_hook: of no effect"),
         ({"scheduler_conf": {"warmup": "long"}}, "scheduler_conf: lengths, scales"),
         ({"frontend": "default"}, "frontend"),
         ({"encoder": "conformer"}, "conformer"),

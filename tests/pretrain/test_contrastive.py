@@ -113,6 +113,30 @@ def test_the_loss_is_hugging_faces(
         assert torch.allclose(encoder.encoder.layers[0].attention.q_proj.weight.grad, other, atol=1e-6)
 
 
+def test_similarities_are_of_full_precision_under_autocast(theirs: tuple[Any, Path]) -> None:
+    """Autocast may round what the projections give, but not what the temperature then multiplies by ten."""
+    encoder, objective = load(theirs[1])
+    encoder.eval(), objective.eval()
+    torch.manual_seed(0)
+    seen: dict[str, Any] = {}
+    for name in ("quantizer", "project_q", "project_hid"):
+        objective.get_submodule(name).register_forward_hook(
+            lambda module, inputs, output, name=name: seen.update({name: output})
+        )
+    negatives = None
+    with torch.autocast("cpu", torch.bfloat16):
+        passed = masked_pass(encoder, torch.randn(2, 16000), None, FULL, MaskConfig())
+        negatives = draw_negatives(passed.mask, 10)
+        _, figures = objective(passed, negatives=negatives)
+    positive, predicted = (F.normalize(seen[name].float(), dim=-1) for name in ("project_q", "project_hid"))
+    products, codes = predicted @ positive.T, seen["quantizer"][1]
+    same = (codes[negatives] == codes[:, None, :]).all(-1)
+    others = products.gather(1, negatives).masked_fill(same, float("-inf"))
+    logits = torch.cat((products.diagonal()[:, None], others), dim=1) / objective.config.logits_temperature
+    wanted = F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long))
+    assert figures["loss_contrastive"].item() == pytest.approx(wanted.item(), rel=1e-6)
+
+
 def test_it_trains_in_chunks_with_sinks(theirs: tuple[Any, Path]) -> None:
     encoder, objective = load(theirs[1])
     encoder.train(), objective.train()

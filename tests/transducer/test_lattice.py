@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.transducer.dp import transducer_nll
 from tests.transducer.test_head import batch, make_head
+from xlsrt.transducer import loss as loss_module
 from xlsrt.transducer.lattice import NOTHING, arc_scores, delay_bonus, lattice_loss
 from xlsrt.transducer.loss import (
     band_loss,
@@ -17,6 +18,7 @@ from xlsrt.transducer.loss import (
     full_loss,
     simple_loss,
     torchaudio_loss,
+    torchaudio_serves,
 )
 
 LENS, TOKEN_LENS = torch.tensor([6, 1, 3, 5]), torch.tensor([2, 3, 0, 4])
@@ -65,6 +67,37 @@ def test_full_loss_equals_the_plain_program(loss):
     near(losses.double(), wanted)
     found = torch.autograd.grad(losses.sum(), logits)[0]
     near(found, torch.autograd.grad(wanted.sum(), logits)[0])
+
+
+def test_torchaudio_serves_where_its_cuda_kernel_is_right():
+    """It writes no loss for one frame or no tokens, and counts logits in 32 bits."""
+    logits, many = torch.empty(2, 6, 5, 9), torch.empty(2, 2**16, 2**7, 2**7, device="meta")
+    for lens, token_lens, serves in (
+        ((6, 2), (4, 1), True),
+        ((6, 1), (4, 1), False),
+        ((6, 2), (4, 0), False),
+    ):
+        assert torchaudio_serves(logits, torch.tensor(lens), torch.tensor(token_lens)) is serves
+    lens, token_lens = torch.tensor([6, 2]), torch.tensor([4, 1])
+    assert not torchaudio_serves(many, lens, token_lens)
+    assert torchaudio_serves(many[:, :-1], lens, token_lens)
+    assert not torchaudio_serves(logits[:, :1], lens, token_lens)
+    assert not torchaudio_serves(logits[:, :, :1], lens, token_lens)
+
+
+def test_full_loss_asks_whether_torchaudio_serves(monkeypatch):
+    logits, tokens = lattice(dtype=torch.float32)
+
+    class OnCuda(torch.Tensor):
+        is_cuda = True
+
+    taken = []
+    monkeypatch.setattr(loss_module, "torchaudio_loss", lambda *given: taken.append(given))
+    losses = full_loss(logits.detach().as_subclass(OnCuda), tokens, LENS, TOKEN_LENS, 0)
+    assert not taken
+    near(losses, full_loss(logits.detach(), tokens, LENS, TOKEN_LENS, 0))
+    full_loss(logits.detach().as_subclass(OnCuda), tokens, LENS.clamp(min=2), TOKEN_LENS.clamp(min=1), 0)
+    assert len(taken) == 1
 
 
 def test_finite_differences():
@@ -138,6 +171,16 @@ def test_simple_loss_is_the_loss_of_added_logits():
         strict=True,
     ):
         near(found, exact)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_simple_loss_is_of_full_precision_under_autocast(dtype):
+    torch.manual_seed(2)
+    enc, pred = torch.randn(4, 6, 5), torch.randn(4, 5, 5)
+    tokens = torch.randint(1, 5, (4, 4))
+    wanted = simple_loss(enc, pred, tokens, LENS, TOKEN_LENS, 0)[0]
+    with torch.autocast("cpu", dtype):
+        near(simple_loss(enc, pred, tokens, LENS, TOKEN_LENS, 0)[0], wanted)
 
 
 def test_simple_loss_survives_contradictions():

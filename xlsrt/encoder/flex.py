@@ -6,6 +6,7 @@ Shapes: B utterances, T frames, N chunks, Q blocks of queries, K blocks of keys,
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
 from functools import lru_cache
@@ -23,9 +24,23 @@ BLOCK = 128
 """Frames of a block, FlexAttention's own size."""
 
 
+VARIANTS = 64
+"""Compilations allowed: of each kind of context, dtype and gradient mode one. Beyond torch's own limit, 8, it
+would run uncompiled, which makes the whole (B, H, T, T) matrix, and only a log line would tell."""
+
+
 @lru_cache(maxsize=1)
 def _compiled() -> Callable[..., Any]:
-    return torch.compile(flex_attention, dynamic=True)
+    compiler: Any = torch.compile
+    if "recompile_limit" in inspect.signature(compiler).parameters:
+        return compiler(flex_attention, dynamic=True, recompile_limit=VARIANTS)
+    # Older torch has one limit for all functions.
+    from torch import _dynamo
+
+    config: Any = _dynamo.config
+    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"
+    setattr(config, name, max(VARIANTS, getattr(config, name)))
+    return compiler(flex_attention, dynamic=True)
 
 
 class _Broken:

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xlsrt.encoder.strided_conv import plain_conv
+
 ROWS = 128
 """Rows that a product of matrices should have to be fast: so many output channels times shifts."""
 
@@ -26,7 +28,7 @@ def grouped_conv1d(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) 
     x (B, C, L), weight (C, I, K), bias (C,) -> (B, C, T), under autocast in its dtype.
     """
     if x.device.type != "cpu" or not torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return F.conv1d(x, weight, bias, groups=groups)
+        return plain_conv(x, weight, bias, (1,), groups)
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
     y: Tensor = _GroupedConv.apply(
         x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype), groups

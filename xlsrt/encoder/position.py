@@ -62,6 +62,15 @@ class PositionConv(nn.Module):
             kernels[taps] = kernel
         return kernels[taps]
 
+    @property
+    def kept(self) -> dict[int, Tensor] | None:
+        """The kernels that `weight` keeps, by taps; another object after each change, None for none.
+
+        Whoever records where such a kernel lies must hold this object, and record anew when it is no longer
+        the one here.
+        """
+        return None if self._kept is None else self._kept[1]
+
     def train(self, mode: bool = True) -> PositionConv:
         """Switch between train and eval mode."""
         self._kept = None

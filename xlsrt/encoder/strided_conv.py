@@ -20,11 +20,41 @@ def strided_conv1d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) 
     if x.device.type != "cpu":
         # A 2-d convolution of height 1 is the one that cuDNN runs channels-last.
         kernel = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-        y = F.conv2d(x.transpose(1, 2).unsqueeze(2), kernel, bias, stride=(1, stride))
+        y = plain_conv(x.transpose(1, 2).unsqueeze(2), kernel, bias, (1, stride))
         return y.squeeze(2).transpose(1, 2)
     if torch.is_grad_enabled():
         return _sum_of_products(x, weight, bias, stride)
     return _product(x, weight, bias, stride)
+
+
+def plain_conv(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, ...], groups: int = 1
+) -> Tensor:
+    """``F.conv1d``, ``F.conv2d`` without padding: x (B, C, ...), weight (D, C / groups, ...) -> (B, D, ...).
+
+    Without gradients float32 stays float32 on CUDA: by default cuDNN may round what it multiplies to TF32, of
+    ten bits, and chunks would differ from whole utterances in the third digit.
+    """
+    if takes_tf32(x):
+        backend, zeros, ones = torch.backends.cudnn, (0,) * len(stride), (1,) * len(stride)
+        deterministic = backend.deterministic or torch.are_deterministic_algorithms_enabled()
+        settings = (backend.benchmark, deterministic, backend.enabled)
+        # Unlike the switch in torch.backends this is no matter of the whole process.
+        return torch._convolution(
+            x, weight, bias, stride, zeros, ones, False, zeros, groups, *settings, allow_tf32=False
+        )
+    conv = F.conv1d if len(stride) == 1 else F.conv2d
+    return conv(x, weight, bias, stride=stride, groups=groups)
+
+
+def takes_tf32(x: Tensor) -> bool:
+    """Whether cuDNN would be free to round this input, and nobody learns by it."""
+    return (
+        x.device.type == "cuda"
+        and x.dtype == torch.float32
+        and not torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cuda")
+    )
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:

@@ -29,7 +29,7 @@ from xlsrt.espnet_task.trainer import XlsrTrainer
 
 abs_task.scheduler_classes["warmupholddecay"] = WarmupHoldDecay
 
-IDLE = ("use_wandb", "grad_noise", "no_forward_run", "nbest_averaging_interval", "ctc_conf")
+IDLE = ("use_wandb", "grad_noise", "no_forward_run", "nbest_averaging_interval", "ctc_conf", "ddp_comm_hook")
 """Options of ESPnet's trainer and models that ours do not read."""
 
 

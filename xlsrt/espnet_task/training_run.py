@@ -257,10 +257,9 @@ class TrainingRun:
         if not self.checkpoint.exists():
             return None
         sharded = sharding.is_sharded(self.model)
-        device = "cpu" if sharded else self.device
-        states = sharding.read_on_first(
-            lambda: load_safely(self.checkpoint, device), sharded, self.ranks.rank
-        )
+        # To the CPU, from where the optimiser moves what belongs beside its parameters. AdamW's count of
+        # steps does not: on a GPU every parameter's update would wait for it.
+        states = sharding.read_on_first(lambda: load_safely(self.checkpoint, "cpu"), sharded, self.ranks.rank)
         sharding.load_states(self.model, self.optimizer, states["model"], states["optimizers"][0])
         self.model.load_training_state(states["training_state"])
         if self.scheduler is not None:

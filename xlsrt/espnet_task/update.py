@@ -45,7 +45,8 @@ class Updater:
             ranks,
         )
         self.kind = "cuda" if options.ngpu > 0 else "cpu"
-        half = self.kind == "cuda" and not torch.cuda.is_bf16_supported()
+        # Before Ampere GPUs only emulate bfloat16, slowly: float16 is what they multiply.
+        half = self.kind == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
         self.dtype = torch.float16 if half else torch.bfloat16
         self.mixed = options.use_amp if self.kind == "cuda" else options.cpu_amp and multiplies_bfloat16()
         if options.cpu_amp and self.kind == "cpu" and not self.mixed:

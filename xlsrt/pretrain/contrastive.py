@@ -129,7 +129,9 @@ class Contrastive(nn.Module):
         predicted = F.normalize(self.project_hid(passed.frames[passed.mask]).float(), dim=-1)
         count = positive.shape[0]
         # (N, N) products cost less than gathering (N, K, P) vectors: a row holds few hundred masked frames.
-        products = predicted @ positive.T
+        # Autocast would round the similarities to half precision, ten times coarser after the temperature.
+        with torch.autocast(predicted.device.type, enabled=False):
+            products = predicted @ positive.T
         same = (codes[negatives] == codes[:, None, :]).all(-1)
         others = products.gather(1, negatives).masked_fill(same, float("-inf"))
         logits = torch.cat((products.diagonal()[:, None], others), dim=1) / config.logits_temperature

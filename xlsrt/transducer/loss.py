@@ -10,7 +10,11 @@ from xlsrt.transducer.joint import Joint
 from xlsrt.transducer.lattice import NOTHING, arc_scores, delay_bonus, lattice_loss
 
 FLOOR = 1e-30
-"""Keeps the simple joint's normaliser a number where frame and predictor rule out each other's tokens."""
+"""Keeps the simple joint's normaliser a number where frame and predictor rule out each other's tokens. In
+float16 it would be 0."""
+
+MOST_LOGITS = 2**31
+"""From so many on torchaudio's CUDA kernel, which counts in 32 bits, reads and writes elsewhere."""
 
 
 def full_loss(
@@ -29,15 +33,27 @@ def full_loss(
         frame_lens: (B,), 1 or more. token_lens: (B,), 0 or more; more tokens than frames are allowed.
         fastemit, delay_penalty: see `HeadConfig`.
 
-    Torchaudio's kernel serves CUDA; on CPUs, where it is two to six times slower, and for the two options,
-    which it lacks, the package's own lattice does.
+    Torchaudio's kernel serves CUDA; on CPUs, where it is two to six times slower, for the two options, which
+    it lacks, and where `torchaudio_serves` says no, the package's own lattice does.
     """
-    if logits.is_cuda and fastemit == 0 and delay_penalty == 0:
+    plain = fastemit == 0 and delay_penalty == 0
+    if logits.is_cuda and plain and torchaudio_serves(logits, frame_lens, token_lens):
         return torchaudio_loss(logits, tokens, frame_lens, token_lens, blank_id)
     targets = nn.functional.pad(tokens, (0, 1), value=blank_id).unsqueeze(1).expand(logits.shape[:3])
     blank, label = arc_scores(logits, targets, blank_id)
     label = label[:, :, :-1] + delay_bonus(frame_lens, logits.size(1), delay_penalty)
     return lattice_loss(blank, label, frame_lens, token_lens, fastemit)[0]
+
+
+def torchaudio_serves(logits: Tensor, frame_lens: Tensor, token_lens: Tensor) -> bool:
+    """Whether torchaudio's CUDA kernel is right for this batch (shapes: see `full_loss`).
+
+    It leaves the loss of an utterance of one frame or without tokens unwritten, and see `MOST_LOGITS`.
+    """
+    if logits.numel() >= MOST_LOGITS or logits.size(1) < 2 or logits.size(2) < 2:
+        return False
+    # The one question that waits for the GPU.
+    return not bool(((frame_lens < 2) | (token_lens < 1)).any())
 
 
 def torchaudio_loss(
@@ -75,8 +91,10 @@ def simple_loss(
     """
     enc, pred = enc.float(), pred.float()
     enc_max, pred_max = enc.amax(2, keepdim=True).detach(), pred.amax(2, keepdim=True).detach()
-    # The normaliser of a sum of logits is the logarithm of a product of matrices.
-    product = (enc - enc_max).exp() @ (pred - pred_max).exp().transpose(1, 2)
+    # The normaliser of a sum of logits is the logarithm of a product of matrices. Autocast would compute and
+    # return it in half precision.
+    with torch.autocast(enc.device.type, enabled=False):
+        product = (enc - enc_max).exp() @ (pred - pred_max).exp().transpose(1, 2)
     normaliser = (product + FLOOR).log() + enc_max + pred_max.transpose(1, 2)
     blank = enc[:, :, blank_id].unsqueeze(2) + pred[:, :, blank_id].unsqueeze(1) - normaliser
     width, frames = tokens.size(1), enc.size(1)
