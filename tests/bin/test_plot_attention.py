@@ -40,6 +40,8 @@ def test_measured_attention(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["--seconds", "0"], "--seconds 0"),
         (["--model", "exp"], "both --model and --wav"),
         (["--first", "0"], "--first 0"),
+        (["--first", "4"], "--first is for --model"),
+        (["--model_file", "valid.ter.best.pth"], "--model_file is for --model"),
         (["--model", "exp", "--wav", "none.wav"], "none.wav does not exist"),
         (["--packet_ms", "0"], "packets of 0.0 ms"),
     ],

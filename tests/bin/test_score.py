@@ -54,6 +54,20 @@ def test_which_options_belong_together(options: list[str]) -> None:
         main(options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--expdir", "d", "--compare", "o"], "--compare is for --score_dir"),
+        (["--expdir", "d", "--bpemodel", "b"], "--bpemodel is for --score_dir"),
+        (["--asr_exp", "d", "--utt2spk", "u"], "--utt2spk is for --score_dir"),
+        (["--ref", "a", "--hyp", "b", "--score_dir", "c", "--command", "x"], "--command is for --expdir"),
+    ],
+)
+def test_options_without_effect_are_refused(options: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        main(options)
+
+
 def test_a_user_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "xlsrt.bin.score", "--expdir", str(tmp_path)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -12,6 +12,7 @@ from tests.report.chromium import Page, chromium, find_chromium
 from tests.report.faults import SIZES, faults
 from tests.report.made import make_expdir
 from xlsrt.context import AttentionContext
+from xlsrt.report.elements import table
 from xlsrt.report.page import write_report
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
@@ -120,6 +121,93 @@ def test_tables_are_sorted_by_a_click(page: Page, html: Path) -> None:
     for expected in (["0.00", "50.00"], ["50.00", "0.00"]):
         page.run("document.querySelectorAll('table th')[2].click()")
         assert page.run(column) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["5b", "5a", "4", "5d"], ["4", "5a", "5b", "5d"]),
+        (["<0.001", "", "0.5", "-", "0.02"], ["<0.001", "0.02", "0.5", "", "-"]),
+        (["10.0 to 11.0", "9.5 to 12.0"], ["9.5 to 12.0", "10.0 to 11.0"]),
+        (["120 of 200", "99 of 200"], ["99 of 200", "120 of 200"]),
+        (["inf", "100.0", "-3"], ["-3", "100.0", "inf"]),
+        (["stream_1280ms", "stream_320ms"], ["stream_320ms", "stream_1280ms"]),
+    ],
+)
+def test_order_of_cells(page: Page, html: Path, given: list[str], expected: list[str]) -> None:
+    page.open(html, *SIZES["desktop"])
+    assert page.run(f"{given}.sort((a, b) => sortOrder(sortValue(a), sortValue(b)))") == expected
+
+
+def test_the_keyboard_reaches_everything(page: Page, html: Path) -> None:
+    page.open(html, *SIZES["desktop"])
+
+    def press(key: str, code: int) -> None:
+        for kind in ("keyDown", "keyUp"):
+            text = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
+            page.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text
+            )
+
+    page.run("document.querySelectorAll('table th button')[2].focus()")
+    press("Enter", 13)
+    assert page.run("document.querySelectorAll('table th')[2].ariaSort") == "ascending"
+    chip = "document.querySelector('.utterance .pair.seek')"
+    page.run(f"{chip}.focus()")
+    assert page.run(f"document.activeElement === {chip}")
+    assert page.run(f"[{chip}.getAttribute('role'), {chip}.ariaLabel]") == ["button", "a heard as a: play"]
+    press("Enter", 13)
+    assert page.run(
+        "new Promise((done) => setTimeout(() => done(!document.querySelector('audio').paused), 100))"
+    )
+    canvas = "document.querySelector('canvas')"
+    assert page.run(f"{canvas}.getAttribute('role')") == "img" and "s-u" in page.run(f"{canvas}.ariaLabel")
+
+
+def test_words_from_right_to_left(page: Page, html: Path, tmp_path: Path) -> None:
+    hebrew = tmp_path / "index.html"
+    text = html.read_text(encoding="utf-8").replace(
+        '["C","a","a"', '["C","\u05e9\u05dc\u05d5\u05dd","\u05e9\u05dc\u05d5\u05dd"'
+    )
+    hebrew.write_text(text, encoding="utf-8")
+    page.open(hebrew, *SIZES["desktop"])
+    places = "[...document.querySelector('.words').children].map((pair) => pair.getBoundingClientRect().x)"
+    first, second = page.run(places)
+    assert first > second
+    page.open(html, *SIZES["desktop"])
+    first, second = page.run(places)
+    assert first < second
+
+
+def test_nothing_is_lost_on_paper(page: Page, html: Path, tmp_path: Path) -> None:
+    """A4 upright within Chromium's margins is 718 CSS pixels wide."""
+    names = [f"{stage} streaming_640ms_beam8_ngram" for stage in range(24)]
+    wide = table(["speaker", "words", *names], [["te000", "123", *["33.9"] * 24]], 1)
+    paper = tmp_path / "index.html"
+    paper.write_text(
+        html.read_text(encoding="utf-8").replace('<div class="wide">', f"{wide}<div class='wide'>", 1),
+        encoding="utf-8",
+    )
+    page.open(paper, *SIZES["desktop"])
+    shape = (
+        "(() => { const { width, height } = document.querySelector('canvas').getBoundingClientRect();"
+        "return width / height; })()"
+    )
+    drawn = page.run(shape)
+    page.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        page.call(
+            "Emulation.setDeviceMetricsOverride", width=718, height=1000, deviceScaleFactor=1, mobile=False
+        )
+        page.run("document.querySelectorAll('details').forEach((part) => part.open = true)")
+        widths = page.run(
+            "[...document.querySelectorAll('table')].map((t) => t.getBoundingClientRect().right)"
+        )
+        assert max(widths) <= 718
+        assert page.run("document.querySelector('th button').getBoundingClientRect().height") > 5
+        assert page.run(shape) == pytest.approx(drawn, rel=0.02)
+    finally:
+        page.call("Emulation.setEmulatedMedia", media="")
 
 
 def test_print(page: Page, html: Path) -> None:

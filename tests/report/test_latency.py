@@ -14,6 +14,7 @@ from tests.recognizer.make import make_exp, noise
 from xlsrt.bin import asr_decode, latency, score
 from xlsrt.context import AttentionContext
 from xlsrt.errors import UserError
+from xlsrt.report.browser import word_times
 from xlsrt.report.latency import Spread, algorithmic, matches, measure, read_ctm, read_latency
 
 
@@ -58,6 +59,18 @@ def test_algorithmic_delay_counts_the_packets() -> None:
 
 def test_matches_skip_what_only_one_side_has() -> None:
     assert matches(list("abcde"), list("axbce")) == [(0, 0), (1, 2), (2, 3), (4, 4)]
+
+
+def test_comments_blanks_and_tabs_of_ctm_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "words.ctm"
+    path.write_text(";; CTM of the set x, made by y z\nu1\t1\t0.1\t0.2\ta\nu1  1  0.30 0.10   b 0.9\n\n")
+    assert read_ctm(path) == {"u1": [("a", 0.1, 0.1 + 0.2), ("b", 0.3, 0.3 + 0.1)]}
+    assert word_times(path) == {"u1": [[0.1, 0.3], [0.3, 0.4]]}
+    assert word_times(tmp_path / "none.ctm") == {}
+    path.write_bytes(b"u1 1 0.1 0.2 caf\xe9\n")
+    with pytest.raises(UserError, match=r"words.ctm is not UTF-8 \(byte 16\)"):
+        read_ctm(path)
+    assert word_times(path) == {} and "no times of words" in caplog.text
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def expdir(tmp_path: Path) -> Path:
 class Reader(HTMLParser):
     """Checks that elements are closed in order and collects what would be loaded."""
 
-    VOID = frozenset({"meta", "link", "img", "br", "input", "path", "use", "rect"})
+    VOID = frozenset({"meta", "link", "img", "br", "input", "path", "use", "rect", "wbr"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,6 +71,10 @@ def test_page(expdir: Path) -> None:
     assert "could not be made" not in page and "asr_small_char_sp_stage5b" in page
     assert "delay of words" in page and "Delays of words" in page
     assert "WER % by language" in page and "WER % by length" in page and "<td>et</td>" in page
+    assert '<td dir="auto">b</td><td dir="auto">x</td>' in page
+    delays = page.partition("Delays of words")[2].partition("</table>")[0]
+    assert ">packets (ms)<" in delays and ">chunk and packet mean<" in delays
+    assert re.findall(r"<td class=\"figure\">([^<]*)", delays)[:2] == ["320", "-"], "full attention first"
     assert "by speaker" not in page, "one group is no breakdown"
     assert "asr_small_char_sp_stage5b on s-u1 (2.6 s), chunk 640 ms, left 640 ms, 16 sink frames" in page
     data = browser(page)
@@ -128,11 +132,77 @@ def test_damaged_facts_leave_the_rest(expdir: Path, caplog: pytest.LogCaptureFix
     assert (expdir / "index.html").read_text().count("is left out") == 2
 
 
+def test_damaged_transcripts_leave_the_rest(expdir: Path) -> None:
+    damaged = sorted(expdir.glob("*/*/*/score_wer/ref.trn"))[0]
+    damaged.write_bytes(b"caf\xe9\t(s-s-u1)\n")
+    write_report(expdir, expdir / "index.html", attention=False)
+    page = (expdir / "index.html").read_text()
+    assert (
+        f"{damaged} is not UTF-8 (byte 3); score the set again" in page
+        and ">5b<" not in page.split("<nav>")[0]
+    )
+    assert len(browser(page)["decodings"]) == 1
+
+
 def test_sound_that_is_gone_leaves_the_page(expdir: Path, caplog: pytest.LogCaptureFixture) -> None:
     (expdir.parent / "dump" / "test" / "u1.wav").unlink()
     write_report(expdir, expdir / "index.html", attention=False)
     assert browser((expdir / "index.html").read_text())["audio"] == {}
     assert "no sound of test" in caplog.text
+
+
+def test_decodings_of_different_utterances(expdir: Path) -> None:
+    """Another decoding has but one of the two, and stands first."""
+    first = sorted(expdir.glob("*/*/test"))[0]
+    (first / "text").write_text("s-u2 c d\n")
+    (expdir.parent / "part").write_text("s-u2 c d\n")
+    score_files(expdir.parent / "part", first / "text", first)
+    write_report(expdir, expdir / "index.html", attention=False)
+    page = (expdir / "index.html").read_text()
+    assert "could not be made" not in page
+    data = browser(page)
+    assert set(data["audio"]) == {"test/s-u1", "test/s-u2"} and set(data["said"]) == {"test/s-u1"}
+
+
+def test_a_report_is_made_in_another_folder(
+    expdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for facts in expdir.glob("*/*/*/decoding.json"):
+        facts.write_text(json.dumps({**json.loads(facts.read_text()), "data_dir": "dump/test"}))
+    (tmp_path / "link").symlink_to(expdir)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for way in (expdir, Path("../exp"), Path("../link")):
+        write_report(way, tmp_path / "index.html", attention=False)
+        page = (tmp_path / "index.html").read_text()
+        assert set(browser(page)["audio"]) == {"test/s-u1", "test/s-u2"} and "WER % by language" in page, way
+    (tmp_path / "dump").rename(tmp_path / "gone")
+    write_report(expdir, tmp_path / "index.html", attention=False)
+    assert browser((tmp_path / "index.html").read_text())["audio"] == {}
+
+
+def test_text_that_opens_a_script_stays_text(tmp_path: Path) -> None:
+    out = tmp_path / "exp" / "asr_x_stage5b" / "decode_own" / "test"
+    out.mkdir(parents=True)
+    (tmp_path / "text").write_text("u1 <!-- <script> a\n")
+    (out / "text").write_text("u1 <!-- <script> b\n")
+    score_files(tmp_path / "text", out / "text", out)
+    write_report(tmp_path / "exp", tmp_path / "index.html", attention=False)
+    page = (tmp_path / "index.html").read_text()
+    assert "<!--" not in page
+    assert browser(page)["decodings"][0]["utterances"][0]["pairs"][0][:3] == ["C", "<!--", "<!--"]
+
+
+def test_few_utterances_are_said_to_be_few(expdir: Path, tmp_path: Path) -> None:
+    write_report(expdir, expdir / "index.html", attention=False)
+    page = (expdir / "index.html").read_text()
+    assert "2 utterances are few: intervals and p are rough" in page
+    (tmp_path / "text").write_text("".join(f"u{n} a\n" for n in range(30)))
+    out = tmp_path / "other" / "asr_x_stage5b" / "decode_own" / "test"
+    out.mkdir(parents=True)
+    score_files(tmp_path / "text", tmp_path / "text", out)
+    write_report(tmp_path / "other", tmp_path / "index.html", attention=False)
+    assert "are few" not in (tmp_path / "index.html").read_text()
 
 
 def test_a_set_of_empty_references_is_shown(tmp_path: Path) -> None:
@@ -155,6 +225,23 @@ def test_a_set_of_empty_references_is_shown(tmp_path: Path) -> None:
 def test_confusions(expdir: Path) -> None:
     worst = find_decoded(expdir)[-1]
     assert worst.confusions() == [("</script>", "", 1), ("b", "x", 1)]
+
+
+def test_names_that_end_with_other_names(tmp_path: Path) -> None:
+    """Speaker s-2 says 1, speaker t says 2-1: s-2-1 ends with both."""
+    data, out = tmp_path / "data", tmp_path / "exp" / "asr_x_stage5b" / "decode_own" / "test"
+    data.mkdir()
+    out.mkdir(parents=True)
+    (data / "text").write_text("1 a b\n2-1 c d\n")
+    (data / "utt2spk").write_text("1 s-2\n2-1 t\n")
+    (out / "text").write_text("1 a b\n2-1 x y\n")
+    score_files(data / "text", out / "text", out)
+    said: list[str] = []
+    assert find_decoded(tmp_path / "exp", said) == []
+    assert "s-2-1 and t-2-1 may both be of utterance 2-1" in said[0]
+    (out / "decoding.json").write_text(json.dumps({"data_dir": str(data)}))
+    (decoded,) = find_decoded(tmp_path / "exp")
+    assert {utt: a.counts.errors for utt, a in decoded.alignments.items()} == {"1": 0, "2-1": 2}
 
 
 def test_nothing_to_report(tmp_path: Path) -> None:

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from xlsrt.errors import UserError
-from xlsrt.report.scoring import characters, read_text, score_files, warn_of_other_normalisation
+from xlsrt.report.scoring import (
+    characters,
+    comparison_text,
+    read_text,
+    score_files,
+    warn_of_other_normalisation,
+)
 
 REF = "u1 one two three\nu2 four five\nu3 six\n"
 HYP = "u3 six seven\nu1 one two tree\nu2 four\n"
@@ -87,6 +94,41 @@ def test_bad_files(tmp_path: Path) -> None:
         read_text(tmp_path / "latin")
 
 
+def test_delays_of_an_earlier_decoding_are_removed(tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    for folder in (data, out):
+        folder.mkdir()
+        (folder / "text").write_text("u1 a b\n")
+        (folder / "words.ctm").write_text("u1 1 0.1 0.2 a\nu1 1 0.4 0.2 b\n")
+    times = (data / "words.ctm").rename(data / "word_times.ctm")
+    context = {"chunk_ms": 640, "left_ms": 640, "sink_frames": 0}
+    (out / "decoding.json").write_text(json.dumps({"context": context, "packet_ms": 80.0}))
+    (out / "word_stable").write_text("u1 0.96 0.96\n")
+
+    def scored() -> bool:
+        score_files(data / "text", out / "text", out)
+        return (out / "latency.json").exists()
+
+    assert scored()
+    # Without word times beside the reference: those measured with others stay as long as the decoding does.
+    times = times.rename(tmp_path / "elsewhere.ctm")
+    assert scored()
+    later = (out / "latency.json").stat().st_mtime + 10
+    os.utime(out / "word_stable", (later, later))
+    assert not scored()
+    times.rename(data / "word_times.ctm")
+    assert scored()
+    # Decoded again, as whole utterances.
+    (out / "word_stable").unlink()
+    assert not scored()
+
+
+def test_two_systems_on_few_utterances_are_compared_with_a_warning(files: tuple[Path, Path]) -> None:
+    (files[1].parent / "other").write_text(REF)
+    said = comparison_text(*files, files[1].parent / "other")
+    assert "p = - (matched pairs, 3 utterances)" in said and "3 utterances are few" in said
+
+
 def test_empty_hypothesis_and_empty_reference_are_scored(tmp_path: Path) -> None:
     (tmp_path / "ref").write_text("u1 a b\nu2\n")
     (tmp_path / "hyp").write_text("u1\nu2 c\n")
@@ -131,5 +173,9 @@ def test_ter_uses_the_token_model(files: tuple[Path, Path], tmp_path: Path) -> N
     processor = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "bpe.model"))
     expected = sum(len(processor.encode(line.split(" ", 1)[1])) for line in REF.splitlines())
     assert scores["ter"].counts.ref == expected
+    # Without the model, an earlier TER would be of other hypotheses.
+    (tmp_path / "out" / "score_ter" / "mine").touch()
+    score_files(*files, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out" / "score_ter").iterdir()] == ["mine"]
     with pytest.raises(UserError, match=r"token model .* does not exist"):
         score_files(*files, tmp_path / "out", bpemodel=tmp_path / "none.model")

@@ -44,9 +44,28 @@ def test_many_utterances_are_drawn_in_parts(block: int, monkeypatch: pytest.Monk
 def test_matched_pairs_equals_its_formula() -> None:
     difference = [a - b for a, b in zip(A, B, strict=True)]
     z = statistics.fmean(difference) / (statistics.stdev(difference) / math.sqrt(len(difference)))
-    assert matched_pairs(A, B) == pytest.approx(2 * (1 - statistics.NormalDist().cdf(abs(z))), abs=1e-12)
+    # The density of Student's distribution with 79 degrees of freedom, summed up beyond z.
+    x = np.linspace(abs(z), 60, 400_001)
+    scale = math.exp(math.lgamma(40) - math.lgamma(39.5)) / math.sqrt(79 * math.pi)
+    density = scale * (1 + x**2 / 79) ** -40
+    beyond = float(((density[1:] + density[:-1]) / 2 * np.diff(x)).sum())
+    assert matched_pairs(A, B) == pytest.approx(2 * beyond, rel=1e-6)
     assert matched_pairs(A, A) == 1.0
-    assert matched_pairs([2, 3], [1, 2]) == 0.0
+
+
+def test_with_many_utterances_it_is_the_normal_distribution_of_the_paper() -> None:
+    a, b = A * 500, [*B, *A] * 250
+    difference = np.array(a) - np.array(b)
+    z = difference.mean() / (difference.std(ddof=1) / math.sqrt(len(difference)))
+    assert matched_pairs(a, b) == pytest.approx(2 * statistics.NormalDist().cdf(-abs(z)), abs=1e-4)
+
+
+def test_few_utterances_prove_little() -> None:
+    # t of 3.14 with 4 degrees of freedom, from tables: 2.776 is p 0.05, 4.604 is p 0.01.
+    assert 0.01 < matched_pairs([3, 1, 2, 1, 4], [1, 1, 0, 0, 1]) < 0.05
+    for count, p in ((1, math.nan), (2, math.nan), (29, math.nan), (30, 0.0)):
+        assert matched_pairs([2] * count, [1] * count) == pytest.approx(p, nan_ok=True), count
+    assert matched_pairs([2], [2]) == 1.0
 
 
 def test_comparison_of_a_better_and_of_an_equal_system() -> None:
@@ -57,9 +76,11 @@ def test_comparison_of_a_better_and_of_an_equal_system() -> None:
     assert (equal.difference, equal.low, equal.high, equal.p) == (0, 0, 0, 1)
 
 
-def test_a_false_alarm_is_as_rare_as_it_says() -> None:
+@pytest.mark.parametrize(("utterances", "mean"), [(100, 1.0), (4, 50.0)])
+def test_a_false_alarm_is_as_rare_as_it_says(utterances: int, mean: float) -> None:
     generator = np.random.default_rng(3)
-    alarms = sum(matched_pairs(*generator.poisson(1.0, size=(2, 100)).tolist()) < 0.05 for _ in range(400))
+    drawn = generator.poisson(mean, size=(400, 2, utterances)).tolist()
+    alarms = sum(matched_pairs(*pair) < 0.05 for pair in drawn)
     assert 8 <= alarms <= 34
 
 
@@ -71,6 +92,7 @@ def test_no_probability_is_said_to_be_nothing() -> None:
         "<0.001",
         "<0.001",
     ]
+    assert p_text(math.nan) == "-" and p_text(math.nan, "= ") == "= -"
 
 
 def test_other_numbers_of_utterances() -> None:

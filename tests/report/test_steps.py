@@ -13,7 +13,7 @@ from xlsrt import Recognizer
 from xlsrt.errors import UserError
 from xlsrt.report.decodings import Decoded
 from xlsrt.report.material import Material
-from xlsrt.report.steps import measure_steps, step_table
+from xlsrt.report.steps import StepTimes, measure_steps, step_table
 
 
 @pytest.mark.parametrize("packet_ms", [80, 330, 2000])
@@ -25,6 +25,11 @@ def test_a_step_for_each_chunk(tmp_path: Path, packet_ms: int) -> None:
     assert 0 < sum(found.steps) <= found.total
     assert found.audio == 2.0 and found.chunk_ms == 320
     assert [float(cell) > 0 for cell in found.row()] == [True] * 5
+
+
+def test_percentiles_lie_between_the_steps() -> None:
+    row = StepTimes((0.1, 0.001, 0.02, 0.03), 0.15, 2.0, 640).row()
+    assert row == ("640", "25.0", "79.0", "100.0", "0.075")
 
 
 def test_what_has_no_steps(tmp_path: Path) -> None:

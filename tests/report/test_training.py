@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
@@ -40,6 +41,40 @@ def test_a_resumed_run_continues_its_curve(tmp_path: Path) -> None:
     (experiment,) = training.find_experiments(tmp_path)
     assert experiment.scalars["valid", "ter"] == [(10, 0.5), (20, 0.125), (30, 0.0625)]
     assert experiment.updates == 30
+
+
+def write_as_before(path: Path, epochs: list[list[float]], batches: int, first: int = 1) -> None:
+    """As trainings wrote it: values of intervals of two batches, at the end of an epoch its mean too."""
+    with SummaryWriter(str(path / "tensorboard" / "train")) as writer:
+        for epoch, losses in enumerate(epochs, first):
+            begin, end = (epoch - 1) * batches, epoch * batches
+            for number, loss in enumerate(losses, 1):
+                writer.add_scalar("loss", loss, begin + 2 * number)
+            time.sleep(0.002)
+            writer.add_scalar("iter_epoch", epoch, end)
+            writer.add_scalar("loss", 100.0 + epoch, end)
+
+
+def test_means_of_epochs_in_older_files_are_left_out(tmp_path: Path) -> None:
+    write_as_before(tmp_path / "asr_x_stage1", [[4.0, 3.0], [2.0, 1.0]], 4)
+    write_as_before(tmp_path / "asr_x_stage2b", [[4.0, 3.0], [2.0, 1.0]], 5)
+    # An epoch too short for an interval has nothing but its mean.
+    write_as_before(tmp_path / "asr_x_stage3b", [[4.0], [], [0.5]], 2)
+    loss = ("train", "loss")
+    first, second, third = (e.scalars for e in training.find_experiments(tmp_path))
+    assert first[loss] == [(2, 4.0), (4, 3.0), (6, 2.0), (8, 1.0)]
+    assert second[loss] == [(2, 4.0), (4, 3.0), (7, 2.0), (9, 1.0)]
+    assert third[loss] == [(2, 4.0), (4, 102.0), (6, 0.5)]
+    assert first["train", "iter_epoch"] == [(4, 1), (8, 2)]
+
+
+def test_a_resumed_run_repeats_updates_without_means(tmp_path: Path) -> None:
+    write_as_before(tmp_path / "asr_x_stage1", [[4.0, 3.0]], 4)
+    with SummaryWriter(str(tmp_path / "asr_x_stage1" / "tensorboard" / "train")) as writer:
+        writer.add_scalar("loss", 2.5, 6)  # then it was killed
+    write_as_before(tmp_path / "asr_x_stage1", [[2.0, 1.0]], 4, first=2)
+    (experiment,) = training.find_experiments(tmp_path)
+    assert experiment.scalars["train", "loss"] == [(2, 4.0), (4, 3.0), (6, 2.0), (8, 1.0)]
 
 
 def test_throughput_is_audio_by_time_to_load_and_to_learn() -> None:

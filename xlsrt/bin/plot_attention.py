@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from xlsrt.bin import make_room, run_main
+from xlsrt.bin import check_needs, make_room, run_main
 from xlsrt.errors import UserError
 
 
@@ -48,6 +48,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         raise UserError("attention is measured with a model on an utterance: give both --model and --wav")
     if args.first is not None and args.first < 1:
         raise UserError(f"--first {args.first}: one frame at least")
+    check_needs(args, first="model", model_file="model")
     named = [patterns.parse_context(text) for text in args.context or []] or patterns.stage_contexts()
     drawn = {
         "patterns": figures.pattern_figure(named, frames),

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from xlsrt.bin import make_room, run_main
+from xlsrt.bin import check_needs, make_room, run_main
 from xlsrt.errors import UserError
 
 
@@ -42,6 +42,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         raise UserError(
             "give --ref, --hyp and --score_dir to score, or --expdir or --asr_exp to collect scores"
         )
+    check_needs(args, bpemodel="score_dir", compare="score_dir", utt2spk="score_dir")
     if collecting:
         results = collection.write_all_results(args.expdir, args.command) if args.expdir else []
         for model_dir in args.asr_exp or []:
@@ -49,6 +50,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         if not args.quiet:
             print(collection.summary_text(dict.fromkeys(results)))
         return
+    check_needs(args, command="expdir")
     make_room(args.score_dir / "score")
     scores = score_files(args.ref, args.hyp, args.score_dir, args.bpemodel, args.utt2spk)
     if args.compare:

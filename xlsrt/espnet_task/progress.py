@@ -10,6 +10,8 @@ from typing import Any
 from espnet2.train.reporter import Reporter, SubReporter
 
 PLOT_SECONDS = 180.0
+EPOCH = "epoch/"
+"""Begins the TensorBoard tags of means over an epoch of training."""
 _NOT_DRAWN = {"iter_time", "step_time", "audio_seconds", "clip", "gpu_max_cached_mem_GB"}
 _SHOWN = (
     *("loss", "loss_ctc", "loss_transducer", "accuracy", "baseline", "code_use", "feature_std"),
@@ -47,7 +49,7 @@ class Progress:
 
     def start_epoch(self, epoch: int, batches: int, skip: int) -> None:
         """An epoch begins, or goes on after ``skip`` of its batches."""
-        self.epoch, self.batches, self.skip = epoch, batches, skip
+        self.epoch, self.batches, self.skip, self.logged = epoch, batches, skip, False
         self.started = time.perf_counter()
         if self.writes:
             where = f", going on at batch {skip + 1} of {batches}" if skip else f", {batches} batches"
@@ -69,6 +71,7 @@ class Progress:
         )
         if "train" in self.writers:
             sub.tensorboard_add_scalar(self.writers["train"], -window)
+            self.logged = True
 
     def end_epoch(self, reporter: Reporter, improved: list[str]) -> None:
         """The epoch's figures are in the reporter."""
@@ -79,10 +82,29 @@ class Progress:
         logging.info(reporter.log_message())
         logging.info(f"best so far by {', '.join(improved)}" if improved else "no improvement in this epoch")
         for phase, writer in self.writers.items():
-            reporter.tensorboard_add_scalar(writer, key1=phase)
+            if phase == "train":
+                self._write_means(reporter, writer)
+            else:
+                reporter.tensorboard_add_scalar(writer, key1=phase)
             writer.flush()
         if self.curves and time.perf_counter() - self.plotted > PLOT_SECONDS:
             self.plot(reporter)
+
+    def _write_means(self, reporter: Reporter, writer: Any) -> None:
+        """Means of the epoch of training, under tags of their own.
+
+        Among the values of the last batches they would be false points, most of all at the epoch's end, where
+        both have the same step. An epoch without such values has its mean in their place, unless it was begun
+        by an earlier run, which may have written some.
+        """
+        epoch = reporter.get_epoch()
+        figures = reporter.stats[epoch]["train"]
+        step = figures["total_count"]
+        writer.add_scalar("iter_epoch", epoch, step)
+        alone = not self.logged and self.skip == 0
+        for key in reporter.get_keys2("train"):
+            for tag in (EPOCH + key, key) if alone else (EPOCH + key,):
+                writer.add_scalar(tag, figures[key], step)
 
     def plot(self, reporter: Reporter) -> None:
         """Draw every figure over the epochs into ``images/``; seconds of work, so not after every epoch."""

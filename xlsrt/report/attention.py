@@ -181,13 +181,14 @@ def share_figure(measured: Measured) -> Figure:
     axes.set_title(title, fontsize=9.5, loc="left", fontweight="bold")
     axes.grid(False)
     share = 100 * measured.sinks
-    image = axes.imshow(share, cmap="Oranges", vmin=0, vmax=max(100 * measured.even, float(share.max())),
-                        aspect="auto")  # fmt: skip
+    most = max(100 * measured.even, float(share.max()))
+    image = axes.imshow(share, cmap="Oranges", vmin=0, vmax=most, aspect="auto")
     axes.set_xticks(range(heads), labels=[str(head + 1) for head in range(heads)])
     axes.set_yticks(range(layers), labels=[str(layer + 1) for layer in range(layers)])
     if layers * heads <= 150:
         for (layer, head), value in np.ndenumerate(share):
-            axes.text(head, layer, f"{value:.0f}", ha="center", va="center", fontsize=8)
+            ink = "white" if value > 0.6 * most else "black"
+            axes.text(head, layer, f"{value:.0f}", ha="center", va="center", fontsize=8, color=ink)
     figure.colorbar(image, ax=axes, shrink=0.8)
     return figure
 

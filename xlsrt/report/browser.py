@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from xlsrt.data.kaldi import DataDir
 from xlsrt.errors import UserError
 from xlsrt.report.decodings import Decoded
+from xlsrt.report.latency import read_ctm
 from xlsrt.report.names import short_names
 
 log = logging.getLogger(__name__)
@@ -75,15 +77,15 @@ def first_shown(decoded: Sequence[Decoded]) -> int:
 
 
 def word_times(path: Path) -> dict[str, Times]:
-    """Start and end of each word by utterance, from a CTM file; empty where there is none."""
-    times: dict[str, Times] = {}
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").split("\n"):
-            fields = line.split(" ")
-            if len(fields) >= 5:
-                start, duration = float(fields[2]), float(fields[3])
-                times.setdefault(fields[0], []).append([start, round(start + duration, 3)])
-    return times
+    """Start and end of each word by utterance, from a CTM file; empty where none is or it is damaged."""
+    if not path.is_file():
+        return {}
+    try:
+        table = read_ctm(path)
+    except UserError as error:
+        log.warning("the page has no times of words from %s: %s", path, error)
+        return {}
+    return {utt: [[start, round(end, 3)] for _, start, end in words] for utt, words in table.items()}
 
 
 def _stable_times(path: Path) -> dict[str, list[float]]:
@@ -125,34 +127,36 @@ def _sounds(decoded: Sequence[Decoded], budget: float) -> Sounds:
     for number, dataset in enumerate(datasets):
         share = (budget - sum(map(len, sounds.audio.values()))) / (len(datasets) - number)
         systems = [d for d in decoded if d.dataset == dataset]
+        folder = next((d.data_dir for d in systems if d.data_dir is not None), None)
+        if folder is None:
+            continue
         errors: dict[str, int] = {}
+        words: dict[str, int] = {}
         for system in systems:
             for utt, alignment in system.alignments.items():
                 errors[utt] = errors.get(utt, 0) + alignment.counts.errors
+                words[utt] = alignment.counts.ref
         order = sorted(errors, key=lambda utt: (-errors[utt], utt))
         try:
-            _add_sounds(sounds, systems[0], order, share)
+            _add_sounds(sounds, dataset, DataDir(folder), {utt: words[utt] for utt in order}, share)
         except UserError as error:
             log.warning("the page has no sound of %s: %s", dataset, error)
     return sounds
 
 
-def _add_sounds(sounds: Sounds, decoded: Decoded, order: Sequence[str], budget: float) -> None:
-    from xlsrt.decoding.sets import DataDir, load_samples, read_set
+def _add_sounds(sounds: Sounds, dataset: str, data: DataDir, words: Mapping[str, int], budget: float) -> None:
+    """Of the utterances in ``words``, each with the number of its words, in this order while they fit."""
+    from xlsrt.decoding.sets import load_samples, read_set
 
-    if "data_dir" not in decoded.facts:
-        return
-    data = DataDir(decoded.facts["data_dir"])
     entries = {entry.name: entry for entry in read_set(data.path)}
     said = word_times(data.path / "word_times.ctm")
     used = 0
-    for utt in order:
+    for utt in words:
         if utt not in entries:
             continue
-        key, seconds = f"{decoded.dataset}/{utt}", entries[utt].num_samples / SAMPLE_RATE
+        key, seconds = f"{dataset}/{utt}", entries[utt].num_samples / SAMPLE_RATE
         sounds.seconds[key] = round(seconds, 3)
-        words = sum(ref is not None for _, ref, _ in decoded.alignments[utt].pairs)
-        if len(said.get(utt, [])) == words:
+        if len(said.get(utt, [])) == words[utt]:
             sounds.said[key] = said.get(utt, [])
         # About 4 kB a second: not worth reading what will not fit.
         if used + seconds * 5000 > budget:

@@ -10,11 +10,9 @@ from xlsrt.errors import UserError
 from xlsrt.report.decodings import Decoded, find_decoded
 from xlsrt.report.names import context_name, short_names
 from xlsrt.report.results import plain_table
-from xlsrt.report.significance import Comparison, bootstrap_interval, compare, p_text
+from xlsrt.report.significance import Comparison, bootstrap_interval, compare, few_text, p_text
 
 HEADER = ("model", "decoding", "context", "words", "WER", "95 % interval", "difference", "95 % interval", "p")
-FEW = 30
-"""Below so many utterances the bootstrap and the matched pairs test say little."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +116,8 @@ def comparison_table(rows: Sequence[Row], markdown: bool = False) -> str:
         f"{count} utterances; differences are absolute, in % of the words; intervals: bootstrap over "
         "utterances, paired for differences; p: matched pairs"
     )
-    if count < FEW:
-        note += f"; {count} utterances are few: intervals and p are rough, make more recordings"
+    if few := few_text(count):
+        note += f"; {few}"
     return f"{text}\n\n{note}"
 
 

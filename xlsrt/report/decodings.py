@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,32 @@ class Decoded:
         return self.path.parts[-1]
 
     @property
+    def data_dir(self) -> Path | None:
+        """The set's data directory, where that is known.
+
+        It is noted as it was given, mostly relative to the folder with ``exp/``, and a report may be made in
+        another one.
+        """
+        if not self.facts.get("data_dir"):
+            return None
+        noted = Path(self.facts["data_dir"])
+        if noted.is_absolute() or noted.exists():
+            return noted
+        # exp may be a link to a disk elsewhere: both sides of it are asked.
+        works = [path.parents[3] for path in (self.path.absolute(), self.path.resolve()) if path.parents[3:]]
+        return next((work / noted for work in works if (work / noted).exists()), noted)
+
+    def need_data_dir(self) -> Path:
+        """`data_dir`.
+
+        Raises:
+            UserError: it is not known.
+        """
+        if self.data_dir is None:
+            raise UserError(f"{self.path}/decoding.json names no data_dir: decode the set again")
+        return self.data_dir
+
+    @property
     def context(self) -> AttentionContext | None:
         """The context it was decoded in, where that is known."""
         return AttentionContext.from_dict(self.facts["context"]) if "context" in self.facts else None
@@ -60,7 +86,23 @@ class Decoded:
             )
         text = self.path / "text"
         names = set(read_text(text)) if text.is_file() else set()
-        return {_utterance(name, names): align(units, hyp[name]) for name, units in ref.items()}
+        utterances = self._utterances(list(ref), names)
+        return {utterances[name]: align(units, hyp[name]) for name, units in ref.items()}
+
+    def _utterances(self, wanted: Iterable[str], names: set[str]) -> dict[str, str]:
+        """The utterance of each ``<speaker>-<utterance>``, one each."""
+        found = {name: _utterance(name, names) for name in wanted}
+        if len(set(found.values())) < len(found) and self.data_dir and (self.data_dir / "utt2spk").is_file():
+            speakers = read_text(self.data_dir / "utt2spk")
+            found |= {name: u for u, spk in speakers.items() if (name := f"{spk}-{u}") in found}
+        if len(set(found.values())) < len(found):
+            utt, _ = Counter(found.values()).most_common(1)[0]
+            both = " and ".join([name for name, other in found.items() if other == utt][:2])
+            raise UserError(
+                f"{self.path}/score_wer: {both} may both be of utterance {utt}: rename utterances so that "
+                "none ends with another's whole name, and score the set again"
+            )
+        return found
 
     @property
     def counts(self) -> Counts:
@@ -91,7 +133,7 @@ def find_decoded(expdir: Path, left_out: list[str] | None = None) -> list[Decode
                 decoded = Decoded(path, _facts(path / "decoding.json"))
                 if not decoded.alignments:
                     raise UserError(f"{path}/score_wer/ref.trn has no utterances: score the set again")
-            except (UserError, OSError) as error:
+            except (UserError, OSError, ValueError) as error:
                 log.warning("%s is left out: %s", path, error)
                 if left_out is not None:
                     left_out.append(str(error))
@@ -122,9 +164,17 @@ def _utterance(name: str, utterances: set[str]) -> str:
 
 
 def read_trn(path: Path) -> dict[str, list[str]]:
-    """``<units> (<speaker>-<utterance>)`` lines by what stands in the brackets."""
+    """``<units> (<speaker>-<utterance>)`` lines by what stands in the brackets.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 (byte {error.start}); score the set again") from None
     table = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    for number, line in enumerate(lines, 1):
         # The names may have brackets themselves: `trn_lines` puts a tab before the one that counts.
         text, bracket, name = line.rpartition("\t(")
         if not line.strip():

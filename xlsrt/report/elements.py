@@ -18,12 +18,14 @@ class Cell:
     Attributes:
         text: what stands in it. title: what is said of it under the pointer.
         part: length of the bar behind it, 0 to 1. heat: depth of its colour, 0 to 1.
+        spoken: whether it is from a transcript, which may run from right to left.
     """
 
     text: str
     title: str = ""
     part: float | None = None
     heat: float | None = None
+    spoken: bool = False
 
     def html(self, tag: str, figure: bool) -> str:
         names = [name for name, wanted in (("figure", figure), ("bar", self.part is not None)) if wanted]
@@ -34,7 +36,14 @@ class Cell:
             attributes += f' style="--part:{100 * self.part:.0f}%"'
         elif self.heat is not None:
             attributes += f' style="background:rgba(224,122,60,{0.75 * self.heat:.2f})"'
-        return f"<{tag}{attributes}>{html.escape(self.text)}</{tag}>"
+        if self.spoken:
+            attributes += ' dir="auto"'
+        text = html.escape(self.text)
+        if not self.spoken:
+            text = text.replace("_", "_<wbr>")  # where names may be broken on paper
+        # A button can be reached and pressed from the keyboard.
+        content = f'<button type="button">{text}</button>' if tag == "th" else text
+        return f"<{tag}{attributes}>{content}</{tag}>"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str | Cell]], figures_from: int) -> str:

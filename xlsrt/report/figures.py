@@ -19,12 +19,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_STAGE = re.compile(r"^(stage \d+)[a-z]$")
+
 Curve = tuple[Sequence[float], Sequence[float]]
 """x and y values."""
 
 PALETTE = ("#1f4e8c", "#e07a3c", "#2a9d8f", "#8e5ea2", "#c2a01f", "#6b7785", "#d1495b", "#4aa3df")
 PANEL = (5.4, 3.3)
 """Inches of one panel: on a phone its letters can still be read."""
+
+LEGEND_COLUMNS, LEGEND_ROW = 2, 0.19
+"""Of a legend below the axes: columns, inches of a row."""
 
 BYTES_300M, MODEL_300M = 24 * 2 * 1024 * 4, "XLS-R 300M, float32"
 """Keys and values of one frame in 24 layers of width 1024, and what has so many."""
@@ -100,7 +105,9 @@ def save_pixels(pixels: np.ndarray, path: Path) -> None:
 
 def pattern_figure(contexts: Sequence[Named], frames: int) -> Figure:
     """Visibility of each context side by side, seconds on both axes."""
-    figure = new_figure(3.2 * len(contexts), 3.6)
+    from matplotlib.patches import Patch
+
+    figure = new_figure(3.2 * len(contexts), 3.9)
     seconds = frames * 0.02
     for number, named in enumerate(contexts):
         axes = figure.add_subplot(1, len(contexts), number + 1)
@@ -113,6 +120,11 @@ def pattern_figure(contexts: Sequence[Named], frames: int) -> Figure:
         axes.set_xlabel("seen frame (s)")
         if number == 0:
             axes.set_ylabel("seeing frame (s)")
+    patches = [
+        Patch(facecolor=(r / 255, g / 255, b / 255), edgecolor="0.6", label=name)
+        for name, (r, g, b) in patterns.NAMES.items()
+    ]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), fontsize=8)
     return figure
 
 
@@ -156,6 +168,7 @@ def memory_figure(
     size = bytes_per_frame / 1e6
     held = [[size * patterns.held_frames(n.context, round(50 * s)) for s in seconds] for n in contexts]
     _lines(axes, contexts, seconds, held)
+    axes.legend(fontsize=8, loc="upper left", framealpha=0.6)
     return figure
 
 
@@ -177,7 +190,8 @@ def curve_figure(
         axes.plot(x, y, marker="." if len(x) < 40 else None, linewidth=1.4, label=name)[0]
         for name, (x, y) in curves.items()
     ]
-    alone = len(curves) == len(borders)
+    # A line for each stage: its name at the border says it all, and no legend is needed.
+    alone = [_STAGE.sub(r"\1", name) for name in curves] == [name for _, name in borders]
     if log and all(value > 0 for _, y in curves.values() for value in y):
         axes.set_yscale("log")
     else:
@@ -208,19 +222,23 @@ def latency_figure(
     """Error rate against latency.
 
     Args:
-        points: for each model, (latency in ms, error rate in %, label).
+        points: for each series, (latency in ms, error rate in %, label).
         offline: error rates in full attention, whose latency has no place on the axis: drawn as lines.
     """
-    figure, axes = panel(title, xlabel=xlabel, ylabel="word error rate (%)")
-    for name, values in points.items():
+    rows = -(-(len(points) + len(offline)) // LEGEND_COLUMNS)
+    figure = new_figure(PANEL[0], PANEL[1] + LEGEND_ROW * rows)
+    axes = dress(figure.add_subplot(1, 1, 1), title, xlabel=xlabel, ylabel="word error rate (%)")
+    for number, (name, values) in enumerate(points.items()):
         ordered = sorted(values)
-        axes.plot([p[0] for p in ordered], [p[1] for p in ordered], marker="o", label=name)
+        marker = "os^Dv"[number // len(PALETTE) % 5]  # the colours come round
+        axes.plot([p[0] for p in ordered], [p[1] for p in ordered], marker=marker, label=name)
     for number, (name, rate) in enumerate(offline.items()):
         colour = PALETTE[(number + len(points)) % len(PALETTE)]
-        axes.axhline(rate, linestyle="--", linewidth=1, color=colour, label=f"{name}, offline")
+        axes.axhline(rate, linestyle="--", linewidth=1, color=colour, label=name)
     _label(axes, [p for values in points.values() for p in values])
     axes.margins(x=0.2, y=0.15)  # room for the labels
-    axes.legend(fontsize=8)
+    # Below, as the labels of the points may be anywhere on the axes.
+    figure.legend(fontsize=8, loc="outside lower left", ncols=LEGEND_COLUMNS)
     return figure
 
 
@@ -240,9 +258,10 @@ def _label(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
 
 
 def bar_figure(values: Mapping[str, float], title: str, xlabel: str) -> Figure:
-    """One bar for each name, the first on top."""
-    figure, axes = panel(title, xlabel=xlabel)
+    """One bar for each name, the first on top; the more bars, the higher."""
     names = list(values)
+    figure = new_figure(PANEL[0], max(PANEL[1], 0.2 * len(names) + 0.9))
+    axes = dress(figure.add_subplot(1, 1, 1), title, xlabel=xlabel)
     bars = axes.barh(range(len(names)), list(values.values()), color=PALETTE[0], height=0.65)
     axes.bar_label(bars, fmt="{:.3g}", fontsize=8, padding=3)
     axes.set_yticks(range(len(names)), labels=names)

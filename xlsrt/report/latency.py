@@ -47,7 +47,7 @@ class Spread:
         if not seconds:
             return cls(0, None, None, None)
         ms = sorted(1000 * value for value in seconds)
-        values = (sum(ms) / len(ms), _percentile(ms, 0.5), _percentile(ms, 0.9))
+        values = (sum(ms) / len(ms), percentile(ms, 0.5), percentile(ms, 0.9))
         return cls(len(ms), *(round(value, 1) for value in values))
 
 
@@ -105,11 +105,21 @@ Timed = list[tuple[str, float, float]]
 
 
 def read_ctm(path: Path) -> dict[str, Timed]:
-    """Utterance to words, of NIST's ``<utterance> <channel> <start> <duration> <word> ...`` lines."""
+    """Utterance to words, of NIST's ``<utterance> <channel> <start> <duration> <word> ...`` lines.
+
+    Blanks and tabs separate; ``;;`` begins a comment.
+
+    Raises:
+        UserError: the file is missing or malformed.
+    """
     if not path.is_file():
         raise UserError(f"{path} does not exist")
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 (byte {error.start}); convert it with iconv") from None
     table: dict[str, Timed] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    for number, line in enumerate(lines, 1):
         fields = line.split()
         if not fields or fields[0].startswith(";;"):
             continue
@@ -196,8 +206,8 @@ def latency_rows(model_dir: Path) -> list[tuple[str, ...]]:
     return rows
 
 
-def _percentile(ordered: Sequence[float], share: float) -> float:
-    """Linear between the two nearest."""
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The value below which ``share`` (0 to 1) of sorted ones lie; linear between the two nearest."""
     place = share * (len(ordered) - 1)
     low = int(place)
     high = min(low + 1, len(ordered) - 1)

@@ -73,7 +73,7 @@ def _measure_decoded(decoded: Decoded) -> tuple[str, Measured]:
     from xlsrt.decoding.sets import DataDir, load_samples, read_set
     from xlsrt.recognizer import Recognizer
 
-    data = DataDir(decoded.facts["data_dir"])
+    data = DataDir(decoded.need_data_dir())
     entry = min(read_set(data.path), key=lambda e: abs(e.num_samples / 16000 - GOOD_SECONDS))
     model_dir = decoded.path.parents[1]
     context = decoded.context

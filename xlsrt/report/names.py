@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from xlsrt.context import AttentionContext
 from xlsrt.report.decodings import Decoded
@@ -19,6 +20,19 @@ def short_names(decoded: Iterable[Decoded]) -> dict[Path, tuple[str, str]]:
     models = _short({d.model for d in sets}, _variant)
     decodings = _short({d.decoding for d in sets}, _plain)
     return {d.path: (models[d.model], decodings[d.decoding]) for d in sets}
+
+
+def search_names(decoded: Iterable[Decoded]) -> dict[Path, str]:
+    """The search of each by path, such as ``greedy`` or ``beam 8, LM``; "" where all have the same.
+
+    Searches that these words would not tell apart are named by all their settings.
+    """
+    searches = {d.path: d.facts.get("search") or {} for d in decoded}
+    whole = {path: ", ".join(f"{k} {v}" for k, v in search.items()) for path, search in searches.items()}
+    if len(set(whole.values())) < 2:
+        return dict.fromkeys(whole, "")
+    brief = {path: _search(search) for path, search in searches.items()}
+    return brief if len(set(brief.values())) == len(set(whole.values())) else whole
 
 
 def context_name(context: AttentionContext | None) -> str:
@@ -44,3 +58,8 @@ def _variant(model: str) -> str:
 
 def _plain(decoding: str) -> str:
     return _MODEL_FILE.sub("", decoding.removeprefix("decode_").removeprefix("inference_"))
+
+
+def _search(search: Mapping[str, Any]) -> str:
+    kind = " ".join(str(search[key]) for key in ("type", "beam_size") if key in search)
+    return ", ".join([kind, *(name for key, name in (("lm", "LM"), ("phrases", "phrases")) if key in search)])

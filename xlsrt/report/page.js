@@ -1,5 +1,18 @@
 "use strict";
-// Sort a table by the column whose head is clicked; figures as numbers.
+// What a cell is sorted by: a number where the whole text is one (also "<0.001", the lower end of "1.0 to 2.0", the first of
+// "3 of 4", "inf"), else the text. "5a" is a name.
+function sortValue(text) {
+  const found = /^<?([-+]?\d+(?:\.\d+)?)(?: (?:to|of) .*)?$/.exec(text);
+  return text === "inf" ? Infinity : found ? Number(found[1]) : text;
+}
+
+// Names as people count: "320ms" before "1280ms". Numbers stand before texts.
+function sortOrder(x, y) {
+  if (typeof x !== typeof y) return typeof x === "number" ? -1 : 1;
+  return typeof x === "number" ? Math.sign(x - y) || 0 : x.localeCompare(y, "en", { numeric: true });
+}
+
+// Sort a table by the column whose head is clicked.
 for (const head of document.querySelectorAll("table.sortable th")) {
   head.addEventListener("click", () => {
     const body = head.closest("table").tBodies[0];
@@ -7,16 +20,8 @@ for (const head of document.querySelectorAll("table.sortable th")) {
     const down = head.ariaSort === "ascending";
     for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
     head.ariaSort = down ? "descending" : "ascending";
-    const value = (row) => {
-      const text = row.cells[index].textContent;
-      const number = parseFloat(text.replace("<", ""));
-      return Number.isNaN(number) ? text : number;
-    };
-    const rows = [...body.rows].sort((a, b) => {
-      const [x, y] = [value(a), value(b)];
-      const order = typeof x === typeof y ? (x < y ? -1 : x > y ? 1 : 0) : typeof x === "number" ? -1 : 1;
-      return down ? -order : order;
-    });
+    const value = (row) => sortValue(row.cells[index].textContent);
+    const rows = [...body.rows].sort((a, b) => (down ? -1 : 1) * sortOrder(value(a), value(b)));
     body.append(...rows);
   });
 }
@@ -68,6 +73,7 @@ if (store) {
     head.append(element("span", row.utt), element("span", `${wrong(row)} errors in ${spoken} words${length}${waited}`));
     node.append(head);
     const chips = element("div", "", "words");
+    chips.dir = "auto";
     const spans = row.pairs.map(([type, ref, hyp], index) => {
       const pair = element("span", "", `pair ${type}`);
       pair.append(element("span", ref || "\u2205", "ref"), element("span", hyp || "\u2205", "hyp"));
@@ -90,10 +96,19 @@ if (store) {
       node.append(player);
       row.pairs.forEach((pair, index) => {
         if (pair[3] === null) return;
-        spans[index].classList.add("seek");
-        spans[index].addEventListener("click", () => {
+        const chip = spans[index];
+        chip.classList.add("seek");
+        chip.tabIndex = 0;
+        chip.role = "button";
+        chip.ariaLabel = `${pair[1] === null ? "nothing" : pair[1]} heard as ${pair[2]}: play`;
+        chip.addEventListener("click", () => {
           player.currentTime = Math.max(0, pair[3] - 0.1);
           player.play();
+        });
+        chip.addEventListener("keydown", (event) => {
+          if (event.key !== "Enter" && event.key !== " ") return;
+          event.preventDefault();
+          chip.click();
         });
       });
       player.addEventListener("timeupdate", () => {

@@ -18,6 +18,7 @@ HIDDEN: Colour = (255, 255, 255)
 PAST: Colour = (120, 168, 216)
 CHUNK: Colour = (31, 78, 140)
 SINK: Colour = (224, 122, 60)
+NAMES = {"own chunk": CHUNK, "past": PAST, "sinks": SINK}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from pathlib import Path
 
 from xlsrt.errors import UserError
 from xlsrt.report import breakdown
@@ -13,12 +12,13 @@ from xlsrt.report.decodings import Decoded
 from xlsrt.report.elements import Cell, folded, heated, named, note, table
 from xlsrt.report.material import Material
 from xlsrt.report.names import context_name
-from xlsrt.report.significance import bootstrap_interval, compare, p_text
+from xlsrt.report.significance import bootstrap_interval, compare, few_text, p_text
 
 NOTHING = "<p>Nothing has been decoded and scored yet.</p>"
 SCORE_NOTE = note(
-    "Interval: bootstrap over utterances. p: matched pairs test against the best of the set. RTF: seconds of "
-    "computing for a second of audio, in batches. Click a heading to sort."
+    "Interval: bootstrap over utterances. p: matched pairs test against the best of the set, - where too few "
+    "utterances do not tell it. RTF: seconds of computing for a second of audio, in batches. Click a heading "
+    "to sort."
 )
 SCORE_HEADER = (
     *("model", "decoding", "WER %", "95 % interval"),
@@ -55,6 +55,8 @@ def scores(material: Material) -> str:
         cells = named(decoded)
         rows = [[*cells[d.path], *_figures(d, best, most)] for d in decoded]
         parts.append(f"<h3>{html.escape(dataset)}</h3>\n{table(SCORE_HEADER, rows, 2)}")
+        if few := few_text(min(len(d.alignments) for d in decoded)):
+            parts.append(note(html.escape(few)))
         parts += _breakdowns(decoded)
     return "".join(parts) + SCORE_NOTE if parts else NOTHING
 
@@ -86,11 +88,11 @@ def _per_utterance(decoded: Decoded) -> tuple[list[int], list[int]]:
 
 def _breakdowns(decoded: Sequence[Decoded]) -> list[str]:
     """Error rates by language, length and speaker, where the data directory is known and has several."""
-    folder = next((d.facts["data_dir"] for d in decoded if "data_dir" in d.facts), None)
+    folder = next((d.data_dir for d in decoded if d.data_dir is not None), None)
     if folder is None:
         return []
     try:
-        kinds = breakdown.groups(Path(folder))
+        kinds = breakdown.groups(folder)
     except UserError as error:
         return [note(f"No error rates by language, length and speaker: {html.escape(str(error))}")]
     parts = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import unicodedata
@@ -14,9 +15,10 @@ from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.report import trn
 from xlsrt.report.align import Alignment, Counts, align
+from xlsrt.report.latency import FILE as LATENCY
 from xlsrt.report.latency import write_latency
 from xlsrt.report.sclite import difference, sclite_report
-from xlsrt.report.significance import bootstrap_interval, compare, p_text
+from xlsrt.report.significance import bootstrap_interval, compare, few_text, p_text
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,8 @@ Units = Callable[[str], list[str]]
 """Cuts a transcript into the units that are compared."""
 
 WORD_TIMES = "word_times.ctm"
+FILES = ("ref.trn", "hyp.trn", "result.txt", "score.json")
+"""Of a metric's directory; the last one says that all are there."""
 SHOWN = 5
 """How many utterance names an error message lists."""
 
@@ -138,7 +142,7 @@ def score_files(
     Each holds ``ref.trn``, ``hyp.trn``, ``result.txt`` (sclite's or in its form) and ``score.json`` (counts
     and interval). TER needs ``bpemodel``. ``utt2spk`` defaults to the one beside ``ref``, else each utterance
     is a speaker. Where ``word_times.ctm`` lies beside ``ref`` and ``hyp`` was streamed, its delays are
-    measured too.
+    measured too. A TER and delays from before that are not made anew are removed.
     """
     refs, hyps = read_text(ref), read_text(hyp)
     check_same_utterances(refs, hyps, str(ref), str(hyp))
@@ -163,9 +167,34 @@ def score_files(
     for metric, units in metrics.items():
         scores[metric] = score_set(metric, refs, hyps, units)
         write_score(scores[metric], speakers, score_dir / f"score_{metric}")
-    if (ref.parent / WORD_TIMES).is_file() and (hyp.parent / WORD_STABLE).is_file():
-        write_latency(hyp.parent, ref.parent / WORD_TIMES)
+    if "ter" not in metrics:
+        _drop_score(score_dir / "score_ter")
+    _refresh_latency(hyp.parent, ref.parent / WORD_TIMES)
     return scores
+
+
+def _drop_score(directory: Path) -> None:
+    """Remove what `write_score` wrote of a metric that is no longer counted: it is of other hypotheses."""
+    if not (directory / FILES[-1]).is_file():
+        return
+    log.info("%s is of an earlier scoring and is removed", directory)
+    for name in reversed(FILES):
+        (directory / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # a user's own files stay
+        directory.rmdir()
+
+
+def _refresh_latency(decoded: Path, word_times: Path) -> None:
+    """Measure the delays of words anew, or remove the old ones if they are of an earlier decoding.
+
+    Those that `xlsrt.bin.latency` has measured with word times from elsewhere are newer than the decoding.
+    """
+    kept, stable = decoded / LATENCY, decoded / WORD_STABLE
+    if stable.is_file() and word_times.is_file():
+        write_latency(decoded, word_times)
+    elif kept.is_file() and not (stable.is_file() and kept.stat().st_mtime >= stable.stat().st_mtime):
+        log.info("%s is of an earlier decoding and is removed", kept)
+        kept.unlink()
 
 
 def comparison_text(ref: Path, hyp: Path, other: Path) -> str:
@@ -181,7 +210,7 @@ def comparison_text(ref: Path, hyp: Path, other: Path) -> str:
         f"WER of {hyp} minus {other}: {found.difference:+.2f} % absolute, 95 % interval {found.low:+.2f} to "
         f"{found.high:+.2f} (paired bootstrap), p {p_text(found.p, '= ')} "
         f"(matched pairs, {len(refs)} utterances)"
-    )
+    ) + (f"\n{few}" if (few := few_text(len(refs))) else "")
 
 
 def write_score(score: SetScore, speakers: Mapping[str, str], directory: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from xlsrt.context import AttentionContext
@@ -14,7 +15,7 @@ from xlsrt.report.decodings import Decoded
 from xlsrt.report.elements import Cell, folded, named, note, picture, side_by_side, table
 from xlsrt.report.latency import HEADER, read_latency
 from xlsrt.report.material import Material
-from xlsrt.report.names import context_name
+from xlsrt.report.names import context_name, search_names
 from xlsrt.report.score_sections import NOTHING
 from xlsrt.report.steps import step_table
 
@@ -58,19 +59,14 @@ def latency(material: Material) -> str:
     parts = []
     for dataset, decoded in material.by_dataset():
         points: dict[str, list[tuple[float, float, str]]] = {}
-        offline: dict[str, float] = {}
-        cells = named(decoded)
-        for d in decoded:
-            context, model = d.context, cells[d.path][0].text
-            if context is None:
-                continue
-            if context.is_full:
-                offline[model] = d.counts.error_rate
-            else:
-                left = context_name(context).partition(", ")[2]
-                points.setdefault(model, []).append(
-                    (context.algorithmic_latency_ms, d.counts.error_rate, left)
-                )
+        cells, offline = named(decoded), _offline(decoded)
+        streams = [(d, d.context) for d in decoded if d.context is not None and not d.context.is_full]
+        series = _series(decoded, [d for d, _ in streams])
+        for d, context in streams:
+            left = context_name(context).partition(", ")[2]
+            points.setdefault(series[d.path], []).append(
+                (context.algorithmic_latency_ms, d.counts.error_rate, left)
+            )
         drawn = []
         if points:
             drawn.append(
@@ -95,27 +91,51 @@ def latency(material: Material) -> str:
     if not any(parts):
         return "<p>No streaming context has been decoded yet.</p>"
     said = note(
-        "Algorithmic latency: the chunk and 5 ms of the last window, nothing else. The real-time factor is "
-        "that of decoding in batches, on the machine that decoded."
+        "Algorithmic latency in the figure: the chunk and 5 ms of the last window, nothing else; of full "
+        "attention, the best decoding of each model. In the table of delays a moment of the audio also waits "
+        "for the packet that completes its chunk. The real-time factor is that of decoding in batches, on "
+        "the machine that decoded."
     )
     return "".join(parts) + said + step_table(material)
 
 
+def _series(decoded: Sequence[Decoded], drawn: Sequence[Decoded]) -> dict[Path, str]:
+    """Model and search of each that is drawn: what must be the same along a line of a figure."""
+    cells, searches = named(decoded), search_names(drawn)
+    return {d.path: f"{cells[d.path][0].text} {searches[d.path]}".rstrip() for d in drawn}
+
+
+def _offline(decoded: Sequence[Decoded]) -> dict[str, float]:
+    """The best error rate of each model in full attention, by model and decoding."""
+    cells = named(decoded)
+    best: dict[str, Decoded] = {}
+    for d in decoded:
+        if d.context is not None and d.context.is_full:
+            best[d.model] = min(best.get(d.model, d), d, key=lambda one: one.counts.error_rate)
+    rates = {}
+    for d in best.values():
+        name = " ".join(cell.text for cell in cells[d.path])
+        rates[name if "offline" in name else f"{name}, offline"] = d.counts.error_rate
+    return rates
+
+
 def _delays(decoded: Sequence[Decoded]) -> tuple[dict[str, list[tuple[float, float, str]]], str] | None:
     """What `xlsrt.report.latency` has measured: points for the figure, and the table."""
-    cells = named(decoded)
+    known = [(d, found, found.emission.p50) for d in decoded if (found := read_latency(d.path)) is not None]
+    cells, series = named(decoded), _series(decoded, [d for d, _, median in known if median is not None])
     points: dict[str, list[tuple[float, float, str]]] = {}
     rows: list[list[str | Cell]] = []
-    for d in decoded:
-        found = read_latency(d.path)
-        if found is None or found.emission.p50 is None:
+    for d, found, median in known:
+        if median is None:
             continue
         label = context_name(d.context)
-        points.setdefault(cells[d.path][0].text, []).append((found.emission.p50, d.counts.error_rate, label))
-        rows.append([*cells[d.path], *found.row()])
+        points.setdefault(series[d.path], []).append((median, d.counts.error_rate, label))
+        rows.append([*cells[d.path], f"{found.packet_ms:g}", *found.row()])
     if not rows:
         return None
-    return points, folded("Delays of words (ms of audio)", table(("model", "decoding", *HEADER[1:]), rows, 2))
+    # What chunks alone cost stands in the figure; here the packets that bring them count too.
+    header = ("model", "decoding", "packets (ms)", "chunk and packet mean", *HEADER[2:])
+    return points, folded("Delays of words (ms of audio)", table(header, rows, 2))
 
 
 def contexts(material: Material) -> str:
@@ -126,9 +146,10 @@ def contexts(material: Material) -> str:
         source = figures.png_uri(patterns.picture(n.context, frames))
         share = f"{100 * patterns.density(n.context, frames):.0f} % connected"
         cells.append(picture(source, f"{html.escape(n.name)}<br>{share}", str(n.context)))
-    colours = {"own chunk": patterns.CHUNK, "past": patterns.PAST, "sinks": patterns.SINK}
     pictures = "".join(cells)
-    key = "".join(f'<span style="background: rgb{colour}"></span>{name}' for name, colour in colours.items())
+    key = "".join(
+        f'<span style="background: rgb{colour}"></span>{name}' for name, colour in patterns.NAMES.items()
+    )
     return (
         f'<div class="contexts">{pictures}</div><p class="key soft">{key}. One pixel for one pair of frames, '
         f"{frames * 0.02:.1f} s; rows see columns, time runs down and to the right.</p>\n"
@@ -174,7 +195,10 @@ def errors(material: Material) -> str:
         return NOTHING
     data = browser_data(material.decoded, material.audio_megabytes)
     chosen = material.decoded[data["chosen"]]
-    rows = [[ref or "(nothing)", hyp or "(nothing)", str(times)] for ref, hyp, times in chosen.confusions()]
+    rows: list[list[str | Cell]] = [
+        [*(Cell(side or "(nothing)", spoken=bool(side)) for side in (ref, hyp)), str(times)]
+        for ref, hyp, times in chosen.confusions()
+    ]
     name = html.escape(f"{chosen.dataset}, {chosen.model}, {chosen.decoding}")
     return (
         f"<h3>Utterances</h3>\n{BROWSER_NOTE}{CONTROLS}{_json(data)}"
@@ -183,6 +207,7 @@ def errors(material: Material) -> str:
 
 
 def _json(data: Mapping[str, Any]) -> str:
-    # "</" would end the element early.
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    # "</" would end the element early, and after "<!-- <script" its end would not end it. "<" stands in
+    # strings only, where JSON may write it as a number.
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return f'<script type="application/json" id="errors">{text}</script>'

@@ -15,6 +15,9 @@ LEVEL = 0.95
 BLOCK = 4_000_000
 """Numbers in memory at a time."""
 
+FEW = 30
+"""Below so many utterances the bootstrap and the matched pairs test say little."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -23,7 +26,8 @@ class Comparison:
     Attributes:
         difference: error rate of a minus that of b, in percent of the reference.
         low, high: bootstrap interval of the difference, both systems on the same draws.
-        p: two-sided probability of a difference this large between equal systems (matched pairs).
+        p: two-sided probability of a difference this large between equal systems (matched pairs); nan where
+            the utterances do not tell it.
     """
 
     difference: float
@@ -69,16 +73,24 @@ def compare(
 def matched_pairs(errors_a: Sequence[int], errors_b: Sequence[int]) -> float:
     """Two-sided p of the matched pairs test (Gillick and Cox 1989), with whole utterances as the segments.
 
-    The mean difference of errors is normally distributed for many utterances: below about 30 do not trust p.
-    Equal errors everywhere give 1.
+    The paper takes the mean difference of errors, divided by its standard error, for normally distributed,
+    which it is for many segments. Here it has Student's distribution with one degree of freedom less than
+    there are utterances: the same for many, and for few no smaller p than so few can bear. Still do not trust
+    p below `FEW`: the distribution is right where differences are normally distributed, and counts are not.
+
+    Equal errors everywhere give 1. Differences that are all the same, of fewer than `FEW` utterances, have no
+    spread to measure them by: nan.
     """
+    from scipy.special import stdtr
+
     difference = np.asarray(errors_a, dtype=float) - np.asarray(errors_b, dtype=float)
-    if len(difference) < 2 or not difference.any():
+    if not difference.any():
         return 1.0
-    spread = float(difference.std(ddof=1)) / math.sqrt(len(difference))
+    count = len(difference)
+    spread = float(difference.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
     if spread == 0:
-        return 0.0
-    return math.erfc(abs(float(difference.mean())) / spread / math.sqrt(2))
+        return math.nan if count < FEW else 0.0
+    return 2 * float(stdtr(count - 1, -abs(float(difference.mean())) / spread))
 
 
 def _checked(errors: Sequence[int], refs: Sequence[int]) -> Sequence[int]:
@@ -100,5 +112,17 @@ def _drawn_rates(errors: np.ndarray, refs: np.ndarray, draws: int, seed: int) ->
 
 
 def p_text(p: float, sign: str = "") -> str:
-    """A probability, ``sign`` in front unless that is "<": one too small for its digits is not nothing."""
+    """A probability, ``sign`` in front unless that is "<": one too small for its digits is not nothing.
+
+    ``-`` where it is not known.
+    """
+    if math.isnan(p):
+        return f"{sign}-"
     return f"{sign}{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def few_text(utterances: int) -> str:
+    """What to mind where there are fewer than `FEW` utterances; nothing for more."""
+    if utterances >= FEW:
+        return ""
+    return f"{utterances} utterances are few: intervals and p are rough, make more recordings"

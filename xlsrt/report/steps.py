@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from xlsrt.errors import UserError
 from xlsrt.report.decodings import Decoded
 from xlsrt.report.elements import Cell, folded, named, note, table
+from xlsrt.report.latency import percentile
 from xlsrt.report.material import Material
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class StepTimes:
     def row(self) -> tuple[str, ...]:
         """Cells of `HEADER`."""
         ordered = sorted(self.steps)
-        picked = (ordered[int(share * (len(ordered) - 1))] for share in (0.5, 0.9, 1.0))
+        picked = (percentile(ordered, share) for share in (0.5, 0.9, 1.0))
         times = (f"{1000 * seconds:.1f}" for seconds in picked)
         return (str(self.chunk_ms), *times, f"{self.total / self.audio:.3f}")
 
@@ -107,7 +108,7 @@ def _measured(decoded: Decoded) -> StepTimes:
     recognizer = Recognizer.from_exp(
         decoded.path.parents[1], decoded.context, facts.get("search"), facts.get("model_file")
     )
-    data = DataDir(facts["data_dir"])
+    data = DataDir(decoded.need_data_dir())
     parts: Sequence[Any] = []
     for entry in read_set(data.path):
         parts = [*parts, load_samples(data, entry)[: int(SECONDS * RATE)]]

@@ -31,6 +31,8 @@ function timeline(node, row, player, { context, seconds, said, wave }) {
   const length = seconds || Math.max(0, ...timed.map((pair) => pair[4])) + 0.2;
   if (!timed.length && !said && !wave) return () => {};
   const canvas = element("canvas");
+  canvas.role = "img";
+  canvas.ariaLabel = `${row.utt} over time: its sound, when words were said, recognised and final; the words stand above`;
   node.append(canvas);
   const bytes = wave ? Uint8Array.from(atob(wave), (c) => c.charCodeAt(0)) : [];
   const reached = Math.max(length, ...timed.map((pair) => pair[5] || 0));

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 Points = list[tuple[float, float]]
 
+MEAN_SECONDS = 60.0
+"""Within so many seconds of its ``iter_epoch`` a training writes all means of an epoch."""
+
 _VARIANT = re.compile(r"(?P<family>.+)_stage(?P<variant>(?P<stage>\d)[a-z]?)")
+
+
+class Event(Protocol):
+    """TensorBoard's: the value at an update, and when it was written, in seconds."""
+
+    step: int
+    value: float
+    wall_time: float
 
 
 @dataclass(frozen=True)
@@ -48,7 +62,11 @@ def find_experiments(expdir: Path) -> list[Experiment]:
 
 
 def read_scalars(exp_dir: Path) -> dict[tuple[str, str], Points]:
-    """All scalars below ``exp_dir/tensorboard/{train,valid}``; of values for one update the last counts."""
+    """All scalars below ``exp_dir/tensorboard/{train,valid}``; of values for one update the last counts.
+
+    A resumed run repeats updates, and its values replace those of the run before. Means of epochs, which
+    older trainings wrote among the values of single intervals, are left out: see `without_means`.
+    """
     scalars: dict[tuple[str, str], Points] = {}
     for phase in ("train", "valid"):
         directory = exp_dir / "tensorboard" / phase
@@ -60,10 +78,43 @@ def read_scalars(exp_dir: Path) -> dict[tuple[str, str], Points]:
         # 0: keep every point.
         events = EventAccumulator(str(directory), size_guidance={"scalars": 0})
         events.Reload()
-        for tag in events.Tags()["scalars"]:
-            values = {float(event.step): float(event.value) for event in events.Scalars(tag)}
+        tags = events.Tags()["scalars"]
+        ends = events.Scalars("iter_epoch") if "iter_epoch" in tags else []
+        for tag in tags:
+            told = events.Scalars(tag)
+            if tag != "iter_epoch":
+                told = without_means(told, ends)
+            values = {float(event.step): float(event.value) for event in told}
             scalars[phase, tag] = sorted(values.items())
     return scalars
+
+
+def without_means(told: Iterable[Event], ends: Iterable[Event]) -> list[Event]:
+    """The events of a tag without the means of those epochs that have values of intervals too.
+
+    Args:
+        told: in the order of writing. ends: events of ``iter_epoch``, which begins what is written at an
+            epoch's end. Their times tell a mean from the value of an interval that ends with its epoch.
+    """
+    times: dict[int, list[float]] = defaultdict(list)
+    for end in ends:
+        times[end.step].append(end.wall_time)
+    last = sorted(times)
+
+    def is_mean(event: Event) -> bool:
+        return any(0 <= event.wall_time - begun < MEAN_SECONDS for begun in times.get(event.step, ()))
+
+    kept: list[Event] = []
+    means: list[Event] = []
+    for event in told:
+        (means if is_mean(event) else kept).append(event)
+    steps = sorted(event.step for event in kept)
+    for mean in means:
+        place = bisect_left(last, mean.step)
+        before = last[place - 1] if place else -1
+        if bisect_right(steps, before) == bisect_right(steps, mean.step):
+            kept.append(mean)
+    return kept
 
 
 def throughput(scalars: Mapping[tuple[str, str], Points]) -> Points:
