@@ -47,11 +47,11 @@ MAY_IMPORT = {
         "pretrain",
     },
     "pretrain": {"context", "encoder", "data"},
-    "memory": {"encoder", "transducer"},
+    "memory": {"context", "encoder", "transducer"},
     "espnet_task": {"context", "encoder", "transducer", "search", "data", "recipe", "pretrain", "numbers"},
     "data": {"context", "text", "files"},
     "report": {"context", "encoder", "text", "decoding", "recognizer", "search", "data", "files"},
-    "recipe": {"context", "report", "search", "files", "tree"},
+    "recipe": {"context", "report", "search", "files", "tree", "data"},
 }
 # What a room may load from outside, of the heavy packages.
 HEAVY = {"torch", "torchaudio", "espnet", "espnet2", "transformers", "matplotlib"}

@@ -19,10 +19,17 @@ my $carried = qr/^(PATH|LD_LIBRARY_PATH|LC_ALL|LANG|TORCH_HOME|LRU_CACHE_CAPACIT
 
 sub fail { print STDERR "$program: error: $_[0]\n"; exit 2; }
 
-# The call: {name, first, last, log, command, options}; options by their names with underscores.
+# Grid Engine's own options, which Kaldi's scripts let through, and how many words follow each.
+my %native = ("-V" => 0, "-l" => 1, "-q" => 1, "-p" => 1, "-sync" => 1, "-pe" => 2);
+# Commands of the shell that are no programs besides, or not in every system.
+my $builtin = qr/^(?:[:.!]|source|set|export|unset|cd|pushd|popd|ulimit|umask|eval|exec|trap|shopt|declare|typeset
+    |readonly|alias|read|wait|exit|type|command|builtin|let|time)$/x;
+
+# The call: {name, first, last, log, command, options, native}; options by their names with underscores, native: words
+# that are Grid Engine's own options.
 sub parse_call {
     my (@words) = @_;
-    my %call = (name => undef, first => 1, last => 1, options => {});
+    my %call = (name => undef, first => 1, last => 1, options => {}, native => []);
     while (@words) {
         if ($words[0] =~ /^--([A-Za-z][\w-]*)$/) {
             (my $option = $1) =~ tr/-/_/;
@@ -30,6 +37,12 @@ sub parse_call {
             $call{options}{$option} = $words[1];
             $call{spelt}{$option} = $words[0];
             splice(@words, 0, 2);
+        } elsif ($words[0] eq "-tc") {
+            @words >= 2 or fail("-tc needs a value");
+            $call{options}{max_jobs_run} = $words[1];
+            splice(@words, 0, 2);
+        } elsif (exists $native{ $words[0] }) {
+            push @{ $call{native} }, splice(@words, 0, 1 + $native{ $words[0] });
         } elsif ($words[0] =~ /^([A-Za-z_]\w*)=(\d+)(?::(\d+))?$/) {
             @call{qw(name first last)} = ($1, $2, defined $3 ? $3 : $2);
             $call{last} >= $call{first} && $call{first} > 0 or fail("bad job range $words[0]");
@@ -42,15 +55,34 @@ sub parse_call {
     }
     @words >= 2 or fail("usage: $program [options] [JOB=1:4] LOG COMMAND...");
     my $log = shift @words;
-    # Pipes and redirections as words of their own are the shell's, as in Kaldi; every other word stays as it is.
-    my $operator = qr/^(?:\|\|?|&&|;|<|&>>?|\d?>>?(?:&\d|[^&].*)?)$/;
-    if (grep { /$operator/ } @words) { @words = join(" ", map { /$operator/ ? $_ : quoted($_) } @words); }
+    @words = shell_line(@words);
     @call{qw(log command)} = ($log, \@words);
     my $several = $call{last} > $call{first};
     !$several || $call{log} =~ /\Q$call{name}\E/ or fail("jobs would share one log: put $call{name} into $call{log}");
     my $most = $call{options}{max_jobs_run};
     !defined $most || $most =~ /^\d+$/ or fail("--max-jobs-run $most: write a number");
     return \%call;
+}
+
+# The command as one line for bash where it needs a shell, as every command has one in Kaldi; else as it is. Pipes and
+# redirections as words of their own are the shell's, so is a plain word with a semicolon behind it; a line may begin
+# with a variable's value or a command of the shell. Every other word stays as it is, whatever is in it.
+sub shell_line {
+    my (@words) = @_;
+    my $operator = qr/^(?:\|\|?|&&|;|<|&>>?|\d?>>?(?:&\d|[^&].*)?)\z/;
+    my $plain = qr{[\w./:\@%,+=-]};
+    my ($value, $ends) = (qr/^([A-Za-z_]\w*=)(.*)$/s, qr/^$plain+;\z/);
+    return @words unless @words > 1 && ($words[0] =~ /$value|$builtin/ || grep { /$operator|$ends/ } @words);
+    my $begins = 1; # a command: values stand before it
+    my @line;
+    for my $word (@words) {
+        my $quoted = $word =~ /^$plain+\z|$operator|$ends/ ? $word : quoted($word);
+        if ($begins && $word =~ $value && $quoted ne $word) { $quoted = $1 . quoted($2); }
+        elsif ($begins && $word =~ $builtin) { $quoted = $word; }
+        $begins = $word =~ /^(?:\|\|?|&&|;)$|;$/ || ($begins && $word =~ $value);
+        push @line, $quoted;
+    }
+    return join(" ", @line);
 }
 
 # For backends without a configuration.

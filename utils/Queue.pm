@@ -14,6 +14,8 @@ use Time::HiRes qw(sleep time);
 my $poll = $ENV{XLSRT_QUEUE_POLL_SECONDS} || 10;
 # A job must be missing from so many answers in a row: files of other machines arrive late.
 my $patience = 3;
+# Asked at once: a starter that is killed while jobs are being submitted is missed too.
+my $starter = getppid();
 
 # Lines of Kaldi's configuration: `command WORDS`, `default NAME=VALUE`, `option NAME=VALUE WORDS`, where VALUE *
 # stands for any other value and $0 in WORDS for that value. A later file's option replaces that of an earlier one.
@@ -61,14 +63,17 @@ sub words_for {
     return @words;
 }
 
-# Submit the call and wait. The backend: conf (name of its configuration), variable (shell text of an array task's
-# number), id (pattern of the answer to a submission), output (words that name the file of what the scheduler itself
-# writes), list->($id) (undef when the scheduler does not answer, else task -> state for what it knows), over (pattern
-# of the states of jobs that have ended or will not run), cancel (words before an id), requeue, prologue (shell text).
+# Submit the call and wait. The backend: conf (name of its configuration), native (whether it takes Grid Engine's own
+# options), variable (shell text of an array task's number), id (pattern of the answer to a submission), output (words
+# that name the file of what the scheduler itself writes), list->($id) (undef when the scheduler does not answer, else
+# task -> state for what it knows), over (pattern of the states of jobs that have ended or will not run), cancel (words
+# before an id), requeue, prologue (shell text).
 sub run_queued {
     my (%backend) = @_;
     my $call = Jobs::parse_call(@ARGV);
     my %options = %{ $call->{options} };
+    my @native = @{ $call->{native} };
+    !@native || $backend{native} or Jobs::fail("unknown option $native[0]: it is Grid Engine's; use --mem, --gpu, --num-threads");
     my $file = $options{config};
     my $default = "$FindBin::Bin/../conf/$backend{conf}";
     my @files = ($default);
@@ -95,7 +100,7 @@ sub run_queued {
     }
     delete $options{max_jobs_run} if !$array || $backend{limit} || !$options{max_jobs_run};
     my ($submit, @rest) = shellwords($conf->{command});
-    my @command = ($submit, @rest, $backend{output}->("$base.out"), words_for($conf, $files[-1], %options));
+    my @command = ($submit, @rest, @native, $backend{output}->("$base.out"), words_for($conf, $files[-1], %options));
     grep { -x "$_/$submit" } ($submit =~ m{/} ? "" : split(/:/, $ENV{PATH}))
         or Jobs::fail("$submit is not found: is this a machine that may submit jobs? cmd_backend=local runs them here");
 
@@ -131,10 +136,10 @@ sub watch {
     my ($call, $backend, $base, $id, $array, $together, $signal) = @_;
     my %waiting = map { $_ => 0 } Jobs::jobs($call);
     my (%failed, $silent);
-    my ($pause, $asked, $parent) = (0.05, time, getppid());
+    my ($pause, $asked) = (0.05, time);
     while (%waiting && !$$signal) {
         # Whoever started us was killed: what it started must not go on unseen.
-        $$signal = "TERM" if getppid() != $parent;
+        $$signal = "TERM" if getppid() != $starter;
         sleep $pause;
         $pause = $pause * 1.5 > 2 ? 2 : $pause * 1.5;
         my %codes = done_codes($base);

@@ -30,6 +30,7 @@ sub list {
 
 Queue::run_queued(
     conf => "pbs.conf",
+    native => 1,
     variable => '${PBS_ARRAY_INDEX:-$PBS_ARRAYID}',
     limit => "%",
     id => qr/^(\d+(?:\[\])?\S*)/m,

@@ -29,6 +29,7 @@ sub list {
 
 Queue::run_queued(
     conf => "queue.conf",
+    native => 1,
     variable => '$SGE_TASK_ID',
     id => qr/Your job(?:-array)? (\d+)/,
     output => sub { ("-o", $_[0]) },

@@ -4,8 +4,10 @@
 #   run.pl [--gpu N] [--mem 4G] [--num-threads N] [--max-jobs-run N] [--name NAME] [JOB=1:4] LOG COMMAND...
 #
 # In LOG and COMMAND the word JOB becomes the job's number. Exit code 1 when a job fails, with the tail of its log.
-# --gpu, --mem, --num-threads, --time, --config and --name are for queues, and have no effect here. With
-# --together true the first job that fails ends the others. Ends its jobs when it is ended.
+# Without --max-jobs-run (or -tc) as many jobs run at a time as there are CPUs, with --gpu as there are GPUs.
+# --mem, --num-threads, --time, --config, --name and Grid Engine's -V, -l, -q, -p, -pe are for queues, and have no
+# effect here. With --together true all run at once, and the first that fails ends the others. Ends its jobs when it
+# is ended.
 use strict;
 use warnings;
 use FindBin;
@@ -42,4 +44,18 @@ sub end {
     print $log "# ", Jobs::now(), " ended with $how\n";
 }
 
-Jobs::run_here($call, $call->{options}{max_jobs_run} || 0, start => \&start, end => \&end);
+# Jobs at a time, as in Kaldi; 0: all.
+sub most {
+    my ($options, $jobs) = ($call->{options}, $call->{last} - $call->{first} + 1);
+    return $options->{max_jobs_run} if $options->{max_jobs_run};
+    # They wait for each other.
+    return 0 if $jobs == 1 || Jobs::truth($options->{together});
+    my $gpus = $options->{gpu} ? grep { /^GPU / } `nvidia-smi --list-gpus 2>/dev/null` : 0;
+    return $gpus if $gpus;
+    # These two are about a program's threads, and nproc listens to them.
+    my ($cpus) = `env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null` =~ /^(\d+)/;
+    # A few jobs more than CPUs are done sooner together than in two rounds.
+    return !$cpus || $jobs < 1.4 * $cpus ? 0 : $cpus;
+}
+
+Jobs::run_here($call, most(), start => \&start, end => \&end);

@@ -93,14 +93,17 @@ fi
 
 key=$(cksum < "$lock")
 finished=$venv/.installed
-if [ "$(cat "$finished" 2>/dev/null)" != "$key" ]; then
+is_finished() { # not where the Python that it was made from has been removed since
+  [ "$(cat "$finished" 2>/dev/null)" = "$key" ] && "$venv/bin/python" -c "$wanted" 2>/dev/null
+}
+if ! is_finished; then
   mkdir -p -- "$(dirname "$venv")"
   # Two first runs at once: the second waits, then finds the work done. The lock goes when its process does.
   if command -v flock >/dev/null; then
     exec 9> "$venv.lock"
     flock 9
   fi
-  if [ "$(cat "$finished" 2>/dev/null)" != "$key" ]; then
+  if ! is_finished; then
     if [ -e "$venv/.unfinished" ] || ! "$venv/bin/python" -c "$wanted" 2>/dev/null; then make_venv; fi
     rm -f -- "$finished"
     if ! "$venv/bin/python" "$root/utils/check_env.py" --quiet "$lock"; then

@@ -187,6 +187,32 @@ def test_long_sentences_are_cut_at_the_comma_nearest_to_their_middle() -> None:
     assert len(cut(0.0, 40.0, [e for e in elements if not e.punctuation], 30)) == 1
 
 
+def test_cuts_are_kaldis() -> None:
+    """Commas count among 30 words; a mark that is no comma, nearest to the middle, keeps a sentence whole."""
+    words = [Element(f"w{i}", float(i), i + 0.9) for i in range(29)]
+    marks = [Element(",", float(i), float(i), True) for i in (10, 20)]
+    elements = sorted([*words, *marks], key=lambda e: e.start)
+    assert [len(part.words) for part in cut(0.0, 29.0, elements, 31)] == [29]
+    assert [len(part.words) for part in cut(0.0, 29.0, elements, 30)] == [11, 18]
+    elements.insert(15, Element("!", 14.5, 14.5, True))
+    assert [len(part.words) for part in cut(0.0, 29.0, elements, 30)] == [29]
+
+
+def test_times_in_ids_are_cut_off_not_rounded(corpus: Path, tmp_path: Path) -> None:
+    notes = corpus / "ami_public_manual_1.6.2"
+    words_file(notes, "ES2002a.A", ["one 0.29 1.0", ". 1.298", "two 1.3 2.999"])
+    segments_file(notes, "ES2002a.A", [(0, 2)])
+    data = prepare("ami", corpus, tmp_path / "data") / "train"
+    times = {
+        utt.partition("MEE006_")[2]: row for utt, row in table(data / "segments").items() if "MEE" in utt
+    }
+    # As perl's sprintf("%07d", 0.29 * 100) does.
+    assert times == {
+        "0000028_0000129": "AMI_ES2002a_H00 0.280 1.290",
+        "0000129_0000299": "AMI_ES2002a_H00 1.290 2.990",
+    }
+
+
 def test_kaldi_text() -> None:
     assert (
         kaldi_text(("Uh-huh", "um,I", "wanna", "X_M_L_", "'kay", "-", "3.5"))

@@ -11,6 +11,7 @@ import soundfile
 from tests.data.conftest import MakeSet, edit, tone
 from xlsrt.bin import data_dir
 from xlsrt.data.data_report import common, gather
+from xlsrt.data.format import FormatOptions, format_set
 from xlsrt.data.tables import load_table
 from xlsrt.errors import UserError
 
@@ -79,8 +80,46 @@ def test_what_sets_should_not_share(make_set: MakeSet, tmp_path: Path) -> None:
     assert "* neither speakers nor audio nor sentences" in (train / "report" / "report.md").read_text()
 
 
+@pytest.mark.parametrize("kind", ["flac", "wav", "flac.ark"])
+def test_the_same_audio_is_found_wherever_it_lies(make_set: MakeSet, tmp_path: Path, kind: str) -> None:
+    """Each utterance of a formatted set has a file of its own, so places tell nothing there."""
+    train = make_set("train", utts={"a-1": "one", "b-2": "two", "c-3": "three"}, rate=8000)
+    test = make_set("test", utts={"d-9": "", "e-9": "five"}, samples=9000, rate=8000)
+    edit(train / "wav.scp", "b-2.wav", "a-1.wav")
+    edit(test / "text", "d-9 ", "d-9 four")
+    edit(test / "wav.scp", f"{test}/wavs/d-9.wav", f"{train}/wavs/c-3.wav")
+    for source in (train, test):
+        format_set(source, tmp_path / "dump" / source.name, FormatOptions(audio_format=kind))
+    one, other = (gather(tmp_path / "dump" / name) for name in ("train", "test"))
+    assert one.pairs == [("a-1", "b-2", "same audio, another transcript")] and other.pairs == []
+    assert common([one, other]) == ["train and test share the audio of 1 utterances, such as c-3"]
+
+
+def test_relative_places_count_from_their_set(make_set: MakeSet) -> None:
+    one, other = make_set("one", utts={"a-1": "one"}), make_set("other", utts={"b-1": "two"})
+    for source, name in ((one, "a-1"), (other, "b-1")):
+        (source / "wavs" / f"{name}.wav").rename(source / "wavs" / "1.wav")
+        (source / "wav.scp").write_text(f"{name} wavs/1.wav\n")
+    assert common([gather(one), gather(other)]) == []
+    (other / "wav.scp").write_text(f"b-1 {one}/wavs/1.wav\n")
+    assert common([gather(one), gather(other)]) == [
+        "one and other share the audio of 1 utterances, such as a-1"
+    ]
+
+
+def test_sets_without_text_share_no_sentences(make_set: MakeSet) -> None:
+    one, other = make_set("one", utts={"a-1": "", "a-2": ""}), make_set("other", utts={"b-1": ""})
+    edit(one / "wav.scp", "a-2.wav", "a-1.wav")
+    for source in (one, other):
+        (source / "text").unlink()
+    facts = gather(one)
+    assert common([facts, gather(other)]) == [] and not facts.sentences
+    assert facts.pairs == [("a-1", "a-2", "same audio")]
+
+
 def test_a_set_at_another_speed(make_set: MakeSet, tmp_path: Path) -> None:
     source = make_set(samples=8800)
+    (source / "spk2gender").write_text("spk1 f\nspk2 m\nspk9 m\n")
     data_dir.main(["perturb_speed", "--nj", "1", "1.1", str(source), str(tmp_path / "fast")])
     fast = tmp_path / "fast"
     assert load_table(fast / "text") == {
@@ -89,7 +128,12 @@ def test_a_set_at_another_speed(make_set: MakeSet, tmp_path: Path) -> None:
     assert load_table(fast / "utt2uniq")["sp1.1-spk2-c"] == "spk2-c"
     assert load_table(fast / "utt2spk")["sp1.1-spk2-c"] == "sp1.1-spk2"
     assert all(soundfile.info(path).frames == 8000 for path in load_table(fast / "wav.scp").values())
+    assert load_table(fast / "spk2gender") == {"sp1.1-spk1": "f", "sp1.1-spk2": "m"}
+    # A copy of the copy is still made of the original.
+    data_dir.main(["perturb_speed", "0.9", str(fast), str(tmp_path / "again")])
+    assert load_table(tmp_path / "again" / "utt2uniq")["sp0.9-sp1.1-spk2-c"] == "spk2-c"
     data_dir.main(["combine", str(tmp_path / "both"), str(source), str(fast)])
+    assert load_table(tmp_path / "both" / "utt2uniq")["spk2-c"] == "spk2-c"
     data_dir.main(["validate", "--no-feats", "--no-spk-sort", "--non-print", str(tmp_path / "both")])
     assert len(load_table(tmp_path / "both" / "text")) == 6
     with pytest.raises(UserError, match="a factor of 1 changes nothing"):

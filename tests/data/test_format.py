@@ -15,6 +15,7 @@ import soundfile
 
 from tests.data.conftest import MakeSet, tone
 from xlsrt.data.format import FormatOptions, format_set
+from xlsrt.data.kaldi import DataDir
 from xlsrt.data.tables import load_table
 from xlsrt.errors import UserError
 
@@ -42,6 +43,20 @@ def test_a_dump_has_all_tables(make_set: MakeSet, tmp_path: Path) -> None:
         assert (info.samplerate, info.channels, info.subtype, info.format) == (16000, 1, "PCM_16", "FLAC")
         assert info.frames == int(lengths[utt]) == 16000
     assert not list(dump.rglob("*.tmp*"))
+
+
+def test_tables_of_an_earlier_set_go(make_set: MakeSet, tmp_path: Path) -> None:
+    """Decoding would look for the languages of utterances that the dump no longer has."""
+    source, dump = make_set(), tmp_path / "dump"
+    (source / "utt2lang").write_text("spk1-a en\nspk1-b et\nspk2-c en\n")
+    format_set(source, dump, FormatOptions())
+    for name in ("segments", "spk2gender", "utt2uniq"):
+        (dump / name).write_text("spk9-z 1\n")
+    (source / "utt2lang").unlink(), (source / "text").unlink()
+    format_set(source, dump, FormatOptions(need_text=False))
+    tables = {path.name for path in dump.iterdir() if path.is_file() and not path.name.startswith(".")}
+    assert tables == {"wav.scp", "utt2spk", "spk2utt", "utt2num_samples"}
+    assert len(list(DataDir(dump).utterances(need_text=False))) == 3
 
 
 def test_right_audio_is_pointed_to(make_set: MakeSet, tmp_path: Path) -> None:

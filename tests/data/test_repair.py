@@ -130,3 +130,53 @@ def test_combine_refuses_contradictions(make_set: MakeSet, tmp_path, caplog) -> 
     (third / "segments").write_text("s-b s-b 0 0.1\n")
     with pytest.raises(UserError, match="some of the sets have segments"):
         combine(tmp_path / "both", [one, third])
+
+
+def test_nothing_of_an_earlier_set_stays(make_set: MakeSet, tmp_path) -> None:
+    """Segments would cut up the new recordings, languages would be of utterances that are gone."""
+    old = make_set("old", utts={"s-a": "one", "s-b": "two"})
+    (old / "wav.scp").write_text(f"rec {old}/wavs/s-a.wav\n")
+    (old / "segments").write_text("s-a rec 0 0.1\ns-b rec 0.1 0.2\n")
+    (old / "utt2lang").write_text("s-a en\ns-b en\n")
+    (old / "spk2gender").write_text("s f\n")
+    (old / "reco2dur").write_text("rec 0.5\n")
+    new = make_set("new", utts={"t-a": "one", "t-b": "two"})
+    for make in (lambda path: subset(new, path, {"t-a"}), lambda path: combine(path, [new])):
+        target = tmp_path / "target"
+        subset(old, target, {"s-a", "s-b"})
+        assert validate(target).num_utterances == 2 and (target / "reco2dur").exists()
+        (target / "notes").write_text("mine")
+        count = make(target)
+        assert validate(target).num_utterances == count
+        assert {path.name for path in target.iterdir()} == {
+            *("wav.scp", "text", "utt2spk", "spk2utt", "notes"),
+        }
+    # A folder that is a link stays one.
+    (tmp_path / "link").symlink_to(target)
+    assert subset(new, tmp_path / "link", {"t-b"}) == 1 and (tmp_path / "link").is_symlink()
+    assert list(load_table(target / "text")) == ["t-b"]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_tables_by_recording_are_cut(make_set: MakeSet, tmp_path) -> None:
+    path = make_set(utts={"s-a": "one", "s-b": "two", "s-c": "three"})
+    wavs = load_table(path / "wav.scp")
+    (path / "wav.scp").write_text(f"r1 {wavs['s-a']}\nr2 {wavs['s-c']}\n")
+    (path / "segments").write_text("s-a r1 0 0.1\ns-b r1 0.1 0.2\ns-c r2 0 0.1\n")
+    (path / "reco2dur").write_text("r1 0.5\nr2 0.5\n")
+    (path / "reco2file_and_channel").write_text("r1 f1 A\nr2 f2 A\n")
+    subset(path, tmp_path / "some", {"s-c"})
+    assert load_table(tmp_path / "some" / "reco2dur") == {"r2": "0.5"}
+    (path / "text").write_text("s-a one\ns-b two\ns-c\n")
+    assert fix(path) == {"s-c": "empty in text"}
+    assert load_table(path / "reco2file_and_channel") == {"r1": "f1 A"}
+    assert load_table(path / "reco2dur") == {"r1": "0.5"}
+    assert (path / ".backup" / "reco2dur").read_text() == "r1 0.5\nr2 0.5\n"
+
+
+def test_who_has_no_utt2uniq_is_its_own_original(make_set: MakeSet, tmp_path, caplog) -> None:
+    one, two = make_set("one", utts={"s-a": "one"}), make_set("two", utts={"sp0.9-s-a": "one"})
+    (two / "utt2uniq").write_text("sp0.9-s-a s-a\n")
+    combine(tmp_path / "both", [one, two])
+    assert load_table(tmp_path / "both" / "utt2uniq") == {"s-a": "s-a", "sp0.9-s-a": "s-a"}
+    assert "left out" not in caplog.text

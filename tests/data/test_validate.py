@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.data.conftest import MakeSet, edit
+from xlsrt.bin import data_dir
 from xlsrt.data.kaldi import DataDir, Utterance, write_data_dir
 from xlsrt.data.validate import validate
 from xlsrt.errors import UserError
@@ -144,3 +145,16 @@ def test_written_sets_are_sorted_and_checked(tmp_path) -> None:
         write_data_dir(tmp_path / "set", [Utterance("c", "c", " ", "/x")])
     with pytest.raises(UserError, match="no utterances to write"):
         write_data_dir(tmp_path / "set", [])
+
+
+def test_a_set_of_features_needs_no_audio(make_set: MakeSet) -> None:
+    path = make_set(utts={"s-a": "one", "s-b": "two"})
+    (path / "wav.scp").unlink()
+    with pytest.raises(UserError, match=r"there is no 'wav\.scp' in it"):
+        validate(path)
+    data_dir.main(["validate", "--no-wav", str(path)])
+    (path / "segments").write_text("s-a rec 0.0 0.2\ns-b rec 0.2 0.1\n")
+    with pytest.raises(UserError, match=r"'rec 0\.2 0\.1' is no segment"):
+        validate(path, need_audio=False)
+    (path / "segments").write_text("s-a rec 0.0 0.2\ns-b rec 0.2 0.3\n")
+    assert validate(path, need_audio=False).num_utterances == 2

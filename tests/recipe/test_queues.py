@@ -255,3 +255,12 @@ def test_ssh_ends_what_runs_there(cluster: Callable[[str], Cluster]) -> None:
     shell = "test JOB = 1 || exec sleep 50; exit 3"
     there.run("--together", "true", "JOB=1:2", "y.JOB.log", "bash", "-c", shell, code=1)
     assert time.monotonic() - started < 40
+
+
+def test_grid_engines_own_options_go_to_those_who_know_them(cluster: Callable[[str], Cluster]) -> None:
+    there = cluster("sge")
+    there.run("-V", "-l", "ram_free=1G", "-tc", "3", "JOB=1:4", "x.JOB.log", "true")
+    assert "-V -l ram_free=1G" in " ".join(there.call()) and "-tc 3" in " ".join(there.call())
+    assert "unknown option -l: it is Grid Engine's" in cluster("slurm").run(
+        "-l", "x=1", "x.log", "true", code=2
+    )

@@ -15,8 +15,13 @@ from dataclasses import fields
 from pathlib import Path
 
 from xlsrt.bin import run_main
+from xlsrt.errors import UserError
 
 OBJECTIVES = ("phonemes", "best_rq", "contrastive")
+UTTERANCES = 1 << 32
+"""Seeds of utterances that a training may use up; those of the next --seed follow."""
+SEEDS = 256
+"""Trainings below the seeds of the validation utterances (`xlsrt.pretrain.loop.VALID_SEED`)."""
 OPTION_HELP = {
     "updates": "optimisation steps",
     "batch_seconds": "padded audio in a batch",
@@ -87,6 +92,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
         XlsrSslTask.main(cmd=words)
         return
     args = get_parser().parse_args(words)
+    if not 0 <= args.seed < SEEDS:
+        raise UserError(f"--seed {args.seed}: give 0 to {SEEDS - 1}, others would hear the validation speech")
 
     import torch
 
@@ -113,7 +120,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     )
     valid = [collate(made[i : i + 10], inventory) for i in range(0, len(made), 10)]
     dataset = SyntheticBatches(
-        make_utterance, inventory, options.batch_seconds, first_seed=options.seed * (1 << 32)
+        make_utterance, inventory, options.batch_seconds, first_seed=options.seed * UTTERANCES
     )
     run = Pretraining(model, dataset, valid, options, args.output_dir, args.num_workers)
     if run.resume():

@@ -32,6 +32,7 @@ from xlsrt.data.beamform import beamform
 from xlsrt.data.kaldi import Utterance
 from xlsrt.data.parallel import ordered_map
 from xlsrt.data.set_writer import SetWriter
+from xlsrt.data.walk import files_below
 from xlsrt.errors import UserError
 
 NAME = "ami"
@@ -127,7 +128,7 @@ class _Audio:
     def __init__(self, source: Path, mic: str) -> None:
         self.mic = mic
         pattern = {"ihm": "*.Headset-?.wav", "sdm": "*.Array1-01.wav", "mdm": "*_MDM*.wav"}[mic]
-        self.files = {path.stem: path for path in sorted(source.rglob(pattern))}
+        self.files = {path.stem: path for path in files_below(source, pattern)}
         if not self.files and mic != "mdm":
             raise UserError(f"--mic {mic}: no {pattern} in {source} or below it: {WHERE}")
         self.lengths: dict[str, float | None] = {}
@@ -155,7 +156,7 @@ class _Audio:
 def _sum_arrays(source: Path, output: Path, nj: int) -> dict[str, Path]:
     """``<meeting>_MDM`` to the summed channels of its first array; what exists is kept."""
     arrays: dict[str, list[Path]] = {}
-    for path in sorted(source.rglob("*.Array1-0[1-8].wav")):
+    for path in files_below(source, "*.Array1-0[1-8].wav"):
         arrays.setdefault(f"{path.name.split('.')[0]}_MDM", []).append(path)
     if not arrays:
         raise UserError(f"--mic mdm: neither *_MDM*.wav nor *.Array1-0*.wav in {source} or below it: {WHERE}")
@@ -213,8 +214,10 @@ def _add_meeting(
         speaker = f"{recording}_{people[agent].name}"
         length = audio.seconds(stem)
         for row in rows:
-            start, end = round(row.start, 2), round(row.end, 2)
-            utt = f"{speaker}_{round(100 * start):07d}_{round(100 * end):07d}"
+            # Cut off as Kaldi's sprintf does: 0.29 s gives 28, since 100 * 0.29 is a little less than 29.
+            first, last = int(100 * row.start), int(100 * row.end)
+            start, end = first / 100, last / 100
+            utt = f"{speaker}_{first:07d}_{last:07d}"
             text = kaldi_text(row.words)
             share = overlap(row, others)
             if length is None:

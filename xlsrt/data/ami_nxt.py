@@ -135,18 +135,23 @@ def cut(start: float, end: float, elements: list[Element], max_words: int = MAX_
 
 
 def _halved(start: float, end: float, elements: list[Element], max_words: int) -> list[Spoken]:
-    """A sentence, cut at the comma nearest to its middle while it is longer than ``max_words`` words."""
+    """A sentence, cut at the comma nearest to its middle while it is longer than ``max_words`` words.
+
+    As in Kaldi its marks count among the words, and it stays whole where a mark that is no comma (! or :) is
+    nearest to the middle.
+    """
     words = tuple(e.text for e in elements if e.text and not e.punctuation)
     if not words:
         return []
-    commas = [
+    size = sum(len(e.text.split()) for e in elements)
+    marks = [
         (abs(e.start - (start + end) / 2), place, e.start)
         for place, e in enumerate(elements)
         if e.punctuation and e.start is not None and start < e.start < end
     ]
-    if len(words) <= max_words or not commas:
+    _, place, time = min(marks, default=(0.0, -1, 0.0))
+    if size <= max_words or place < 0 or elements[place].text != ",":
         return [Spoken(start, end, words)]
-    _, place, time = min(commas)
     left, right = elements[:place], elements[place + 1 :]
     return _halved(start, time, left, max_words) + _halved(time, end, right, max_words)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import unicodedata
 from array import array
 from collections import Counter
@@ -19,12 +20,14 @@ import numpy as np
 import soundfile
 
 from xlsrt.data.audio import SAMPLE_RATE
-from xlsrt.data.kaldi import DataDir, Utterance
+from xlsrt.data.kaldi import DataDir, Utterance, is_pipe
 from xlsrt.data.tables import load_table
 
 RARE = 5  # occurrences below which a character is shown with an example
 OUTLIER = 6.0  # robust standard deviations of the logarithm of the rate
 SHOWN = 20
+_FORMATTED = re.compile("/audio/[0-9a-f]{2}/[^/]+$")  # where formatting puts its files
+_FLAC_HEAD = 42  # bytes: fLaC, a block's head, and the stream's facts, the last 16 of them an MD5
 
 
 @dataclass
@@ -40,7 +43,7 @@ class SetFacts:
     characters: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     sentences: set[bytes] = field(default_factory=set)
-    audio: dict[bytes, tuple[str, bytes]] = field(default_factory=dict)
+    audio: dict[bytes, tuple[str, bytes | None]] = field(default_factory=dict)
     pairs: list[tuple[str, str, str]] = field(default_factory=list)
     not_composed: list[str] = field(default_factory=list)
     unknown_lengths: int = 0
@@ -91,19 +94,56 @@ def gather(path: str | os.PathLike[str]) -> SetFacts:
         facts.characters.update(text)
         if len(facts.not_composed) < SHOWN and not unicodedata.is_normalized("NFC", text):
             facts.not_composed.append(row.utt)
-        sentence = _hash(text)
-        facts.sentences.add(sentence)
-        _look_at_pair(facts, row, sentence)
+        sentence = _hash(text) if text else None
+        if sentence is not None:
+            facts.sentences.add(sentence)
+        _look_at_pair(facts, row, sentence, _audio_hash(data, row))
     return facts
 
 
-def _look_at_pair(facts: SetFacts, row: Utterance, sentence: bytes) -> None:
+def _look_at_pair(facts: SetFacts, row: Utterance, sentence: bytes | None, audio: bytes) -> None:
     """One stretch of audio under two ids: with one transcript a copy, with two at least one of them wrong."""
-    audio = _hash(f"{row.wav} {row.start} {row.end}")
     other = facts.audio.setdefault(audio, (row.utt, sentence))
     if other[0] != row.utt:
         same = "the same transcript" if other[1] == sentence else "another transcript"
-        facts.pairs.append((other[0], row.utt, f"same audio, {same}"))
+        facts.pairs.append((other[0], row.utt, "same audio" if sentence is None else f"same audio, {same}"))
+
+
+def _audio_hash(data: DataDir, row: Utterance) -> bytes:
+    """What tells one stretch of audio from another, in all sets alike.
+
+    A formatted set has a file of its own for each utterance, so there the samples decide: by the sum that
+    FLAC has of them in its head, in archives too, or by what is in the file. Elsewhere it is the place of the
+    file, from wherever the set names it.
+    """
+    wav = data.resolve(row.wav)
+    mark = b""
+    if row.start is None and row.end is None and not is_pipe(wav):
+        mark = _samples_mark(wav, bool(_FORMATTED.search(wav)))
+    return hashlib.blake2b(mark or f"{wav} {row.start} {row.end}".encode(), digest_size=8).digest()
+
+
+def _samples_mark(wav: str, whole: bool) -> bytes:
+    """FLAC's MD5 of the samples; for other files a hash of them if ``whole``; b"" where there is none."""
+    name, _, offset = wav.rpartition(":")
+    in_archive = name.endswith(".ark") and offset.isdigit()
+    try:
+        with open(name if in_archive else wav, "rb") as stream:
+            if in_archive:
+                stream.seek(int(offset))
+                head = stream.read(6)  # "AUDIO" and how many bytes tell the size
+                stream.read(head[5] if head[:5] == b"AUDIO" and len(head) == 6 else 0)
+            head = stream.read(_FLAC_HEAD)
+            if head[:4] == b"fLaC" and head[4] & 0x7F == 0 and len(head) == _FLAC_HEAD:
+                return head[-16:] if any(head[-16:]) else b""
+            if not whole or in_archive:
+                return b""
+            content = hashlib.blake2b(head, digest_size=16)
+            while block := stream.read(1 << 20):
+                content.update(block)
+            return content.digest()
+    except OSError:
+        return b""  # those whose audio cannot be opened are counted already
 
 
 def _hash(text: str) -> bytes:

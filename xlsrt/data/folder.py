@@ -13,6 +13,7 @@ from pathlib import Path
 
 from xlsrt.data.own_data import Entry, add_own_arguments, make_sets, set_name
 from xlsrt.data.unlabelled import SUFFIXES
+from xlsrt.data.walk import files_below
 from xlsrt.errors import UserError
 
 NAME = "folder"
@@ -34,11 +35,12 @@ def read(source: Path, suffix: str = ".txt") -> Iterator[Entry]:
     """The recordings below a directory, sorted. Raises `UserError` where there is none."""
     if not source.is_dir():
         raise UserError(f"--source {source}: is no directory: for a list use `prepare_data manifest`")
-    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    there = [path for path in files_below(source) if path.is_file()]
+    files = [path for path in there if path.suffix.lower() in SUFFIXES]
     if not files:
         raise UserError(f"--source {source}: no audio files in it ({', '.join(sorted(SUFFIXES))})")
     told = {path.with_suffix(suffix) for path in files}
-    for alone in sorted(path for path in source.rglob(f"*{suffix}") if path.is_file() and path not in told):
+    for alone in (path for path in there if path.name.endswith(suffix) and path not in told):
         yield Entry(str(alone.relative_to(source)), alone, problem="a transcript without a recording")
     for path in files:
         folders = list(path.relative_to(source).parts[:-1])

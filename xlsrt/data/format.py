@@ -26,8 +26,9 @@ from xlsrt.data.format_notes import Notes
 from xlsrt.data.journal import JOURNAL, fingerprint, journal_line, read_journal
 from xlsrt.data.kaldi import DataDir, Utterance, write_spk2utt
 from xlsrt.data.parallel import ordered_map
+from xlsrt.data.set_tables import remove_other_tables, speaker_tables
 from xlsrt.data.speeds import prefix_of
-from xlsrt.data.tables import sorted_table, write_table
+from xlsrt.data.tables import load_table, sorted_table, write_table
 from xlsrt.data.validate import problems_error, validate
 from xlsrt.errors import UserError
 from xlsrt.files import atomic_open
@@ -159,6 +160,7 @@ def format_set(
                 f"{data.path}: no utterance is left: all {len(problems)} have unusable audio: {problems[0]}; "
                 "give the set other audio"
             )
+    remove_other_tables(out, tables.names)  # of an earlier set: its utterances need not be in this one
     archive.tidy()
     arks.write_format(out, options.audio_format)
     _write_dropped(out / "dropped", problems)
@@ -171,7 +173,10 @@ def format_set(
 def perturb_speed(
     source: str | os.PathLike[str], target: str | os.PathLike[str], factor: float, nj: int = 1
 ) -> int:
-    """A set at another speed with its audio, and ``utt2uniq`` as in Kaldi; returns its number of utterances.
+    """A set at another speed with its audio, as Kaldi makes it; returns its number of utterances.
+
+    Tables by speaker, such as ``spk2gender``, come along. ``utt2uniq`` names the original of each utterance,
+    also where the source is itself at another speed and says so.
 
     Raises:
         UserError: as `format_set`; the factor is 1.
@@ -179,9 +184,13 @@ def perturb_speed(
     if factor == 1.0:
         raise UserError(f"{source}: a factor of 1 changes nothing: take 0.9 or 1.1")
     count = format_set(source, target, FormatOptions(speeds=(factor,), need_text=False), nj)
-    names = (utt for utt, _ in sorted_table(Path(target) / "utt2spk"))
-    prefix = f"sp{factor:g}-"
-    write_table(Path(target) / "utt2uniq", ((utt, utt.removeprefix(prefix)) for utt in names))
+    data, out, prefix = DataDir(source), Path(target), prefix_of(factor)
+    originals = load_table(data.path / "utt2uniq") if data.has("utt2uniq") else {}
+    names = [utt.removeprefix(prefix) for utt, _ in sorted_table(out / "utt2spk")]
+    write_table(out / "utt2uniq", ((prefix + utt, originals.get(utt, utt)) for utt in names))
+    kept = {speaker.removeprefix(prefix) for speaker in DataDir(out).speakers()}
+    for name, table in speaker_tables(data).items():
+        write_table(out / name, ((prefix + key, table[key]) for key in sorted(kept & table.keys())))
     return count
 
 
@@ -190,13 +199,14 @@ class _Tables:
 
     def __init__(self, out: Path, data: DataDir) -> None:
         texts = [*(["text"] if data.has("text") else []), *data.extra_names()]
-        self._paths = {name: out / name for name in ("wav.scp", "utt2spk", "utt2num_samples", *texts)}
+        self.names = ("wav.scp", "utt2spk", "utt2num_samples", *texts)
+        self._out = out
         self._stack = ExitStack()
         self._streams: dict[str, IO[str]] = {}
 
     def __enter__(self) -> _Tables:
         self._streams = {
-            name: self._stack.enter_context(atomic_open(path)) for name, path in self._paths.items()
+            name: self._stack.enter_context(atomic_open(self._out / name)) for name in self.names
         }
         return self
 

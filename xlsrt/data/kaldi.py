@@ -105,18 +105,22 @@ class DataDir:
             table.setdefault(speaker, []).append(utt)
         return table
 
-    def utterances(self, need_text: bool = True) -> Iterator[Utterance]:
+    def utterances(self, need_text: bool = True, need_wav: bool = True) -> Iterator[Utterance]:
         """Stream the utterances in order.
 
+        Args:
+            need_text: whether a missing ``text`` is an error. need_wav: likewise ``wav.scp``, without which
+                ``wav`` is "".
         Raises:
             UserError: a file or a row is missing, twice there, not UTF-8 or malformed.
         """
-        self.require("wav.scp", "utt2spk", *(["text"] if need_text else []))
+        with_wav = need_wav or self.has("wav.scp")
+        self.require(*(["wav.scp"] if with_wav else []), "utt2spk", *(["text"] if need_text else []))
         audio = "segments" if self.has("segments") else "wav.scp"
-        names = ["utt2spk", audio, *(["text"] if self.has("text") else [])]
+        names = ["utt2spk", *filter(self.has, (audio, "text"))]
         extras = self.extra_names()
         tables = {name: sorted_table(self.path / name) for name in [*names, *extras]}
-        recordings = load_table(self.path / "wav.scp") if audio == "segments" else {}
+        recordings = load_table(self.path / "wav.scp") if audio == "segments" and with_wav else {}
         for utt, row in outer_join(tables):
             for name in names:
                 if name not in row:
@@ -129,16 +133,16 @@ class DataDir:
                     )
             start: float | None = None
             end: float | None = None
-            wav = row[audio]
+            wav = row.get(audio, "")
             if audio == "segments":
                 recording, start, end = parse_segment(wav, f"{self.path}/segments: utterance '{utt}'")
-                if recording not in recordings:
+                if with_wav and recording not in recordings:
                     raise UserError(
                         f"{self.path}/segments: utterance '{utt}': recording '{recording}' is not in "
                         f"wav.scp; add it, or leave it out: `utils/fix_data_dir.sh {self.path}`"
                     )
-                wav = recordings[recording]
-            if not wav:
+                wav = recordings.get(recording, "")
+            if with_wav and not wav:
                 raise UserError(
                     f"{self.path}/wav.scp: '{utt}' has no audio file: write its path after the id"
                 )

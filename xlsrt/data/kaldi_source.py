@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xlsrt.data.arguments import yes_or_no
 from xlsrt.data.kaldi import DataDir, Utterance, is_pipe, write_spk2utt
-from xlsrt.data.repair import replace_tables
+from xlsrt.data.set_tables import replace_tables
 from xlsrt.data.tables import load_table, write_table
 from xlsrt.data.validate import validate
 from xlsrt.errors import UserError

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from xlsrt.data.own_data import Entry, add_own_arguments, make_sets
+from xlsrt.data.own_data import Entry, add_own_arguments, make_sets, told
 from xlsrt.data.tsv import read_lines
 from xlsrt.errors import UserError
 
@@ -76,16 +76,19 @@ def _entry(where: str, cut: dict[str, Any], supervision: dict[str, Any], base: P
         return Entry(where, utt=utt, problem=f"one channel of several: {source['source']}, split the file")
     if recording.get("transforms"):
         return Entry(where, utt=utt, problem="its recording is transformed: save the cuts' audio first")
+    words = {name: supervision.get(name) for name in ("text", "speaker", "language")}
+    if odd := [name for name, value in words.items() if isinstance(value, (dict, list))]:
+        return Entry(where, utt=utt, problem=f"no text but a structure: {odd[0]} is {words[odd[0]]!r}")
     start = float(cut.get("start", 0.0)) + float(supervision.get("start", 0.0))
     end = start + float(supervision["duration"])
     whole = start < _SAME_SECONDS and end > float(recording["duration"]) - _SAME_SECONDS
     return Entry(
         where,
         base / source["source"] if (base / source["source"]).exists() else Path(source["source"]),
-        supervision.get("text") or "",
-        supervision.get("speaker") or None,
+        told(words["text"]),
+        told(words["speaker"]) or None,
         None if whole else max(0.0, start),
         None if whole else end,
-        supervision.get("language") or None,
+        told(words["language"]) or None,
         utt,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
+import math
 import os
 import re
 from collections import Counter
@@ -23,6 +24,7 @@ import soundfile
 from xlsrt.data.kaldi import Utterance
 from xlsrt.data.set_writer import SetWriter, safe_id
 from xlsrt.data.text_rules import TextRules, add_text_argument
+from xlsrt.data.validate import audio_file_problem
 from xlsrt.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,12 @@ class Entry:
 ReadEntries = Callable[[Path], Iterator[Entry]]
 
 
+def told(value: object) -> str:
+    """A value of JSON as text; "" for null and for NaN, which pandas writes where a cell is empty."""
+    missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return "" if missing else str(value).strip()
+
+
 def add_own_arguments(parser: argparse.ArgumentParser, source: str) -> None:
     """The options that all readers of own data share."""
     parser.add_argument("--source", required=True, nargs="+", help=source)
@@ -107,9 +115,11 @@ def make_sets(args: argparse.Namespace, read: ReadEntries) -> None:
     drawn = Drawn()
     # Lists in several folders may have files of the same names below them: names count from what they share.
     base = Path(os.path.commonpath({_folder(path) for paths in sources.values() for path in paths}))
-    if any(shares.values()):
-        drawn = draw_sets(chain.from_iterable(map(read, sources["train"])), base, shares, args.seed)
     writer = _Writer(Path(args.output_dir), args.language, args.text_rules, args.source[0])
+    if any(shares.values()):
+        # What will be left out must not be all that a small set is drawn to have.
+        entries = filter(writer.may_be_used, chain.from_iterable(map(read, sources["train"])))
+        drawn = draw_sets(entries, base, shares, args.seed)
     with writer:
         for part, paths in sources.items():
             for entry in chain.from_iterable(map(read, paths)):
@@ -125,7 +135,7 @@ def _folder(path: Path) -> str:
 def _recording(base: Path, path: Path) -> str:
     """A name of a file that no other has: its place below the list's folder, else its name and a hash."""
     path = Path(os.path.abspath(path))
-    if path.is_relative_to(base):
+    if path.is_relative_to(base) and path != base:  # an entry without a file has the base itself
         return safe_id("-".join(path.relative_to(base).with_suffix("").parts))
     return safe_id(f"{path.stem}-{hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()}")
 
@@ -218,13 +228,12 @@ class _Writer:
         if entry.problem:
             out.drop(entry.utt or entry.where, entry.problem)
             return
-        language = entry.language or self.language or "und"
-        rules = self.rules.setdefault(language, TextRules(language, self.strength))
+        language = self._language(entry)
         recording, speaker = _recording(base, entry.path), _speaker(base, entry)
         segment = entry.start is not None or entry.end is not None
         utt = entry.utt or _name(speaker, recording, entry)
-        text, problem = rules(entry.text)
-        problem = problem or (self._outside(entry) if segment else None)
+        text, problem = self._text(entry)
+        problem = problem or self._outside(entry)
         if problem:
             out.drop(utt, problem)
             return
@@ -233,8 +242,28 @@ class _Writer:
         row = Utterance(safe_id(utt), speaker, text, wav, entry.start, entry.end, extras)
         out.add(row, recording if segment else None)
 
+    def may_be_used(self, entry: Entry) -> bool:
+        """Whether `add` would keep an entry, its id apart; one that names its set counts as it is."""
+        if entry.part:
+            return True
+        if entry.problem:
+            return False
+        text, problem = self._text(entry)
+        return bool(text) and not (problem or audio_file_problem(str(entry.path)) or self._outside(entry))
+
+    def _language(self, entry: Entry) -> str:
+        return entry.language or self.language or "und"
+
+    def _text(self, entry: Entry) -> tuple[str, str | None]:
+        language = self._language(entry)
+        if language not in self.rules:
+            self.rules[language] = TextRules(language, self.strength)
+        return self.rules[language](entry.text)
+
     def _outside(self, entry: Entry) -> str | None:
-        """Why a segment cannot be in its recording."""
+        """Why a segment cannot be in its recording; None for what is no segment."""
+        if entry.start is None and entry.end is None:
+            return None
         if entry.path not in self.lengths:
             try:
                 self.lengths[entry.path] = soundfile.info(str(entry.path)).duration

@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from xlsrt.data.arks import read_format, write_format
 from xlsrt.data.kaldi import DataDir, is_pipe, parse_segment, write_spk2utt
+from xlsrt.data.set_tables import BY_RECORDING, replace_tables, speaker_tables, table_names
 from xlsrt.data.tables import decode_line, load_table, sorted_table, write_table
 from xlsrt.data.validate import audio_file_problem
 from xlsrt.errors import UserError
 from xlsrt.files import atomic_open
 
 log = logging.getLogger(__name__)
-
-# Tables by utterance that may stand in a set, besides utt2*.
-_BY_UTTERANCE = ("text", "segments", "feats.scp")
-
-
-def _tables(data: DataDir) -> list[str]:
-    """Names of all tables but spk2*, utterance tables first."""
-    by_utt = [n for n in _BY_UTTERANCE if data.has(n)] + sorted(
-        p.name for p in data.path.glob("utt2*") if p.is_file()
-    )
-    return [*by_utt, *(["wav.scp"] if data.has("wav.scp") else [])]
-
-
-def _speaker_tables(data: DataDir, more: Sequence[str] = ()) -> dict[str, dict[str, str]]:
-    """The tables by speaker, such as spk2gender, and those of ``more`` that exist; not spk2utt, made anew."""
-    names = [path.name for path in data.path.glob("spk2*") if path.is_file() and path.name != "spk2utt"]
-    return {n: load_table(data.path / n) for n in sorted({*names, *filter(data.has, more)})}
-
-
-def replace_tables(fresh: Path, target: Path) -> None:
-    """Move the tables of a finished directory over those of another; tables that are no longer there go."""
-    target.mkdir(parents=True, exist_ok=True)
-    old = DataDir(target)
-    for name in [*_tables(old), "spk2utt", "segments"]:
-        if not (fresh / name).exists():
-            (target / name).unlink(missing_ok=True)
-    for path in sorted(fresh.iterdir()):
-        os.replace(path, target / path.name)
 
 
 def _lenient(path: Path, dropped: dict[str, str]) -> dict[str, str]:
@@ -91,8 +65,10 @@ def fix(
     data.require("wav.scp", "utt2spk")
     dropped: dict[str, str] = {}
     extras = [name for name in utt_extra_files if data.has(name)]
-    tables = {name: _lenient(data.path / name, dropped) for name in dict.fromkeys([*_tables(data), *extras])}
-    by_speaker = _speaker_tables(data, spk_extra_files)
+    tables = {
+        name: _lenient(data.path / name, dropped) for name in dict.fromkeys([*table_names(data), *extras])
+    }
+    by_speaker = speaker_tables(data, spk_extra_files)
     wavs = tables["wav.scp"]
     needed = [name for name in ("utt2spk", "text", "segments") if name in tables]
     keep: list[str] = []
@@ -157,12 +133,30 @@ def _write_kept(
     segments = tables.get("segments")
     recordings = sorted({segments[utt].split()[0] for utt in keep}) if segments else keep
     for name, table in tables.items():
-        keys = recordings if name == "wav.scp" else keep
+        keys = recordings if name in BY_RECORDING else keep
         write_table(path / name, ((key, table[key]) for key in keys if key in table))
     speakers = {tables["utt2spk"][utt] for utt in keep}
     for name, table in by_speaker.items():
         write_table(path / name, ((key, table[key]) for key in sorted(speakers & table.keys())))
     write_spk2utt(path)
+
+
+@contextlib.contextmanager
+def _in_place_of(target: str | os.PathLike[str], audio_format: str) -> Iterator[Path]:
+    """A new folder; its tables take the place of all of ``target`` when the block ends without an error.
+
+    Old tables that stayed would name utterances that the new set lacks, or cut up its recordings.
+    """
+    # Where a link leads to, as files move within a file system only.
+    place = Path(os.path.realpath(target))
+    fresh = place.with_name(f".{place.name}.{os.getpid()}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        yield fresh
+        replace_tables(fresh, place)
+        write_format(place, audio_format)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def subset(source: str | os.PathLike[str], target: str | os.PathLike[str], keep: Collection[str]) -> int:
@@ -177,7 +171,7 @@ def subset(source: str | os.PathLike[str], target: str | os.PathLike[str], keep:
     data.require("wav.scp", "utt2spk")
     if data.path.resolve() == Path(target).resolve():
         raise UserError(f"{target}: is the source itself: choose another directory for the subset")
-    tables = {name: load_table(data.path / name) for name in _tables(data)}
+    tables = {name: load_table(data.path / name) for name in table_names(data)}
     wanted = sorted(utt for utt in tables["utt2spk"] if utt in keep)
     if not wanted:
         raise UserError(f"{data.path}: none of the wanted utterances is in it: the subset would be empty")
@@ -186,8 +180,8 @@ def subset(source: str | os.PathLike[str], target: str | os.PathLike[str], keep:
             "%s: %d of the wanted utterances are not in it, such as %s", data.path, len(unknown), unknown[0]
         )
     tables["wav.scp"] = {key: data.resolve(value) for key, value in tables["wav.scp"].items()}
-    _write_kept(Path(target), tables, wanted, _speaker_tables(data))
-    write_format(Path(target), read_format(data.path))
+    with _in_place_of(target, read_format(data.path)) as fresh:
+        _write_kept(fresh, tables, wanted, speaker_tables(data))
     return len(wanted)
 
 
@@ -246,6 +240,7 @@ def combine(
 ) -> int:
     """Join sets into one; returns its number of utterances. Only tables that all sets have are kept.
 
+    Where some have ``utt2uniq``, utterances of those without are their own originals, as in Kaldi.
     ``extra_files`` are further tables by utterance.
 
     Raises:
@@ -257,12 +252,14 @@ def combine(
         raise UserError("combine: no source directories given")
     for data in datas:
         data.require("wav.scp", "utt2spk")
-    speakers = [_speaker_tables(data) for data in datas]
+    speakers = [speaker_tables(data) for data in datas]
     tables = [
-        [*_tables(data), *filter(data.has, extra_files), *mine]
+        [*table_names(data), *filter(data.has, extra_files), *mine]
         for data, mine in zip(datas, speakers, strict=True)
     ]
     names = set(tables[0]).intersection(*tables)
+    if any("utt2uniq" in mine for mine in tables):
+        names.add("utt2uniq")
     if len({data.has("segments") for data in datas}) > 1:
         raise UserError(
             f"{target}: some of the sets have segments and some have not: format them first (stage 2)"
@@ -279,12 +276,16 @@ def combine(
     merged: dict[str, dict[str, str]] = {name: {} for name in names}
     for data in datas:
         for name in names:
+            if name == "utt2uniq" and not data.has(name):
+                continue
             for key, value in load_table(data.path / name).items():
                 value = data.resolve(value) if name == "wav.scp" else value
                 if merged[name].setdefault(key, value) != value:
                     raise UserError(f"{data.path}/{name}: '{key}' is also in another set, with another value")
     keep = sorted(merged["utt2spk"])
+    if "utt2uniq" in merged:
+        merged["utt2uniq"] = {utt: merged["utt2uniq"].get(utt, utt) for utt in keep}
     by_speaker = {name: merged.pop(name) for name in names & speakers[0].keys()}
-    _write_kept(Path(target), merged, keep, by_speaker)
-    write_format(Path(target), formats.pop())
+    with _in_place_of(target, formats.pop()) as fresh:
+        _write_kept(fresh, merged, keep, by_speaker)
     return len(keep)

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from xlsrt.data.external_sort import ExternalSorter
 from xlsrt.data.kaldi import Utterance
-from xlsrt.data.repair import replace_tables
+from xlsrt.data.set_tables import replace_tables
 from xlsrt.data.validate import audio_file_problem
 from xlsrt.errors import UserError
 from xlsrt.files import atomic_open

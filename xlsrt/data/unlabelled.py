@@ -21,6 +21,7 @@ from xlsrt.data.kaldi_source import absolute
 from xlsrt.data.parallel import ordered_map
 from xlsrt.data.sound import REASONS, cut, measure, reason_to_skip
 from xlsrt.data.tables import load_table, write_table
+from xlsrt.data.walk import files_below
 from xlsrt.errors import UserError
 from xlsrt.files import atomic_open
 
@@ -122,7 +123,7 @@ def read(source: Path, prefixed: bool = False) -> list[Recording]:
     if (source / "wav.scp").is_file():
         found = list(_of_kaldi(source, prefix))
     elif source.is_dir():
-        files = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
+        files = [path for path in files_below(source) if path.suffix.lower() in SUFFIXES]
         found = list(_of_folder(source, files, prefix))
     else:
         raise UserError(f"--source {source}: no such folder")

@@ -37,6 +37,8 @@ def validate(
 ) -> Summary:
     """Check a data directory in one pass over its tables.
 
+    Without ``need_audio`` there may be no ``wav.scp`` either, as in Kaldi's sets of features.
+
     Raises:
         UserError: names each utterance with an empty transcript, a missing or empty audio file or a pipe
             that is not allowed; the first row that is missing, duplicate, unsorted, malformed or not UTF-8.
@@ -46,7 +48,7 @@ def validate(
     speakers: set[str] = set()
     count = 0
     checked: set[str] = set()
-    for row in data.utterances(need_text=need_text):
+    for row in data.utterances(need_text=need_text, need_wav=need_audio):
         count += 1
         speakers.add(row.speaker)
         if row.text is not None and need_text and not row.text:

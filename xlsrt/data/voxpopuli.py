@@ -14,6 +14,7 @@ from pathlib import Path
 from xlsrt.data.multilingual import Sink, add_language_arguments, fill_sets, find_languages, need_table
 from xlsrt.data.text_rules import TextRules, add_text_argument
 from xlsrt.data.tsv import read_tsv
+from xlsrt.data.walk import files_below
 
 NAME = "voxpopuli"
 HELP = "VoxPopuli, transcribed: --source is transcribed_data (its language folders), or one of them"
@@ -39,7 +40,7 @@ def prepare(args: argparse.Namespace) -> None:
 
 def _read(folder: Path, part: str, sink: Sink, rules: TextRules) -> None:
     table = need_table(folder / f"asr_{part}.tsv", WHERE)
-    unpacked = {path.stem: path for path in (folder / part).rglob("*.wav")}
+    unpacked = {path.stem: path for path in files_below(folder / part, "*.wav")}
     for where, row in read_tsv(table, sink.drop, need=("id", "raw_text", "normalized_text", "speaker_id")):
         name = row["id"]
         if not name:

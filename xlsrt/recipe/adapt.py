@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xlsrt.data.walk import files_below
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.recipe.step import Step
@@ -136,8 +137,8 @@ def _tables(source: Path) -> list[Path]:
 def _listing(source: Path) -> str:
     """Digest of names, sizes and times of the files in a folder."""
     digest = hashlib.sha256()
-    for path in sorted(source.rglob("*")):
-        if path.is_file():
+    for path in files_below(source):
+        if path.is_file():  # a link may lead nowhere
             status = path.stat()
             digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()

@@ -1,0 +1,48 @@
+"""Which tables a data directory has, and how those of a new set take the place of an old one's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from xlsrt.data.kaldi import DataDir
+from xlsrt.data.tables import load_table
+
+# Tables by utterance that may stand in a set, besides utt2*.
+BY_UTTERANCE = ("text", "segments", "feats.scp")
+# By recording; where there are no segments, utterances are recordings.
+BY_RECORDING = ("reco2file_and_channel", "reco2dur", "wav.scp")
+
+
+def table_names(data: DataDir) -> list[str]:
+    """Names of all tables but spk2*, those by utterance first."""
+    more = sorted(path.name for path in data.path.glob("utt2*") if path.is_file())
+    return [*filter(data.has, BY_UTTERANCE), *more, *filter(data.has, BY_RECORDING)]
+
+
+def speaker_tables(data: DataDir, more: Sequence[str] = ()) -> dict[str, dict[str, str]]:
+    """The tables by speaker, such as spk2gender, and those of ``more`` that exist; not spk2utt, made anew.
+
+    Raises:
+        UserError: as `load_table`.
+    """
+    names = [path.name for path in data.path.glob("spk2*") if path.is_file() and path.name != "spk2utt"]
+    return {name: load_table(data.path / name) for name in sorted({*names, *filter(data.has, more)})}
+
+
+def remove_other_tables(target: Path, kept: Collection[str]) -> None:
+    """Delete the tables of a directory that are not in ``kept``: those of an earlier set would not fit."""
+    speakers = [path.name for path in target.glob("spk2*") if path.is_file()]
+    for name in [*table_names(DataDir(target)), *speakers]:
+        if name not in kept:
+            (target / name).unlink()
+
+
+def replace_tables(fresh: Path, target: Path) -> None:
+    """Move the tables of a finished directory over those of another; tables that are no longer there go."""
+    target.mkdir(parents=True, exist_ok=True)
+    paths = sorted(fresh.iterdir())
+    remove_other_tables(target, {path.name for path in paths})
+    for path in paths:
+        os.replace(path, target / path.name)
