@@ -8,6 +8,7 @@ greedy search, a window of them is taken at once for the batch.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import torch
@@ -112,14 +113,23 @@ class BeamSearch:
         return results
 
     def stable(self, state: BeamState) -> list[int]:
-        """For each stream how many tokens all its hypotheses share: those can no longer change."""
+        """For each stream how many tokens all its hypotheses share, if not their times: those can no longer
+        change.
+        """
         counts = []
         for nodes, scores in zip(state.nodes, state.scores.tolist(), strict=True):
             heads = [node for node, score in zip(nodes, scores, strict=True) if score > NOTHING]
+            tails: list[list[int]] = [[] for _ in heads]
             while any(head is not heads[0] for head in heads):
                 depth = max(head.depth for head in heads if head is not None)
-                heads = [head.parent if head and head.depth == depth else head for head in heads]
-            counts.append(heads[0].depth if heads[0] else 0)
+                for place, head in enumerate(heads):
+                    if head is not None and head.depth == depth:
+                        tails[place].append(head.token)
+                        heads[place] = head.parent
+            # Tokens after the common node, last one first; equal ones may have been said at other frames.
+            columns = zip(*(reversed(tail) for tail in tails), strict=False)
+            equal = itertools.takewhile(lambda column: len(set(column)) == 1, columns)
+            counts.append((heads[0].depth if heads[0] else 0) + sum(1 for _ in equal))
         return counts
 
     def restart(self, state: BeamState, rows: list[int]) -> BeamState:

@@ -32,7 +32,7 @@ class Commit:
 
     @classmethod
     def from_seconds(cls, seconds: float, subsampling: int) -> Commit:
-        """A token is settled at the latest ``seconds`` after its frame has been searched."""
+        """The best hypothesis has no unsettled token older than ``seconds`` when it is looked at."""
         if not 0 < seconds < math.inf:
             raise UserError(f"beam: commit_seconds is {seconds!r}; give seconds above 0, or leave it out")
         frames = max(1, round(1000 * seconds / (FRAME_MS * subsampling)))
