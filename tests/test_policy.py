@@ -18,9 +18,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 BINS = sorted(path.stem for path in (PACKAGE / "bin").glob("*.py") if path.stem != "__init__")
 
 # context -> encoder -> transducer -> search -> recognizer -> espnet_task -> bin: left never imports right.
-# The other rooms stand at the side. Every room may import `errors`.
+# The other rooms stand at the side. Every room may import `errors` and `units`.
 MAY_IMPORT = {
     "errors": set(),
+    "units": set(),
     "text": set(),
     "numbers": set(),
     "files": set(),
@@ -102,7 +103,7 @@ def test_left_never_imports_right(path: Path) -> None:
     for name in imports(path):
         if name.startswith("xlsrt."):
             other = name.split(".")[1]
-            assert other in MAY_IMPORT[room] | {room, "errors"}, f"{room} must not import {other}"
+            assert other in MAY_IMPORT[room] | {room, "errors", "units"}, f"{room} must not import {other}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -129,8 +130,16 @@ def test_files_are_short_and_say_what_they_are(path: Path) -> None:
     assert "from __future__ import annotations" in text or len(text.splitlines()) < 12
 
 
+def test_units_have_one_home() -> None:
+    """The sampling rate, the hop and a frame's length are constants of `xlsrt.units` alone."""
+    again = re.compile(r"^[A-Z_]+ *= *(16000|320|0\.02)\b", re.M)
+    for path in FILES:
+        if path.name != "units.py":
+            assert not again.search(path.read_text(encoding="utf-8")), path
+
+
 def test_every_room_has_its_tests() -> None:
-    rooms = {room_of(path) for path in FILES} - {"__init__", "__main__", "errors"}
+    rooms = {room_of(path) for path in FILES} - {"__init__", "__main__", "errors", "units"}
     tests = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
     tests |= {path.stem.removeprefix("test_") for path in (ROOT / "tests").rglob("test_*.py")}
     assert rooms - tests == set()

@@ -19,10 +19,9 @@ from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.encoder.attention import BlockPlan
 from xlsrt.errors import UserError
 from xlsrt.transducer import HeadConfig, TransducerHead
+from xlsrt.units import FRAME_SECONDS, HOP
 
 GB = 1e9
-SAMPLES_PER_FRAME = 320
-FRAMES_PER_SECOND = 50
 # CUDA's context, cuBLAS and cuDNN work space.
 CONTEXT_BYTES = 1.5e9
 # Of all else: what the caching allocator cannot use.
@@ -110,9 +109,9 @@ def estimate(
     # By ESPnet's default gradients lie in DDP's buckets; else they are there twice.
     apart = ranks > 1 and not sharded and not settings.get("gradient_as_bucket_view", True)
     buckets = 4.0 * trained if apart else 0.0
-    frames = float(settings["batch_bins"]) / SAMPLES_PER_FRAME / ranks
+    frames = float(settings["batch_bins"]) / HOP / ranks
     contexts = contexts_of((settings.get("encoder_conf") or {}).get("train_context"))
-    length = round(utterance_seconds * FRAMES_PER_SECOND)
+    length = round(utterance_seconds / FRAME_SECONDS)
     copies = (Copies.of(context, config, length) for context in contexts)
     return Estimate(
         every,

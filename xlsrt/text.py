@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from xlsrt.errors import UserError
+from xlsrt.units import FRAME_SECONDS
 
-FRAME_SECONDS = 0.02
 SPACE_MARK = "▁"
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPECIAL = ("<blank>", "<sos/eos>")

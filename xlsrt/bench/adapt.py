@@ -20,10 +20,10 @@ from xlsrt.encoder.checkpoints.pretraining import NAMES
 from xlsrt.pretrain.best_rq import BestRq, BestRqConfig
 from xlsrt.pretrain.contrastive import Contrastive, ContrastiveConfig
 from xlsrt.pretrain.masked import MaskConfig, masked_pass
+from xlsrt.units import SAMPLE_RATE
 
 HELP = "steps of self-supervised adaptation"
 CASES = ("encoder", "best_rq", "contrastive")
-SAMPLE_RATE = 16000
 # As in wav2vec 2.0 large: 2 groups of 320 codes of 384 dimensions, compared in 768.
 _GROUPS, _CODES, _WIDTH, _SIZE = 2, 320, 384, 768
 

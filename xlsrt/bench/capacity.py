@@ -16,6 +16,7 @@ from xlsrt.bench.common import synchronize
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import EncoderState, XlsrConfig, XlsrEncoder
 from xlsrt.encoder.graphed import GraphedStep
+from xlsrt.units import SAMPLE_RATE
 
 IN_TIME = 0.99
 """Share of the ticks that must be done within the chunk time."""
@@ -44,7 +45,7 @@ def serve(encoder: XlsrEncoder, context: AttentionContext, batch: int, ticks: in
     assert context.chunk_frames is not None
     device = encoder.masked_spec_embed.device
     hop = context.chunk_frames * encoder.config.hop
-    allowed = hop / 16000
+    allowed = hop / SAMPLE_RATE
     step = GraphedStep(encoder)
     packet = torch.randn(batch, hop, device=device) * 0.05
     state = encoder.init_state(batch, context)

@@ -22,12 +22,13 @@ from xlsrt.bench.reference import hugging_face_model, torchaudio_model
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
+from xlsrt.units import HOP, SAMPLE_RATE
 
 HELP = "the encoder, offline and streaming"
 CASES = ("offline", "stream", "batch", "windows", "bf16", "train", "memory", "memory_full", "streams")
 DEFAULT = CASES[:-2]
 MEMORY = "resident memory after 1 h of one stream minus after 1 min"
-OFFLINE_SECONDS, TRAIN_SECONDS, SAMPLE_RATE = 10, 15, 16000
+OFFLINE_SECONDS, TRAIN_SECONDS = 10, 15
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -126,7 +127,7 @@ def collect(encoder: XlsrEncoder, cases: Sequence[str], args: argparse.Namespace
 def stream_case(encoder: XlsrEncoder, context: AttentionContext, streams: int) -> Case:
     """One step of streams whose caches are full; cost counts per second of audio of one stream."""
     assert context.chunk_frames is not None
-    hop, device = context.chunk_frames * 320, encoder.masked_spec_embed.device
+    hop, device = context.chunk_frames * HOP, encoder.masked_spec_embed.device
     packet = torch.randn(streams, hop, device=device) * 0.05
     state = encoder.init_state(streams, context)
     _, _, state = encoder.step(torch.randn(streams, 80, device=device), state)

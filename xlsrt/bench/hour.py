@@ -19,9 +19,9 @@ from xlsrt.decoding.sets import load_samples, read_set
 from xlsrt.errors import UserError
 from xlsrt.recognizer import EndpointRules, Recognizer
 from xlsrt.report.align import Counts, align
+from xlsrt.units import SAMPLE_RATE
 
 HELP = "an hour of one stream: memory, and words beside those of single recordings"
-RATE = 16000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
     texts = {u.utt: u.text or "" for u in data.utterances(need_text=True)}
     count, total = 0, 0.0
     while total < args.seconds:
-        total += entries[count % len(entries)].num_samples / RATE + args.pause
+        total += entries[count % len(entries)].num_samples / SAMPLE_RATE + args.pause
         count += 1
     names = [entries[number % len(entries)].name for number in range(count)]
     joined = (entries[number % len(entries)] for number in range(count))
@@ -76,9 +76,9 @@ def streamed(
     """The words of a stream, memory in use after its first minute, and what has been added at its end."""
     rules = EndpointRules(restart_encoder=args.restart_encoder)
     stream = recognizer.stream(endpoint=rules)
-    size, sent, minute = args.packet_ms * RATE // 1000, 0, None
+    size, sent, minute = args.packet_ms * SAMPLE_RATE // 1000, 0, None
     words: list[str] = []
-    pause = np.zeros(round(args.pause * RATE), dtype=np.float32)
+    pause = np.zeros(round(args.pause * SAMPLE_RATE), dtype=np.float32)
     for wav in wavs:
         samples = np.concatenate([wav, pause])
         for start in range(0, len(samples), size):
@@ -86,7 +86,7 @@ def streamed(
             for result in stream.accept(packet).finished:
                 words += result.text.split()
             sent += len(packet)
-            if minute is None and sent >= 60 * RATE:
+            if minute is None and sent >= 60 * SAMPLE_RATE:
                 minute = resident_bytes()
     end = resident_bytes()
     words += stream.finish().text.split()

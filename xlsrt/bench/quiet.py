@@ -16,9 +16,9 @@ from xlsrt.data.kaldi import DataDir
 from xlsrt.decoding.sets import load_samples, make_batches, read_set
 from xlsrt.errors import UserError
 from xlsrt.report.align import Counts, align
+from xlsrt.units import SAMPLE_RATE
 
 HELP = "errors with quiet before each utterance: does it matter where in a chunk speech begins?"
-RATE = 16000
 LEVEL = 1e-4
 
 
@@ -57,5 +57,5 @@ def run(args: argparse.Namespace) -> None:
 
 def with_quiet(wav: np.ndarray, ms: int) -> np.ndarray:
     """Samples (S,) at 16 kHz with ``ms`` milliseconds of faint noise before them, always the same."""
-    noise = np.random.default_rng(0).standard_normal(ms * RATE // 1000).astype(np.float32)
+    noise = np.random.default_rng(0).standard_normal(ms * SAMPLE_RATE // 1000).astype(np.float32)
     return np.concatenate([LEVEL * noise, wav])

@@ -20,10 +20,10 @@ from xlsrt.bench.speaker import speaking_head, speech
 from xlsrt.context import AttentionContext
 from xlsrt.errors import UserError
 from xlsrt.search import BeamSearch, GreedySearch
+from xlsrt.units import HOP, SAMPLE_RATE
 
 HELP = "predictor, joint and search beside the encoder, in a live stream"
 CASES = ("greedy", "beam")
-SAMPLE_RATE = 16000
 
 
 @dataclass
@@ -87,7 +87,7 @@ def measured(
     clock = time.process_time if args.threads == 1 and not on_gpu else time.perf_counter
     state = encoder.init_state(args.streams, context)
     generator = torch.Generator().manual_seed(0)
-    filling = ((context.cache_frames or 0) + 2 * args.chunk_frames) * 320 + 80
+    filling = ((context.cache_frames or 0) + 2 * args.chunk_frames) * HOP + 80
 
     def noise(samples: int) -> torch.Tensor:
         return 0.05 * torch.randn(args.streams, samples, generator=generator).to(args.device)

@@ -20,6 +20,7 @@ from xlsrt.data.kaldi import Utterance, write_data_dir
 from xlsrt.data.kaldi_source import read_source
 from xlsrt.data.tables import decode_line
 from xlsrt.errors import UserError
+from xlsrt.units import SAMPLE_RATE
 
 NAME = "an4"
 HELP = "CMU AN4: --source is the an4 folder of the distribution (etc/, wav/), or a data directory of it"
@@ -144,6 +145,6 @@ def _wrap_raw(path: Path, output: Path, utt: str) -> str:
     samples = min(big, little, key=lambda x: float(np.abs(np.diff(x.astype(np.float64))).sum()))
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.tmp")
-    soundfile.write(temporary, samples.astype(np.int16), 16000, format="WAV", subtype="PCM_16")
+    soundfile.write(temporary, samples.astype(np.int16), SAMPLE_RATE, format="WAV", subtype="PCM_16")
     temporary.replace(target)
     return str(target.absolute())

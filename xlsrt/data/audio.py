@@ -17,9 +17,9 @@ import soxr
 
 from xlsrt.data.audio_source import AudioProblem, open_audio
 from xlsrt.errors import UserError
+from xlsrt.units import SAMPLE_RATE, WINDOW
 
-SAMPLE_RATE = 16000
-MIN_SAMPLES = 400  # one window of wav2vec 2.0's feature extractor: fewer give no frame
+MIN_SAMPLES = WINDOW
 _BLOCK = 1 << 18
 # A segment may end this much after its recording (rounded times in annotations); it is cut there.
 _SEGMENT_SLACK_SECONDS = 0.1

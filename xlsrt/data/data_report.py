@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from xlsrt.data.audio import SAMPLE_RATE
 from xlsrt.data.kaldi import DataDir, Utterance, is_pipe
 from xlsrt.data.tables import load_table
+from xlsrt.units import SAMPLE_RATE
 
 RARE = 5  # occurrences below which a character is shown with an example
 OUTLIER = 6.0  # robust standard deviations of the logarithm of the rate

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from xlsrt.data import arks
-from xlsrt.data.audio import SAMPLE_RATE, AudioFacts, AudioProblem, convert
+from xlsrt.data.audio import AudioFacts, AudioProblem, convert
 from xlsrt.data.format_notes import Notes
 from xlsrt.data.journal import JOURNAL, fingerprint, journal_line, read_journal
 from xlsrt.data.kaldi import DataDir, Utterance, write_spk2utt
@@ -32,6 +32,7 @@ from xlsrt.data.tables import load_table, sorted_table, write_table
 from xlsrt.data.validate import problems_error, validate
 from xlsrt.errors import UserError
 from xlsrt.files import atomic_open
+from xlsrt.units import SAMPLE_RATE
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ import logging
 import os
 from collections import defaultdict
 
-from xlsrt.data.audio import SAMPLE_RATE
 from xlsrt.data.kaldi import DataDir
 from xlsrt.data.speeds import original_names
 from xlsrt.data.tables import load_table
 from xlsrt.errors import UserError
+from xlsrt.units import SAMPLE_RATE
 
 log = logging.getLogger(__name__)
 

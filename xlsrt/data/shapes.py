@@ -13,16 +13,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from xlsrt.data.audio import MIN_SAMPLES, SAMPLE_RATE
+from xlsrt.data.audio import MIN_SAMPLES
 from xlsrt.data.kaldi import DataDir
 from xlsrt.data.tables import outer_join, sorted_table
 from xlsrt.data.tokens import BpeTokenizer, Tokenizer, check_token_model, make_tokenizer, read_token_list
 from xlsrt.errors import UserError
 from xlsrt.files import atomic_open
+from xlsrt.units import HOP, SAMPLE_RATE
 
 log = logging.getLogger(__name__)
-
-_HOP = 320
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class LengthFilter:
     def reason_to_drop(self, samples: int, tokens: int) -> str | None:
         """Why an utterance leaves the set, or None. CTC needs a frame per token."""
         seconds = samples / SAMPLE_RATE
-        frames = max(0, (samples - MIN_SAMPLES) // _HOP + 1)
+        frames = max(0, (samples - MIN_SAMPLES) // HOP + 1)
         if seconds < self.min_seconds:
             return f"shorter than {self.min_seconds:g} s"
         if seconds > self.max_seconds:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FRAME_SECONDS = 0.02
+from xlsrt.units import FRAME_SECONDS
+
 REASONS = ("short", "silence", "clipped", "music", "unreadable")
 """Why audio is left out; the rules stand in docs/pretraining.md."""
 

@@ -11,8 +11,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from xlsrt.data.audio import SAMPLE_RATE, AudioProblem, mono_blocks, open_audio, resampled
+from xlsrt.data.audio import AudioProblem, mono_blocks, open_audio, resampled
 from xlsrt.errors import UserError
+from xlsrt.units import SAMPLE_RATE
 
 log = logging.getLogger(__name__)
 

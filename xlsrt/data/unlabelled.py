@@ -24,6 +24,7 @@ from xlsrt.data.tables import load_table, write_table
 from xlsrt.data.walk import files_below
 from xlsrt.errors import UserError
 from xlsrt.files import atomic_open
+from xlsrt.units import SAMPLE_RATE
 
 NAME = "unlabelled"
 HELP = "audio without transcripts, for adaptation: --source names folders of audio files or Kaldi directories"
@@ -204,7 +205,7 @@ def write(target: Path, results: Iterator[Found]) -> int:
         one = found.recording
         total["recordings"] += 1
         total["long"] += len(found.pieces) + len(found.skipped) > 1
-        total["resampled"] += bool(found.pieces) and found.rate != 16000
+        total["resampled"] += bool(found.pieces) and found.rate != SAMPLE_RATE
         total["mixed down"] += bool(found.pieces) and found.channels > 1
         for _, _, reason, detail in found.skipped:
             counts[reason] += 1

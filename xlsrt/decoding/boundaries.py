@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xlsrt.units import HOP
+
 # Chosen on the dev set of the built-in corpus.
 PAUSE_FRAMES = 5
 """So many quiet frames in a row (100 ms) are a pause: the closure of a plosive is shorter."""
@@ -19,7 +21,6 @@ QUIET_SHARE = 0.45
 """Below this share of the way from a recording's quietest to its loudest frames, in dB, it is quiet."""
 LEAST_CONTRAST_DB = 10.0
 """With less between the two, quiet cannot be told from speech."""
-HOP = 320
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from xlsrt.numbers import as_number
 from xlsrt.recognizer.endpoint import OF_NO_USE, EndpointRules
 from xlsrt.search.options import BEAM_SIZE, check_search
 from xlsrt.tree import read_tree
+from xlsrt.units import SAMPLE_RATE
 
 MODES = ("masked", "streaming")
 
@@ -72,7 +73,7 @@ class DecodeConfig:
 
     @property
     def packet_samples(self) -> int:
-        return round(self.packet_ms * 16)
+        return round(self.packet_ms * SAMPLE_RATE / 1000)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], where: str = "decode configuration") -> DecodeConfig:
@@ -90,7 +91,11 @@ class DecodeConfig:
             raise UserError(f"{where}: mode {mode!r} is not one of {', '.join(MODES)}")
         said = content.get("packet_ms", cls.packet_ms)
         packet_ms = as_number(said, float)
-        if not isinstance(packet_ms, float) or not math.isfinite(packet_ms) or round(packet_ms * 16) < 1:
+        if (
+            not isinstance(packet_ms, float)
+            or not math.isfinite(packet_ms)
+            or round(packet_ms * SAMPLE_RATE / 1000) < 1
+        ):
             raise UserError(f"{where}: packet_ms {said!r} is not a positive number of milliseconds")
         search = content.get("search", {"type": "greedy"})
         if not isinstance(search, Mapping):

@@ -22,8 +22,7 @@ from xlsrt.recognizer import EndpointRules, Recognizer
 from xlsrt.recognizer.line import Engine, advance, close, open_line, pad, search_whole
 from xlsrt.recognizer.pack import load_model
 from xlsrt.search import Hypothesis, Search
-
-SAMPLE_RATE = 16000
+from xlsrt.units import SAMPLE_RATE
 
 Segment = tuple[Hypothesis, list[float] | None]
 """A hypothesis and, in streams, for each token the seconds of audio after which it could not change."""

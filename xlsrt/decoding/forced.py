@@ -18,10 +18,10 @@ from xlsrt.decoding.sets import load_samples, read_set
 from xlsrt.errors import UserError
 from xlsrt.recognizer import Recognizer
 from xlsrt.transducer.forced import align_tokens
+from xlsrt.units import FRAME_SECONDS, SAMPLE_RATE
 
 log = logging.getLogger(__name__)
 
-SAMPLE_RATE, FRAME_SECONDS = 16000, 0.02
 WHOLE_SECONDS = 40.0
 """Longer recordings are encoded as streams, where the context is bounded."""
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
+from xlsrt.units import FRAME_SECONDS
 
-FRAME_SECONDS = 0.02
 FILES = ("text", "token", "token_int", "score", "token_time", "token_prob")
 WORD_STABLE = "word_stable"
 """Written beside `FILES` where utterances went through in packets."""

@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xlsrt.data.audio import SAMPLE_RATE
 from xlsrt.data.kaldi import DataDir
 from xlsrt.decoding import outputs
 from xlsrt.decoding.config import DecodeConfig
 from xlsrt.decoding.sets import Entry, load_samples, make_batches, read_set
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
+from xlsrt.units import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from xlsrt.decoding.engine import Decoder

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from xlsrt.data.audio import SAMPLE_RATE, AudioProblem, mono_blocks, open_audio, resampled
+from xlsrt.data.audio import AudioProblem, mono_blocks, open_audio, resampled
 from xlsrt.data.kaldi import DataDir, Utterance
 from xlsrt.data.tables import load_table
 from xlsrt.errors import UserError
+from xlsrt.units import SAMPLE_RATE
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from xlsrt.errors import UserError
 from xlsrt.numbers import as_number
+from xlsrt.units import HOP, WINDOW
 
-SAMPLE_RATE = 16000
 """Samples per second of every waveform, here and in all pretrained checkpoints."""
 
 INPUT_NORMS = ("utterance", "causal", "none")
@@ -132,7 +132,7 @@ class XlsrConfig:
             )
         if min(*self.conv_dim, *self.conv_kernel, *self.conv_stride) < 1:
             raise UserError("conv_dim, conv_kernel and conv_stride must be at least 1")
-        if (self.hop, self.window) != (320, 400):
+        if (self.hop, self.window) != (HOP, WINDOW):
             raise UserError(
                 f"conv_kernel and conv_stride make a hop of {self.hop} and a window of {self.window} "
                 "samples; contexts, token times and chunk sizes count on 320 and 400 (20 ms and 25 ms)"

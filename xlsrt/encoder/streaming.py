@@ -16,10 +16,10 @@ from torch import Tensor
 from xlsrt.context import AttentionContext
 from xlsrt.encoder.attention import attend, never_blind
 from xlsrt.encoder.checks import check_wav
-from xlsrt.encoder.config import SAMPLE_RATE
 from xlsrt.encoder.normalize import normalize_causal, valid_mask
 from xlsrt.encoder.state import EncoderState, widen
 from xlsrt.errors import UserError
+from xlsrt.units import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from xlsrt.encoder.encoder import XlsrEncoder

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from xlsrt.errors import UserError
 from xlsrt.numbers import as_number
-
-SAMPLE_RATE = 16000
+from xlsrt.units import SAMPLE_RATE
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,8 @@ import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
-from xlsrt.espnet_task.augment import SAMPLE_RATE
 from xlsrt.numbers import as_number
-
-_FLOOR_SAMPLES = 320
+from xlsrt.units import HOP, SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,7 @@ def _within(group: list[int], samples: list[int], pauses: list[int], config: Joi
 
 def _quiet(length: int, before: Tensor, draw: torch.Generator) -> Tensor:
     noise = torch.randn(length, generator=draw).to(before)
-    whole = before[: len(before) // _FLOOR_SAMPLES * _FLOOR_SAMPLES].view(-1, _FLOOR_SAMPLES)
+    whole = before[: len(before) // HOP * HOP].view(-1, HOP)
     if not len(whole):
         return torch.zeros_like(noise)
     return noise * whole.pow(2).mean(1).min().sqrt()

@@ -24,7 +24,6 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter, SubReporter
 from torch import nn
 
-from xlsrt.encoder.config import SAMPLE_RATE
 from xlsrt.espnet_task import retention, sharding
 from xlsrt.espnet_task.checkpoint import (
     load_safely,
@@ -41,6 +40,7 @@ from xlsrt.espnet_task.progress import Progress
 from xlsrt.espnet_task.signals import StopRequest
 from xlsrt.espnet_task.trained_model import TrainedModel
 from xlsrt.espnet_task.update import Updater
+from xlsrt.units import SAMPLE_RATE
 
 FORMAT = 1
 

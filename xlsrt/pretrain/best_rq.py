@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from xlsrt.encoder import XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.pretrain.masked import MaskedPass, feature_spread, perplexity
+from xlsrt.units import SAMPLE_RATE
 
-SAMPLE_RATE = 16000
 _WINDOW, _STEP, _FFT = 400, 160, 512
 # Two spectra of 25 ms lie symmetrically around the centre of each frame's 25 ms window.
 _EARLY = 80

@@ -13,9 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from xlsrt.errors import UserError
 from xlsrt.pretrain.model import IGNORED, PhonemeBatch
-
-FRAME_HOP = 320
-FRAME_WINDOW = 400
+from xlsrt.units import HOP, SAMPLE_RATE, WINDOW
 
 
 class Utterance(Protocol):
@@ -68,8 +66,8 @@ class Inventory:
 
 def frame_labels(utterance: Utterance, inventory: Inventory) -> np.ndarray:
     """The phoneme id at the centre of each encoder frame, (T,) int64; 0 where none is spoken."""
-    num_frames = max(0, (len(utterance.wav) - FRAME_WINDOW) // FRAME_HOP + 1)
-    centres = (np.arange(num_frames) * FRAME_HOP + FRAME_WINDOW / 2) / 16000.0
+    num_frames = max(0, (len(utterance.wav) - WINDOW) // HOP + 1)
+    centres = (np.arange(num_frames) * HOP + WINDOW / 2) / SAMPLE_RATE
     labels = np.zeros(num_frames, dtype=np.int64)
     for symbol, start, end in utterance.phonemes:
         labels[np.searchsorted(centres, start) : np.searchsorted(centres, end)] = inventory.id(symbol)
@@ -123,9 +121,9 @@ class SyntheticBatches(IterableDataset):
             for _ in range(self.pool):
                 made.append(self.make(seed))
                 seed += workers
-            made = [u for u in made if u.phonemes and len(u.wav) >= FRAME_WINDOW]
+            made = [u for u in made if u.phonemes and len(u.wav) >= WINDOW]
             made.sort(key=lambda u: len(u.wav))
-            groups = list(_group(made, int(self.batch_seconds * 16000)))
+            groups = list(_group(made, int(self.batch_seconds * SAMPLE_RATE)))
             rng.shuffle(groups)  # type: ignore[arg-type]
             for group in groups:
                 yield collate(group, self.inventory)

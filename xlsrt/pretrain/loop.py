@@ -19,6 +19,7 @@ from xlsrt.encoder.precision import multiplies_bfloat16
 from xlsrt.errors import UserError
 from xlsrt.pretrain.data import Inventory, SyntheticBatches, Utterance, loader
 from xlsrt.pretrain.model import PhonemeBatch, PhonemeModel
+from xlsrt.units import SAMPLE_RATE
 
 # Seeds from here on make the validation set; training counts up from zero and never gets there.
 VALID_SEED = 1 << 40
@@ -178,7 +179,7 @@ class Pretraining:
                 print(f"a speech-making process died ({error}); going on with a new one", flush=True)
                 batches = self._batches()
                 continue
-            self.audio_seconds += float(batch.wav_lens.sum()) / 16000.0
+            self.audio_seconds += float(batch.wav_lens.sum()) / SAMPLE_RATE
             self.update += 1
             for name, value in stats.items():
                 sums[name] = sums.get(name, 0.0) + value / 50

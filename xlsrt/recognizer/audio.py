@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
+from xlsrt.units import SAMPLE_RATE
 
-SAMPLE_RATE = 16000
-SAMPLES_PER_FRAME = 320
 INTEGER_SCALE = {torch.int16: 2.0**15, torch.int32: 2.0**31}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from xlsrt.errors import UserError
 from xlsrt.numbers import as_number
-from xlsrt.text import FRAME_SECONDS
+from xlsrt.units import FRAME_SECONDS
 
 CHECK_FRAMES = 16
 """Rules are looked at every so many frames from the start of the stream, so that packets do not matter.

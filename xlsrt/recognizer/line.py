@@ -13,10 +13,9 @@ from torch import Tensor
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrEncoder
 from xlsrt.encoder.streaming import StreamTooLong
-from xlsrt.recognizer.audio import SAMPLES_PER_FRAME
 from xlsrt.recognizer.endpoint import CHECK_FRAMES, EndpointRules
 from xlsrt.search import Hypothesis, Search
-from xlsrt.text import FRAME_SECONDS
+from xlsrt.units import FRAME_SECONDS, HOP
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def advance(engine: Engine, lines: Sequence[Line], packets: Sequence[Tensor]) ->
     longest = size = max([1, *map(len, packets)])
     if any(line.restarts for line in lines):
         # What follows a restart is encoded again, and until then it ages the encoder: little at a time.
-        size = min(longest, max(engine.context.chunk_frames or 0, CHECK_FRAMES) * SAMPLES_PER_FRAME)
+        size = min(longest, max(engine.context.chunk_frames or 0, CHECK_FRAMES) * HOP)
     moved = list(lines)
     for start in range(0, longest, size):
         moved = _advance(engine, moved, [packet[start : start + size] for packet in packets])
@@ -169,7 +168,7 @@ def _needed(engine: Engine, rules: EndpointRules, wav: Tensor) -> Tensor:
     if not rules.restart_encoder or rules.max_seconds is None or chunk is None:
         return wav
     frames = 2 * (math.ceil(rules.max_seconds / FRAME_SECONDS / CHECK_FRAMES) + 1) * CHECK_FRAMES + chunk
-    return wav[: (frames + 1) * SAMPLES_PER_FRAME]
+    return wav[: (frames + 1) * HOP]
 
 
 def pad(wavs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -227,7 +226,7 @@ def _block(line: Line, left: int) -> int:
 
 def _moved(line: Line, frames: int) -> Line:
     line = replace(line, searched=line.searched + frames)
-    return replace(line, recent=line.recent[frames * SAMPLES_PER_FRAME :]) if line.restarts else line
+    return replace(line, recent=line.recent[frames * HOP :]) if line.restarts else line
 
 
 def _apply_rules(

@@ -13,7 +13,7 @@ from torch import Tensor
 from xlsrt.context import AttentionContext
 from xlsrt.data.audio import read_audio
 from xlsrt.errors import UserError
-from xlsrt.recognizer.audio import SAMPLE_RATE, as_samples
+from xlsrt.recognizer.audio import as_samples
 from xlsrt.recognizer.endpoint import OF_NO_USE, EndpointRules
 from xlsrt.recognizer.line import Engine, advance, close, open_line
 from xlsrt.recognizer.model import Model
@@ -21,7 +21,7 @@ from xlsrt.recognizer.pack import load_model
 from xlsrt.recognizer.result import Result
 from xlsrt.recognizer.stream import Stream, StreamPool
 from xlsrt.search import Hypothesis, own_lms, search_from_dict
-from xlsrt.text import FRAME_SECONDS
+from xlsrt.units import FRAME_SECONDS, SAMPLE_RATE
 
 BATCH_SECONDS = 120.0
 """Padded seconds of audio that `transcribe_batch` computes at once."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from xlsrt.encoder.streaming import StreamTooLong
 from xlsrt.errors import UserError
-from xlsrt.recognizer.audio import SAMPLE_RATE, as_samples
+from xlsrt.recognizer.audio import as_samples
 from xlsrt.recognizer.endpoint import EndpointRules
 from xlsrt.recognizer.line import Line, advance, close, open_line
 from xlsrt.recognizer.result import Partial, Result
+from xlsrt.units import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from xlsrt.recognizer.recognizer import Recognizer

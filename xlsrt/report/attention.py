@@ -15,6 +15,7 @@ import numpy as np
 from xlsrt.context import AttentionContext
 from xlsrt.errors import UserError
 from xlsrt.report import figures
+from xlsrt.units import FRAME_SECONDS
 
 if TYPE_CHECKING:
     import torch
@@ -95,8 +96,8 @@ def measure(
     frames = int(encoder.config.num_frames(wav.shape[0]))
     if frames > 50 * MOST_SECONDS:
         raise UserError(
-            f"attention of {0.02 * frames:.0f} s would need memory for every pair of frames: give at most "
-            f"{MOST_SECONDS} s"
+            f"attention of {FRAME_SECONDS * frames:.0f} s would need memory for every pair of frames: give "
+            f"at most {MOST_SECONDS} s"
         )
     seen, kinds = _kinds(context, frames, first)
     queries = kinds["sinks"].any(1)
@@ -135,9 +136,10 @@ def _why_none(context: AttentionContext, frames: int, first: int) -> str:
             f"in {context} no frame sees the first {first} frames beyond its left context: measure in a "
             "context with sinks, with all the past or in full attention"
         )
-    need = 0.02 * ((context.left_frames or 0) + 2 * (context.chunk_frames or 1))
+    need = FRAME_SECONDS * ((context.left_frames or 0) + 2 * (context.chunk_frames or 1))
     return (
-        f"{0.02 * frames:.2f} s are too short to see sinks beyond the left context: give {need:.2f} s or more"
+        f"{FRAME_SECONDS * frames:.2f} s are too short to see sinks beyond the left context: give "
+        f"{need:.2f} s or more"
     )
 
 
@@ -196,11 +198,11 @@ def share_figure(measured: Measured) -> Figure:
 def received_figure(measured: Measured) -> Figure:
     """Mean weight that each frame gets: a sink is a peak at the start."""
     figure, axes = figures.panel("Attention that a frame gets", xlabel="time of the frame (s)")
-    time = 0.02 * np.arange(measured.frames)
+    time = FRAME_SECONDS * np.arange(measured.frames)
     layers = len(measured.received)
     for layer in sorted({0, layers // 2, layers - 1}):
         axes.plot(time, measured.received[layer], linewidth=1.1, label=f"layer {layer + 1}")
-    axes.axvspan(0, 0.02 * measured.first, color=figures.PALETTE[1], alpha=0.25, linewidth=0)
+    axes.axvspan(0, FRAME_SECONDS * measured.first, color=figures.PALETTE[1], alpha=0.25, linewidth=0)
     axes.set_yscale("log")
     axes.legend(fontsize=8)
     return figure

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from xlsrt.report.align import Counts
 from xlsrt.report.decodings import Decoded
+from xlsrt.units import SAMPLE_RATE
 
 LENGTHS = (2.0, 5.0, 10.0, 30.0)
 """Upper ends of the groups by length, in seconds."""
-
-SAMPLE_RATE = 16000
 
 
 def groups(data_dir: Path) -> dict[str, dict[str, str]]:

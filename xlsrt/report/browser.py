@@ -18,10 +18,10 @@ from xlsrt.errors import UserError
 from xlsrt.report.decodings import Decoded
 from xlsrt.report.latency import read_ctm
 from xlsrt.report.names import short_names
+from xlsrt.units import SAMPLE_RATE
 
 log = logging.getLogger(__name__)
 
-SAMPLE_RATE = 16000
 PEAKS_PER_SECOND = 25
 """Bars of the drawn waveform."""
 

@@ -14,6 +14,7 @@ import numpy as np
 from xlsrt.context import AttentionContext
 from xlsrt.report import patterns, streaming
 from xlsrt.report.patterns import Named
+from xlsrt.units import FRAME_SECONDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,7 +109,7 @@ def pattern_figure(contexts: Sequence[Named], frames: int) -> Figure:
     from matplotlib.patches import Patch
 
     figure = new_figure(3.2 * len(contexts), 3.9)
-    seconds = frames * 0.02
+    seconds = frames * FRAME_SECONDS
     for number, named in enumerate(contexts):
         axes = figure.add_subplot(1, len(contexts), number + 1)
         axes.imshow(
@@ -136,7 +137,7 @@ def stream_figure(context: AttentionContext, seconds: float, packet_ms: float) -
     figure, axes = panel(f"A stream: {context}", xlabel="frame (s)", ylabel="audio received (s)")
     axes.set_title(f"A stream: {context}", fontsize=9.5, loc="left", fontweight="bold")
     axes.grid(False)
-    extent = (0, 0.02 * pixels.shape[1], 0.001 * packet_ms * len(pixels), 0)
+    extent = (0, FRAME_SECONDS * pixels.shape[1], 0.001 * packet_ms * len(pixels), 0)
     axes.imshow(pixels, interpolation="nearest", extent=extent, aspect="auto")
     patches = [
         Patch(color=(r / 255, g / 255, b / 255), label=name) for name, (r, g, b) in streaming.NAMES.items()

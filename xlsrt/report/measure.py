@@ -11,6 +11,7 @@ from xlsrt.report.attention import MOST_SECONDS, Measured, measure, mosaic, rece
 from xlsrt.report.decodings import Decoded
 from xlsrt.report.elements import note, picture, side_by_side
 from xlsrt.report.material import Material
+from xlsrt.units import FRAME_SECONDS
 
 GOOD_SECONDS = 12.0
 """Length of an utterance on which attention is best seen."""
@@ -50,7 +51,7 @@ def attention(material: Material) -> str:
     chosen = max(with_sinks, key=lambda d: (d.model, d.context.sink_frames if d.context else 0))
     utterance, measured = _measure_decoded(chosen)
     facts = (
-        f"{html.escape(chosen.model)} on {html.escape(utterance)} ({0.02 * measured.frames:.1f} s), "
+        f"{html.escape(chosen.model)} on {html.escape(utterance)} ({FRAME_SECONDS * measured.frames:.1f} s), "
         f"{html.escape(str(measured.context))}"
     )
     share, ratio = 100 * measured.sinks.mean(), measured.sinks.mean() / max(measured.even, 1e-9)

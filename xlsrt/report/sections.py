@@ -18,6 +18,7 @@ from xlsrt.report.material import Material
 from xlsrt.report.names import context_name, search_names
 from xlsrt.report.score_sections import NOTHING
 from xlsrt.report.steps import step_table
+from xlsrt.units import FRAME_SECONDS
 
 PICTURE_FRAMES = 160
 STREAM_SECONDS, PACKET_MS = 4.0, 80
@@ -152,7 +153,7 @@ def contexts(material: Material) -> str:
     )
     return (
         f'<div class="contexts">{pictures}</div><p class="key soft">{key}. One pixel for one pair of frames, '
-        f"{frames * 0.02:.1f} s; rows see columns, time runs down and to the right.</p>\n"
+        f"{frames * FRAME_SECONDS:.1f} s; rows see columns, time runs down and to the right.</p>\n"
         + side_by_side(
             (
                 figures.svg(figures.density_figure(named_contexts)),

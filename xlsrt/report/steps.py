@@ -13,6 +13,7 @@ from xlsrt.report.decodings import Decoded
 from xlsrt.report.elements import Cell, folded, named, note, table
 from xlsrt.report.latency import percentile
 from xlsrt.report.material import Material
+from xlsrt.units import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from xlsrt.recognizer import Recognizer
@@ -21,7 +22,6 @@ log = logging.getLogger(__name__)
 
 SECONDS = 12.0
 """Of audio that a stream is measured on."""
-RATE = 16000
 HEADER = ("chunk (ms)", "median (ms)", "90 % (ms)", "longest (ms)", "real-time factor")
 
 
@@ -56,8 +56,8 @@ def measure_steps(recognizer: Recognizer, samples: Any, packet_ms: float = 80.0)
     chunk = recognizer.context.chunk_frames
     if recognizer.context.is_full or chunk is None:
         raise UserError("full attention has no steps: nothing comes out before the end")
-    size = max(1, round(packet_ms * RATE / 1000))
-    recognizer.transcribe(samples[: 2 * RATE])  # what is done once only
+    size = max(1, round(packet_ms * SAMPLE_RATE / 1000))
+    recognizer.transcribe(samples[: 2 * SAMPLE_RATE])  # what is done once only
     stream, config = recognizer.stream(), recognizer.encoder.config
     steps: list[float] = []
     total, done = 0.0, 0
@@ -72,8 +72,8 @@ def measure_steps(recognizer: Recognizer, samples: Any, packet_ms: float = 80.0)
             steps.append(took)
             done = complete
     if not steps:
-        raise UserError(f"{len(samples) / RATE:.1f} s of audio have no whole chunk of {20 * chunk} ms")
-    return StepTimes(tuple(steps), total, len(samples) / RATE, 20 * chunk)
+        raise UserError(f"{len(samples) / SAMPLE_RATE:.1f} s of audio have no whole chunk of {20 * chunk} ms")
+    return StepTimes(tuple(steps), total, len(samples) / SAMPLE_RATE, 20 * chunk)
 
 
 def step_table(material: Material) -> str:
@@ -111,10 +111,10 @@ def _measured(decoded: Decoded) -> StepTimes:
     data = DataDir(decoded.need_data_dir())
     parts: Sequence[Any] = []
     for entry in read_set(data.path):
-        parts = [*parts, load_samples(data, entry)[: int(SECONDS * RATE)]]
-        if sum(map(len, parts)) >= SECONDS * RATE:
+        parts = [*parts, load_samples(data, entry)[: int(SECONDS * SAMPLE_RATE)]]
+        if sum(map(len, parts)) >= SECONDS * SAMPLE_RATE:
             break
-    samples = np.concatenate(parts)[: int(SECONDS * RATE)]
+    samples = np.concatenate(parts)[: int(SECONDS * SAMPLE_RATE)]
     torch.set_num_threads(1)
     try:
         return measure_steps(recognizer, samples, facts.get("packet_ms") or 80.0)

@@ -17,8 +17,8 @@ import numpy as np
 from xlsrt.context import AttentionContext
 from xlsrt.errors import UserError
 from xlsrt.report.patterns import CHUNK, PAST, SINK, Colour
+from xlsrt.units import HOP, SAMPLE_RATE, WINDOW
 
-HOP, WINDOW = 320, 400
 """Samples between frames and of a frame's window, at 16 kHz."""
 
 UNHEARD: Colour = (255, 255, 255)
@@ -98,9 +98,9 @@ def picture(context: AttentionContext, seconds: float, packet_ms: float) -> np.n
 
 
 def _moments(context: AttentionContext, seconds: float, packet_ms: float) -> list[Moment]:
-    if seconds < 0.025 or packet_ms * 16 < 1:
+    if seconds < WINDOW / SAMPLE_RATE or packet_ms * SAMPLE_RATE < 1000:
         raise UserError(f"{seconds} s in packets of {packet_ms} ms: nothing to see")
-    return simulate(context, round(seconds * 16000), round(packet_ms * 16))
+    return simulate(context, round(seconds * SAMPLE_RATE), round(packet_ms * SAMPLE_RATE / 1000))
 
 
 def animation(context: AttentionContext, seconds: float, packet_ms: float, frame_bytes: int = 0) -> bytes:

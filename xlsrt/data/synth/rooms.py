@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 
-SAMPLE_RATE = 16000
+from xlsrt.units import SAMPLE_RATE
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import numpy as np
 import soxr
 
 from xlsrt.data.synth import espeak
+from xlsrt.units import SAMPLE_RATE
 
-TARGET_RATE = 16000
+TARGET_RATE = SAMPLE_RATE
 
 # Effects rather than voices: whispering carries no pitch and the robots no formant movement. Kept, but rare.
 _RARE = frozenset({"whisper", "whisperf", "croak", "Demonic", "UniRobot", "anikaRobot", "Tweaky"})

@@ -18,6 +18,7 @@ from xlsrt.encoder.checkpoints.checkpoint import Checkpoint
 from xlsrt.encoder.checkpoints.files import read_json, read_shards, read_weights
 from xlsrt.encoder.config import XlsrConfig
 from xlsrt.errors import UserError
+from xlsrt.units import SAMPLE_RATE
 
 #: Under this key of config.json our exports keep what Hugging Face has no field for.
 OWN_KEY = "xlsrt"
@@ -131,7 +132,7 @@ def preprocessor_content(config: XlsrConfig) -> dict[str, Any]:
         "padding_side": "right",
         "padding_value": 0.0,
         "return_attention_mask": config.feat_extract_norm == "layer",
-        "sampling_rate": 16000,
+        "sampling_rate": SAMPLE_RATE,
     }
 
 
@@ -151,8 +152,8 @@ def _normalises(directory: Path) -> bool:
     if not path.is_file():
         return True
     content = read_json(path)
-    rate = content.get("sampling_rate", 16000)
-    if rate != 16000:
+    rate = content.get("sampling_rate", SAMPLE_RATE)
+    if rate != SAMPLE_RATE:
         raise UserError(f"{path}: sampling_rate is {rate}; encoders here take 16000 Hz")
     return bool(content.get("do_normalize", True))
 
