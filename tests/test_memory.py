@@ -60,7 +60,7 @@ class Kept:
 )
 def test_the_encoder_keeps_what_is_computed(changes: dict[str, object]) -> None:
     values = {"num_layers": 6, "freeze_feature_extractor": True, "layer_drop": 0.0, "mask_time_prob": 0.0}
-    config = dataclasses.replace(XlsrConfig.preset("tiny"), **PLAIN, **(values | changes))  # type: ignore[arg-type]
+    config = dataclasses.replace(XlsrConfig.preset("tiny"), **PLAIN, **(values | changes))
     encoder = XlsrEncoder(config).train()
     with Kept(encoder) as kept:
         encoder(torch.randn(2, 48000))
@@ -72,7 +72,7 @@ def test_the_encoder_keeps_what_is_computed(changes: dict[str, object]) -> None:
 @pytest.mark.parametrize("context", [AttentionContext(8, 16, 4), AttentionContext(16, 8, 16)], ids=str)
 def test_chunks_keep_their_keys_as_is_computed(context: AttentionContext, checkpointing: bool) -> None:
     values = {"num_layers": 6, "freeze_feature_extractor": True, "layer_drop": 0.0, "mask_time_prob": 0.0}
-    config = dataclasses.replace(XlsrConfig.preset("tiny"), **PLAIN, **values)  # type: ignore[arg-type]
+    config = dataclasses.replace(XlsrConfig.preset("tiny"), **PLAIN, **values)
     config = dataclasses.replace(config, gradient_checkpointing=checkpointing)
     encoder, frames = XlsrEncoder(config).train(), config.num_frames(48000)
     with Kept(encoder) as kept:
@@ -100,7 +100,7 @@ def test_contexts_and_what_they_copy() -> None:
 
 def test_the_context_of_the_training_and_espnets_default_count() -> None:
     settings, config = settings_of("train_xls_r_300m_24gb.yaml"), XlsrConfig.preset("xls_r_300m")
-    encoder = {**settings["encoder_conf"], "train_context": {"chunk_frames": 16, "left": [64, 0]}}  # type: ignore[dict-item]
+    encoder = {**settings["encoder_conf"], "train_context": {"chunk_frames": 16, "left": [64, 0]}}
     plain, chunked = estimate(settings, config), estimate({**settings, "encoder_conf": encoder}, config)
     encoder["train_context"] = {"chunk_frames": 16, "left_frames": 64}
     dearest = estimate({**settings, "encoder_conf": encoder}, config)
@@ -147,7 +147,7 @@ def dearest_stage(name: str, words: list[str]) -> float:
     settings = settings_of(name)
     config = encoder_config(settings, words[words.index("--preset") + 1])
     ranks = int(words[words.index("--ranks") + 1]) if "--ranks" in words else 1
-    encoder = {**settings["encoder_conf"], "train_context": stage_contexts()[4]}  # type: ignore[dict-item]
+    encoder = {**settings["encoder_conf"], "train_context": stage_contexts()[4]}
     return estimate({**settings, "encoder_conf": encoder}, config, ranks=ranks).total
 
 

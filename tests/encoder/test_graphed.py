@@ -60,7 +60,7 @@ def test_one_chunk_per_batch_context_and_weights(encoder: XlsrEncoder) -> None:
     for batch, context, kept in ((1, one, 1), (1, one, 1), (2, one, 2), (1, other, 2)):
         run(batch, context)
         assert len(step._chunks) == kept
-    weight = encoder.encoder.layers[0].feed_forward.output_dense.weight  # type: ignore[union-attr]
+    weight = encoder.encoder.layers[0].feed_forward.output_dense.weight
     before = set(step._chunks)
     with torch.no_grad():
         weight.add_(0.1)
@@ -177,7 +177,7 @@ def test_captures_on_the_encoders_gpu_whichever_is_current(encoder: XlsrEncoder,
     for chunk_frames in (8, 16):
         stepped(step, chunk_frames)
     here = encoder.masked_spec_embed.device
-    assert [stream.device for stream in gpus.streams] == gpus.devices == [here, here]  # type: ignore[attr-defined]
+    assert [stream.device for stream in gpus.streams] == gpus.devices == [here, here]
     assert gpus.streams[0] is gpus.streams[1], "one stream: libraries keep memory for each"
     assert gpus.current is before and gpus.device_now == "cuda:0"
 
@@ -212,10 +212,10 @@ def test_graphs_end_with_the_weights_whose_place_they_know(encoder: XlsrEncoder,
     """The values are the same, so nothing else tells."""
     step = GraphedStep(encoder)
     stepped(step)
-    weight = encoder.encoder.layers[1].feed_forward.output_dense.weight  # type: ignore[union-attr]
+    weight = encoder.encoder.layers[1].feed_forward.output_dense.weight
     weight.data = weight.data.clone()
     stepped(step)
-    kernel = encoder.encoder.pos_conv_embed.conv.parametrizations.weight.original1  # type: ignore[union-attr]
+    kernel = encoder.encoder.pos_conv_embed.conv.parametrizations.weight.original1
     with torch.no_grad():
         kernel.mul_(1.01)  # of it a graph reads a copy
     stepped(step)

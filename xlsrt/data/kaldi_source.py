@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from xlsrt.data.arguments import yes_or_no
 from xlsrt.data.kaldi import DataDir, Utterance, is_pipe, write_spk2utt
-from xlsrt.data.set_tables import replace_tables
+from xlsrt.data.set_tables import new_tables
 from xlsrt.data.tables import load_table, write_table
 from xlsrt.data.validate import validate
 from xlsrt.errors import UserError
@@ -66,23 +65,19 @@ def copy_data_dir(source: Path, target: Path, allow_pipes: bool = False) -> None
         *(["segments"] if data.has("segments") else []),
         *data.extra_names(),
     ]
-    # Made beside the target and moved when valid: a bad set never stands under its name.
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
-        for name in names:
-            table = load_table(source / name)
-            if name == "wav.scp":
-                table = {key: absolute(source, value) for key, value in table.items()}
-            write_table(fresh / name, sorted(table.items()))
-        write_spk2utt(fresh)
-        summary = validate(fresh, allow_pipes=allow_pipes)
-        replace_tables(fresh, target)
-    except UserError as error:
-        # The user knows the set by its own name, not by that of the directory it is made in.
-        raise UserError(str(error).replace(str(fresh), str(source))) from None
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    # Moved when valid: a bad set never stands under its name.
+    with new_tables(target) as fresh:
+        try:
+            for name in names:
+                table = load_table(source / name)
+                if name == "wav.scp":
+                    table = {key: absolute(source, value) for key, value in table.items()}
+                write_table(fresh / name, sorted(table.items()))
+            write_spk2utt(fresh)
+            summary = validate(fresh, allow_pipes=allow_pipes)
+        except UserError as error:
+            # The user knows the set by its own name, not by that of the directory it is made in.
+            raise UserError(str(error).replace(str(fresh), str(source))) from None
     log.info("%s: %d utterances of %d speakers", target, summary.num_utterances, summary.num_speakers)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from xlsrt.data.arks import read_format, write_format
 from xlsrt.data.kaldi import DataDir, is_pipe, parse_segment, write_spk2utt
-from xlsrt.data.set_tables import BY_RECORDING, replace_tables, speaker_tables, table_names
+from xlsrt.data.set_tables import BY_RECORDING, new_tables, speaker_tables, table_names
 from xlsrt.data.tables import decode_line, load_table, sorted_table, write_table
 from xlsrt.data.validate import audio_file_problem
 from xlsrt.errors import UserError
@@ -141,24 +140,6 @@ def _write_kept(
     write_spk2utt(path)
 
 
-@contextlib.contextmanager
-def _in_place_of(target: str | os.PathLike[str], audio_format: str) -> Iterator[Path]:
-    """A new folder; its tables take the place of all of ``target`` when the block ends without an error.
-
-    Old tables that stayed would name utterances that the new set lacks, or cut up its recordings.
-    """
-    # Where a link leads to, as files move within a file system only.
-    place = Path(os.path.realpath(target))
-    fresh = place.with_name(f".{place.name}.{os.getpid()}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
-        yield fresh
-        replace_tables(fresh, place)
-        write_format(place, audio_format)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
 def subset(source: str | os.PathLike[str], target: str | os.PathLike[str], keep: Collection[str]) -> int:
     """Write the utterances of ``keep`` as a set of their own; returns their number.
 
@@ -180,8 +161,9 @@ def subset(source: str | os.PathLike[str], target: str | os.PathLike[str], keep:
             "%s: %d of the wanted utterances are not in it, such as %s", data.path, len(unknown), unknown[0]
         )
     tables["wav.scp"] = {key: data.resolve(value) for key, value in tables["wav.scp"].items()}
-    with _in_place_of(target, read_format(data.path)) as fresh:
+    with new_tables(target) as fresh:
         _write_kept(fresh, tables, wanted, speaker_tables(data))
+    write_format(Path(target), read_format(data.path))
     return len(wanted)
 
 
@@ -286,6 +268,7 @@ def combine(
     if "utt2uniq" in merged:
         merged["utt2uniq"] = {utt: merged["utt2uniq"].get(utt, utt) for utt in keep}
     by_speaker = {name: merged.pop(name) for name in names & speakers[0].keys()}
-    with _in_place_of(target, formats.pop()) as fresh:
+    with new_tables(target) as fresh:
         _write_kept(fresh, merged, keep, by_speaker)
+    write_format(Path(target), formats.pop())
     return len(keep)

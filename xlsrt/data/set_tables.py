@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Collection, Sequence
+import shutil
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from xlsrt.data.kaldi import DataDir
@@ -37,6 +39,23 @@ def remove_other_tables(target: Path, kept: Collection[str]) -> None:
     for name in [*table_names(DataDir(target)), *speakers]:
         if name not in kept:
             (target / name).unlink()
+
+
+@contextlib.contextmanager
+def new_tables(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """A new folder; its tables take the place of all of ``target`` when the block ends without an error.
+
+    Old tables that stayed would name utterances that the new set lacks, or cut up its recordings.
+    """
+    # Where a link leads to, as files move within a file system only.
+    place = Path(os.path.realpath(target))
+    fresh = place.with_name(f".{place.name}.{os.getpid()}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        yield fresh
+        replace_tables(fresh, place)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def replace_tables(fresh: Path, target: Path) -> None:

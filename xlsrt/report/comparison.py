@@ -30,10 +30,10 @@ def compare_decoded(decoded: Sequence[Decoded], baseline: Decoded) -> list[Row]:
     Raises:
         UserError: the decodings are of different utterances or references.
     """
-    refs, errors = _per_utterance(baseline)
+    refs, errors = baseline.per_utterance()
     rows = []
     for d in [baseline, *(d for d in decoded if d is not baseline)]:
-        other_refs, other = _per_utterance(d)
+        other_refs, other = d.per_utterance()
         if list(d.alignments) != list(baseline.alignments) or other_refs != refs:
             raise UserError(f"{d.path} and {baseline.path} were scored on other utterances or references")
         versus = None if d is baseline else compare(other, errors, refs)
@@ -123,8 +123,3 @@ def comparison_table(rows: Sequence[Row], markdown: bool = False) -> str:
 
 def _interval(low: float, high: float) -> str:
     return f"{low:.2f} to {high:.2f}"
-
-
-def _per_utterance(decoded: Decoded) -> tuple[list[int], list[int]]:
-    counts = [alignment.counts for alignment in decoded.alignments.values()]
-    return [c.ref for c in counts], [c.errors for c in counts]

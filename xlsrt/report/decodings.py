@@ -60,6 +60,11 @@ class Decoded:
         works = [path.parents[3] for path in (self.path.absolute(), self.path.resolve()) if path.parents[3:]]
         return next((work / noted for work in works if (work / noted).exists()), noted)
 
+    def per_utterance(self) -> tuple[list[int], list[int]]:
+        """Words of the reference and errors of each utterance, in the order of ``alignments``."""
+        counts = [alignment.counts for alignment in self.alignments.values()]
+        return [c.ref for c in counts], [c.errors for c in counts]
+
     def need_data_dir(self) -> Path:
         """`data_dir`.
 

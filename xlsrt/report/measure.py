@@ -11,7 +11,7 @@ from xlsrt.report.attention import MOST_SECONDS, Measured, measure, mosaic, rece
 from xlsrt.report.decodings import Decoded
 from xlsrt.report.elements import note, picture, side_by_side
 from xlsrt.report.material import Material
-from xlsrt.units import FRAME_SECONDS
+from xlsrt.units import FRAME_SECONDS, SAMPLE_RATE
 
 GOOD_SECONDS = 12.0
 """Length of an utterance on which attention is best seen."""
@@ -75,9 +75,9 @@ def _measure_decoded(decoded: Decoded) -> tuple[str, Measured]:
     from xlsrt.recognizer import Recognizer
 
     data = DataDir(decoded.need_data_dir())
-    entry = min(read_set(data.path), key=lambda e: abs(e.num_samples / 16000 - GOOD_SECONDS))
+    entry = min(read_set(data.path), key=lambda e: abs(e.num_samples / SAMPLE_RATE - GOOD_SECONDS))
     model_dir = decoded.path.parents[1]
     context = decoded.context
     recognizer = Recognizer.from_exp(model_dir, context, model_file=decoded.facts.get("model_file"))
-    samples = load_samples(data, entry)[: 16000 * MOST_SECONDS]
+    samples = load_samples(data, entry)[: SAMPLE_RATE * MOST_SECONDS]
     return entry.name, _measured(recognizer.encoder, samples, recognizer.context, None)

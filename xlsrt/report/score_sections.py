@@ -63,11 +63,11 @@ def scores(material: Material) -> str:
 
 def _figures(decoded: Decoded, best: Decoded, most: float) -> list[str | Cell]:
     counts = decoded.counts
-    refs, errors = _per_utterance(decoded)
+    refs, errors = decoded.per_utterance()
     low, high = bootstrap_interval(errors, refs)
     p = ""
     if decoded is not best and list(decoded.alignments) == list(best.alignments):
-        p = p_text(compare(errors, _per_utterance(best)[1], refs).p)
+        p = p_text(compare(errors, best.per_utterance()[1], refs).p)
     percents = [f"{counts.percent(n):.1f}" for n in (counts.sub, counts.dele, counts.ins)]
     factor = decoded.facts.get("real_time_factor")
     return [
@@ -79,11 +79,6 @@ def _figures(decoded: Decoded, best: Decoded, most: float) -> list[str | Cell]:
         p,
         "" if factor is None else f"{factor:.3f}",
     ]
-
-
-def _per_utterance(decoded: Decoded) -> tuple[list[int], list[int]]:
-    counts = [alignment.counts for alignment in decoded.alignments.values()]
-    return [c.ref for c in counts], [c.errors for c in counts]
 
 
 def _breakdowns(decoded: Sequence[Decoded]) -> list[str]:
