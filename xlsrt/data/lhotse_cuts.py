@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from xlsrt.data.own_data import Entry, add_own_arguments, make_sets, told
+from xlsrt.data.own_data import Entry, add_own_arguments, as_text, make_sets
 from xlsrt.data.tsv import read_lines
 from xlsrt.errors import UserError
 
@@ -85,10 +85,10 @@ def _entry(where: str, cut: dict[str, Any], supervision: dict[str, Any], base: P
     return Entry(
         where,
         base / source["source"] if (base / source["source"]).exists() else Path(source["source"]),
-        told(words["text"]),
-        told(words["speaker"]) or None,
+        as_text(words["text"]),
+        as_text(words["speaker"]) or None,
         None if whole else max(0.0, start),
         None if whole else end,
-        told(words["language"]) or None,
+        as_text(words["language"]) or None,
         utt,
     )

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from xlsrt.data.own_data import Entry, add_own_arguments, make_sets, set_name, told
+from xlsrt.data.own_data import Entry, add_own_arguments, as_text, make_sets, set_name
 from xlsrt.data.tables import decode_line
 from xlsrt.data.tsv import read_lines
 from xlsrt.errors import UserError
@@ -76,7 +76,7 @@ def _entry(where: str, row: Mapping[str, object], base: Path, path: Path, strict
     cells = {}
     for name, others in _NAMES.items():
         key = next((other for other in others if other in row), None)
-        cells[name] = told(row[key]) if key is not None else ""
+        cells[name] = as_text(row[key]) if key is not None else ""
         if key is None and strict and name in ("path", "text"):
             raise UserError(
                 f"{path}: there is no column '{name}', only {', '.join(map(str, row))}: name one of them so, "

@@ -70,7 +70,7 @@ class Entry:
 ReadEntries = Callable[[Path], Iterator[Entry]]
 
 
-def told(value: object) -> str:
+def as_text(value: object) -> str:
     """A value of JSON as text; "" for null and for NaN, which pandas writes where a cell is empty."""
     missing = value is None or (isinstance(value, float) and math.isnan(value))
     return "" if missing else str(value).strip()
