@@ -13,6 +13,7 @@ from tests.recognizer.make import make_exp, noise, same
 from xlsrt import Recognizer
 from xlsrt.errors import UserError
 from xlsrt.recognizer import EndpointRules
+from xlsrt.recognizer.endpoint import CHECK_FRAMES, STEP_FRAMES
 from xlsrt.recognizer.line import Engine, search_whole
 
 RULES = {"trailing_silence": 0.2, "max_seconds": 1.5, "min_pause": 0.1, "restart_encoder": False}
@@ -66,18 +67,36 @@ def test_long_packets_do_not_age_a_stream_that_begins_anew(tmp_path):
             same(ours, theirs)
 
 
-def test_no_token_is_lost(recognizers):
+@pytest.fixture
+def deaf(recognizers):
     """With a predictor that says nothing the tokens depend on the sound alone: cutting changes nothing."""
     recognizer = recognizers["greedy", 1]
     projection = recognizer.head.joint.predictor_projection.weight
     saved = projection.detach().clone()
-    try:
-        projection.data.zero_()
-        wav = noise(8, seed=7)
-        found = segments(recognizer, wav, [3000])
-        whole = recognizer.transcribe(wav).hypothesis
-    finally:
-        projection.data.copy_(saved)
+    projection.data.zero_()
+    yield recognizer
+    projection.data.copy_(saved)
+
+
+def test_every_pause_that_is_long_enough_closes(deaf):
+    """At whatever frame it begins, and however soon the next token follows."""
+    wav = noise(20, seed=7)
+    frames = deaf.transcribe(wav).hypothesis.frames
+    long_enough = round(RULES["trailing_silence"] * 50) + STEP_FRAMES
+    pauses = [later - sooner for sooner, later in itertools.pairwise(frames)]
+    # Those shorter than the distance of looks are the ones that could be passed over.
+    assert sum(long_enough <= pause < CHECK_FRAMES + 10 for pause in pauses) > 3
+    found = segments(deaf, wav, [3000], max_seconds=None)
+    assert [frame for result in found for frame in result.hypothesis.frames] == frames
+    for result in found:
+        inside = itertools.pairwise(result.hypothesis.frames)
+        assert all(later - sooner < long_enough for sooner, later in inside)
+
+
+def test_no_token_is_lost(deaf):
+    wav = noise(8, seed=7)
+    found = segments(deaf, wav, [3000])
+    whole = deaf.transcribe(wav).hypothesis
     assert len(found) > 4
     assert [t for result in found for t in result.hypothesis.tokens] == whole.tokens
     assert [f for result in found for f in result.hypothesis.frames] == whole.frames

@@ -43,7 +43,8 @@ class Line:
     Attributes:
         encoder, search: their states, batches of one; no encoder's where recordings are masked whole.
         rules: endpoint rules or None.
-        searched: frames searched. start: first frame of the open segment.
+        searched: frames searched. start: first frame of the open segment. look: frame at which the rules are
+            looked at next.
         recent: samples from frame ``searched`` on, kept only for rules that restart the encoder.
         closed: segments closed since they were last handed out.
     """
@@ -54,6 +55,7 @@ class Line:
     recent: Tensor
     searched: int = 0
     start: int = 0
+    look: int = CHECK_FRAMES
     closed: tuple[Closed, ...] = ()
 
     @property
@@ -221,7 +223,7 @@ def _search(
 
 def _block(line: Line, left: int) -> int:
     """Frames up to the next one at which the rules are looked at, or to the end of what is there."""
-    return min(left, CHECK_FRAMES - line.searched % CHECK_FRAMES)
+    return left if line.rules is None else min(left, line.look - line.searched)
 
 
 def _moved(line: Line, frames: int) -> Line:
@@ -233,23 +235,22 @@ def _apply_rules(
     engine: Engine, lines: list[Line], state: Any, sizes: list[int], again: list[Tensor | None]
 ) -> Any:
     """Close the segments that their rules end; changes ``lines`` and ``again``, returns the search state."""
-    due = [
-        row
-        for row, line in enumerate(lines)
-        if sizes[row] and line.rules and line.searched % CHECK_FRAMES == 0
-    ]
+    due = [row for row, line in enumerate(lines) if sizes[row] and line.rules and line.searched == line.look]
     if not due:
         return state
     best = engine.search.best(state.select(due))
     closing = []
     for row, hypothesis in zip(due, best, strict=True):
         line = lines[row]
-        if line.rules is None or not line.rules.closes(line.searched, line.start, hypothesis.frames):
+        assert line.rules is not None
+        if not line.rules.closes(line.searched, line.start, hypothesis.frames):
+            look = line.rules.next_look(line.searched, line.start, hypothesis.frames)
+            lines[row] = replace(line, look=look)
             continue
         closing.append(row)
         if hypothesis.tokens:
             line = replace(line, closed=(*line.closed, Closed(hypothesis, line.start, line.searched)))
-        line = replace(line, start=line.searched)
+        line = replace(line, start=line.searched, look=line.searched + CHECK_FRAMES)
         if line.restarts:
             again[row] = line.recent
             line = replace(line, recent=line.recent[:0])
