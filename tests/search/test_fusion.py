@@ -201,6 +201,21 @@ def test_rows_that_were_not_used_for_long_are_forgotten():
     assert asked == [1, 2, 3, 1]
 
 
+@settings(max_examples=30)
+@given(st.data())
+def test_rows_of_a_table_are_those_computed(data):
+    """Asked for one by one or together, more than the table holds or fewer, computed from each other."""
+    rows = RowCache(lambda state: rows(state // 2) + state if state else torch.zeros(3), max_rows=4)
+    wanted = {0: 0.0}
+    for state in range(1, 40):
+        wanted[state] = wanted[state // 2] + state
+    for states in data.draw(st.lists(st.lists(st.integers(0, 39), min_size=1, max_size=7), max_size=9)):
+        kept = rows(states[0])
+        found = rows.stacked(states)
+        assert found.tolist() == [[wanted[state]] * 3 for state in states]
+        assert kept.tolist() == [wanted[states[0]]] * 3
+
+
 def test_a_restart_forgets_what_was_said(tmp_path):
     search = fused(tmp_path, make_head())
     enc, lens = torch.randn(2, 20, 6), torch.tensor([20, 20])

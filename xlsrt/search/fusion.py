@@ -17,8 +17,7 @@ from xlsrt.errors import UserError
 
 CACHE_BYTES = 64 * 2**20
 CACHE_ROWS = 2048
-"""PyTorch keeps more about a short row than is in it. One stream asks for as many in its first minute, and
-seldom for any of them again; of 64 streams with beam 8, each frame asks for a few hundred."""
+"""Of 64 streams with beam 8, each frame asks for a few hundred."""
 
 
 class Scorer(Protocol):
@@ -35,7 +34,11 @@ class Scorer(Protocol):
 
 
 class RowCache:
-    """The rows of states last used, (V,) each. It saves time and changes no result."""
+    """The rows of states last used, (V,) each. It saves time and changes no result.
+
+    They lie in one table: a tensor for each would take more memory than its row, more and more in the first
+    minutes of a stream.
+    """
 
     def __init__(
         self, compute: Callable[[Any], Tensor], max_bytes: int = CACHE_BYTES, max_rows: int = CACHE_ROWS
@@ -43,19 +46,34 @@ class RowCache:
         self._compute = compute
         self._max_bytes = max_bytes
         self._max_rows = max_rows
-        self._rows: OrderedDict[Hashable, Tensor] = OrderedDict()
+        self._places: OrderedDict[Hashable, int] = OrderedDict()
+        self._table: Tensor | None = None
 
     def __call__(self, state: Hashable) -> Tensor:
-        row = self._rows.get(state)
-        if row is not None:
-            self._rows.move_to_end(state)
-            return row
+        """The row of a state; it is the caller's own."""
+        place = self._places.get(state)
+        if place is not None and self._table is not None:
+            self._places.move_to_end(state)
+            return self._table[place].clone()
         row = self._compute(state)
-        self._rows[state] = row
-        most = min(self._max_rows, max(1, self._max_bytes // max(1, row.nbytes)))
-        while len(self._rows) > most:
-            self._rows.popitem(last=False)
+        if self._table is None:
+            count = min(self._max_rows, max(1, self._max_bytes // max(1, row.nbytes)))
+            self._table = row.new_empty(count, len(row))
+        # The row may have been computed from others of this table.
+        full = len(self._places) == len(self._table)
+        place = self._places.popitem(last=False)[1] if full else len(self._places)
+        self._places[state] = place
+        self._table[place] = row
         return row
+
+    def stacked(self, states: Sequence[Hashable]) -> Tensor:
+        """The rows of several states (N, V)."""
+        places = [self._places.get(state) for state in states]
+        if self._table is None or None in places:
+            return torch.stack([self(state) for state in states])
+        for state in states:
+            self._places.move_to_end(state)
+        return self._table[torch.tensor(places, device=self._table.device)]
 
 
 class Fusion:
@@ -126,8 +144,8 @@ class Walk:
 
     def rows(self, numbers: Tensor) -> Tensor:
         """Numbers (R, K) -> what each token would add (R, K, V)."""
-        rows = [self.fusion.row(self.states[number]) for number in numbers.flatten().tolist()]
-        return torch.stack(rows).unflatten(0, tuple(numbers.shape))
+        rows = self.fusion.row.stacked([self.states[number] for number in numbers.flatten().tolist()])
+        return rows.unflatten(0, tuple(numbers.shape))
 
     def advance(self, numbers: Tensor, tokens: Tensor, alive: Tensor) -> Tensor:
         """The numbers (R, K) after one more token each; where nothing is ``alive``, 0."""
