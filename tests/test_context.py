@@ -89,7 +89,7 @@ def test_frames_in_dicts() -> None:
         ({"chunk_ms": "640 ms"}, "chunk_ms must be a number"),
         ({"chunk_ms": float("nan")}, "chunk_ms must be a number"),
         ({"chunk_ms": float("inf")}, "chunk_ms must be a multiple"),
-        ({"chunk": 640}, "unknown key.*chunk; known"),
+        ({"chunk": 640}, r"context: unknown key chunk \(did you mean chunk_ms\?\); known: chunk_ms"),
         ({"chunk_ms": 640, "chunk_frames": 32}, "either chunk_ms or chunk_frames"),
         ({"left_ms": 640}, "full attention"),
         ({"sink_frames": 4}, "full attention"),
@@ -137,9 +137,11 @@ def test_sampler_is_a_function_of_seed_and_step() -> None:
         ({"chunk_frames": {"min": 17, "max": 23, "multiple": 8}}, "no multiple of 8"),
         ({"chunk_frames": {"low": 17}}, "min, max and multiple"),
         ({"chunk_frames": [16], "full_prob": 2}, "between 0 and 1"),
-        ({"chunk_frames": [16], "full_prob": "often"}, "probability"),
+        ({"chunk_frames": [16], "full_prob": "often"}, "full_prob is 'often'; it must be a finite number"),
         ({"chunk_frames": [16], "seed": 0.5}, "seed"),
-        ({"chunk_frames": [16], "chunk_ms": [320]}, "unknown key"),
+        ({"chunk_frames": [16], "chunk_ms": [320]}, "context sampler: unknown key chunk_ms"),
+        ([16], "context sampler is .*must be a mapping"),
+        ({"chunk_frames": {1: 2, "min": 3}}, "min, max and multiple"),
     ],
 )
 def test_bad_samplers_are_refused_by_name(values: dict[str, object], says: str) -> None:

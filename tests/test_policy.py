@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
 import re
@@ -24,17 +25,25 @@ MAY_IMPORT = {
     "units": set(),
     "text": set(),
     "numbers": set(),
+    "settings": {"numbers"},
     "files": set(),
+    "tensor_files": set(),
+    "ctm": set(),
     "tree": {"files"},
-    "context": set(),
-    "encoder": {"context", "numbers"},
-    "transducer": {"numbers"},
-    "search": {"context", "transducer", "numbers"},
-    "recognizer": {"context", "encoder", "transducer", "search", "text", "data", "numbers"},
-    "decoding": {
-        *("context", "encoder", "transducer", "search", "recognizer", "text", "data"),
-        *("files", "tree", "numbers"),
+    "context": {"settings"},
+    "encoder": {"context", "settings", "tensor_files"},
+    "transducer": {"settings"},
+    "search": {"context", "transducer", "settings"},
+    "recognizer": {
+        *("context", "encoder", "transducer", "search", "text", "data"),
+        *("settings", "ctm", "tensor_files"),
     },
+    "decoding": {
+        *("context", "encoder", "search", "recognizer", "text", "data"),
+        *("files", "tree", "numbers", "settings", "ctm"),
+    },
+    "alignment": {"context", "recognizer", "decoding", "data", "files", "ctm"},
+    "live": {"context", "search", "recognizer", "decoding", "data"},
     "bench": {
         "context",
         "encoder",
@@ -47,22 +56,30 @@ MAY_IMPORT = {
         "espnet_task",
         "pretrain",
     },
-    "pretrain": {"context", "encoder", "data"},
-    "memory": {"context", "encoder", "transducer"},
-    "espnet_task": {"context", "encoder", "transducer", "search", "data", "recipe", "pretrain", "numbers"},
-    "data": {"context", "text", "files"},
-    "report": {"context", "encoder", "text", "decoding", "recognizer", "search", "data", "files"},
-    "recipe": {"context", "report", "search", "files", "tree", "data"},
+    "pretrain": {"context", "encoder", "data", "settings", "tensor_files"},
+    "memory": {"context", "encoder", "transducer", "settings"},
+    "espnet_task": {
+        *("context", "encoder", "transducer", "search", "data", "recipe", "pretrain"),
+        *("settings", "tensor_files"),
+    },
+    "data": {"context", "text", "files", "ctm"},
+    "report": {"context", "encoder", "text", "decoding", "recognizer", "search", "data", "files", "ctm"},
+    "recipe": {
+        *("context", "report", "search", "data"),
+        *("files", "tree", "settings", "tensor_files", "ctm"),
+    },
 }
 # What a room may load from outside, of the heavy packages.
 HEAVY = {"torch", "torchaudio", "espnet", "espnet2", "transformers", "matplotlib"}
 MAY_LOAD = {
     "context": {"torch"},
+    "tensor_files": {"torch"},
     "encoder": {"torch", "torchaudio", "transformers"},
     "transducer": {"torch", "torchaudio"},
     "search": {"torch"},
     "recognizer": {"torch"},
     "decoding": {"torch"},
+    "alignment": {"torch", "torchaudio"},
     # The benchmark measures the reference implementations beside ours.
     "bench": {"torch", "torchaudio", "transformers"},
     "pretrain": {"torch", "torchaudio"},
@@ -145,22 +162,30 @@ def test_every_room_has_its_tests() -> None:
     assert rooms - tests == set()
 
 
+def options(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """The options of a command line and of the commands below it."""
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            for below in action.choices.values():
+                yield from options(below)
+        elif action.option_strings:
+            yield action
+
+
 @pytest.mark.parametrize("name", [name for name in BINS if name != "asr_train"])
 def test_every_option_is_documented(name: str) -> None:
-    module = importlib.import_module(f"xlsrt.bin.{name}")
-    parsers = [module.get_parser()]
-    assert parsers[0].description
-    seen = 0
-    while parsers:
-        parser = parsers.pop()
-        for action in parser._actions:
-            seen += 1
-            choices = action.choices
-            if isinstance(choices, dict):
-                parsers.extend(choices.values())
-            elif action.option_strings:
-                assert action.help, f"{name} {action.option_strings[0]}"
-    assert seen > 1
+    parser = importlib.import_module(f"xlsrt.bin.{name}").get_parser()
+    assert parser.description
+    assert len([*options(parser)]) > 1 or parser._get_positional_actions()
+    for action in options(parser):
+        assert action.help, f"{name} {action.option_strings[0]}"
+
+
+@pytest.mark.parametrize("name", [name for name in BINS if name != "asr_train"])
+def test_a_model_is_given_by_either_word(name: str) -> None:
+    for action in options(importlib.import_module(f"xlsrt.bin.{name}").get_parser()):
+        words = {"--model", "--exp_dir"}
+        assert words & set(action.option_strings) in (set(), words), f"{name} {action.option_strings}"
 
 
 @pytest.mark.parametrize("name", BINS)

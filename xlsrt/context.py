@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from xlsrt.errors import UserError
+from xlsrt.settings import as_mapping, check_keys, typed
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,7 @@ WINDOW_TAIL_MS = 5
 """What a frame's window (25 ms) needs beyond its hop (20 ms), in milliseconds."""
 
 _ALL = "all"
+_EXAMPLE = "{chunk_ms: 640, left_ms: 1280}"
 
 
 def _whole(name: str, value: Any, least: int) -> int:
@@ -104,16 +106,8 @@ class AttentionContext:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> AttentionContext:
         """From YAML: ``chunk_ms``/``left_ms`` or ``chunk_frames``/``left_frames``, and ``sink_frames``."""
-        if not isinstance(values, Mapping):
-            raise UserError(
-                f"a context is a mapping such as {{chunk_ms: 640, left_ms: 1280}}, not {values!r}"
-            )
-        known = {"chunk_ms", "left_ms", "chunk_frames", "left_frames", "sink_frames"}
-        unknown = sorted(str(key) for key in values if key not in known)
-        if unknown:
-            raise UserError(
-                f"unknown key(s) in a context: {', '.join(unknown)}; known: {', '.join(sorted(known))}"
-            )
+        values = as_mapping(values, "context", _EXAMPLE)
+        check_keys(values, ("chunk_ms", "left_ms", "chunk_frames", "left_frames", "sink_frames"), "context")
 
         def pick(name: str, word: str, least: int) -> int | None:
             in_ms, in_frames = f"{name}_ms", f"{name}_frames"
@@ -187,8 +181,7 @@ class AttentionContext:
 def _choices(name: str, value: Any) -> tuple[Any, ...]:
     """A list of choices, or ``{min, max, multiple}`` written out."""
     if isinstance(value, Mapping):
-        unknown = sorted(set(value) - {"min", "max", "multiple"})
-        if unknown or not {"min", "max"} <= set(value):
+        if not {"min", "max"} <= set(value) <= {"min", "max", "multiple"}:
             raise UserError(
                 f"{name} as a range has the keys min, max and multiple (default 1), not {dict(value)!r}"
             )
@@ -238,23 +231,16 @@ class ContextSampler:
         object.__setattr__(self, "left", tuple(_check_left(v) for v in _choices("left", self.left)))
         sinks = tuple(_whole("sink_frames", v, 0) for v in _choices("sink_frames", self.sink_frames))
         object.__setattr__(self, "sink_frames", sinks)
-        if isinstance(self.full_prob, bool) or not isinstance(self.full_prob, (int, float)):
-            raise UserError(f"full_prob must be a probability, not {self.full_prob!r}")
+        object.__setattr__(self, "full_prob", typed(self.full_prob, int | float, "full_prob"))
         if not 0.0 <= self.full_prob <= 1.0:
             raise UserError(f"full_prob must lie between 0 and 1, not {self.full_prob}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise UserError(f"seed must be a whole number, not {self.seed!r}")
+        object.__setattr__(self, "seed", typed(self.seed, int, "seed"))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ContextSampler:
         """From YAML: ``{chunk_frames: {min: 16, max: 64, multiple: 8}, left: [1x, all]}`` and the like."""
-        known = {"chunk_frames", "left", "sink_frames", "full_prob", "seed"}
-        unknown = sorted(str(key) for key in values if key not in known)
-        if unknown:
-            raise UserError(
-                f"unknown key(s) in a context sampler: {', '.join(unknown)}; "
-                f"known: {', '.join(sorted(known))}"
-            )
+        values = as_mapping(values, "context sampler")
+        check_keys(values, [item.name for item in fields(cls)], "context sampler")
         if "chunk_frames" not in values:
             raise UserError("a context sampler needs chunk_frames: a list, or {min, max, multiple}")
         return cls(**{key: value for key, value in values.items() if value is not None})
@@ -293,10 +279,7 @@ class ContextSampler:
 
 def training_context_from_dict(values: Mapping[str, Any]) -> AttentionContext | ContextSampler:
     """A fixed context, or a sampler if there are lists, ranges, ``left``, ``full_prob`` or ``seed``."""
-    if not isinstance(values, Mapping):
-        raise UserError(
-            f"a training context is a mapping such as {{chunk_ms: 640, left_ms: 1280}}, not {values!r}"
-        )
+    values = as_mapping(values, "training context", _EXAMPLE)
     many = any(
         isinstance(v, Mapping) or (isinstance(v, Sequence) and not isinstance(v, str))
         for v in values.values()

@@ -18,6 +18,7 @@ from xlsrt.context import AttentionContext, training_context_from_dict
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.encoder.attention import BlockPlan
 from xlsrt.errors import UserError
+from xlsrt.settings import as_mapping
 from xlsrt.transducer import HeadConfig, TransducerHead
 from xlsrt.units import FRAME_SECONDS, HOP
 
@@ -233,7 +234,8 @@ def encoder_config(settings: Mapping[str, Any], preset: str | None = None) -> Xl
     Raises:
         UserError: the configuration names a pretrained encoder and no preset is given.
     """
-    fields = dict((settings.get("encoder_conf") or {}).get("config") or {})
+    conf = as_mapping(settings.get("encoder_conf"), "encoder_conf", optional=True)
+    fields = as_mapping(conf.get("config"), "encoder_conf.config", optional=True)
     if preset:
         fields["preset"] = preset
     if "preset" not in fields:

@@ -17,7 +17,7 @@ from xlsrt.bench.speaker import speaking_head, speech
 from xlsrt.bin import bench
 from xlsrt.errors import UserError
 from xlsrt.recognizer import Recognizer
-from xlsrt.report.align import Counts, align
+from xlsrt.report.edits import Counts, align
 from xlsrt.search import BeamSearch, GreedySearch
 
 

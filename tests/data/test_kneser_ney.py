@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from xlsrt.bin import train_ngram
 from xlsrt.data.kneser_ney import END, START, UNKNOWN, estimate_ngram, joined, write_arpa
 from xlsrt.errors import UserError
 from xlsrt.search.arpa import read_arpa
@@ -198,34 +197,3 @@ def test_bad_input() -> None:
     for prune in ([1], [0, 2, 1], [0, -1]):
         with pytest.raises(UserError, match=f"pruned by {' '.join(map(str, prune))}: begin with 0"):
             estimate_ngram([["a"]], 3, prune=prune)
-
-
-def test_command(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "text").write_text("a one two\nsp0.9-a one two\nsp1.1-a one two\nsp1.1-b two one\n")
-    (tmp_path / "dev").write_text("c one one\n")
-    (tmp_path / "tokens.txt").write_text(
-        "".join(f"{t}\n" for t in ["<blank>", "<unk>", "<space>", *"enotwx", "<sos/eos>"])
-    )
-    out = tmp_path / "made" / "lm.arpa"
-    words = ["--text", tmp_path / "text", "--token_list", tmp_path / "tokens.txt", "--token_type", "char"]
-    words += ["--output", out, "--order", "3", "--join", "1", "--valid_text", tmp_path / "dev"]
-    with caplog.at_level("INFO"):
-        train_ngram.main(list(map(str, words)))
-    assert "2 sentences" in caplog.text and "perplexity" in caplog.text
-    grams = out.read_text().splitlines()
-    assert any(line.split("\t")[1:2] == ["x"] for line in grams), "tokens that no sentence has are known"
-    assert sum(line.split("\t")[1:2] == ["o n e"] for line in grams) == 1
-    train_ngram.main([*map(str, words), "--join", "2"])
-    assert any("o <space> " in line for line in out.read_text().splitlines()), "two end in o: one runs on"
-    longest = grams[grams.index("\\3-grams:") + 1 : grams.index("\\end\\") - 1]
-    train_ngram.main([*map(str, words), "--prune", "0", "0", "1"])
-    kept = out.read_text().splitlines()
-    assert 0 < len(kept[kept.index("\\3-grams:") + 1 : kept.index("\\end\\") - 1]) < len(longest)
-    (tmp_path / "more").write_text("m one one one\n")
-    words[1:2] = [tmp_path / "text", tmp_path / "more"]
-    train_ngram.main([*map(str, words), "--bigram", str(tmp_path / "pairs.arpa")])
-    alone = [*map(str, words[:2]), *map(str, words[3:])]
-    train_ngram.main([*alone, "--order", "2", "--output", str(tmp_path / "same.arpa")])
-    assert (tmp_path / "pairs.arpa").read_text() == (tmp_path / "same.arpa").read_text(), "transcripts alone"
-    with pytest.raises(UserError, match="--join 0: give 1 or more"):
-        train_ngram.main([*map(str, words), "--join", "0"])

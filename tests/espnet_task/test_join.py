@@ -88,6 +88,17 @@ def test_leads_are_as_quiet_as_the_utterance_and_come_first_only() -> None:
     assert not JoinConfig().active
 
 
+def test_a_share_of_pauses_and_leads_is_digital_silence() -> None:
+    speech, text = _batch([16000] * 2, [1] * 2)
+    config = JoinConfig(utterances=2, seconds=60.0, pause=(0.5, 0.5), lead=(0.5, 0.5), zeros=0.25)
+    silent = []
+    for seed in range(200):
+        (wav, _), _ = join_batch(config, 2, speech, text, None, torch.Generator().manual_seed(seed))
+        silent += [not part.any() for part in (wav[0, :8000], wav[0, 24000:32000])]
+    assert 0.17 < sum(silent) / len(silent) < 0.33
+    assert sum(lead != pause for lead, pause in zip(silent[::2], silent[1::2], strict=True)) > 10
+
+
 def test_long_utterances_stay_alone() -> None:
     config = JoinConfig(utterances=4, seconds=1.0)
     (_, n), _ = join_batch(config, 4, *_batch([32000, 30000, 20000], [1, 1, 1]), None, torch.Generator())
@@ -103,6 +114,7 @@ def test_long_utterances_stay_alone() -> None:
         ({"pauses": 1}, "pauses"),
         ({"lead": [0.5, 0.1]}, "lead"),
         ({"lead": [0, float("inf")]}, "lead"),
+        ({"zeros": 1.5}, "join.zeros"),
         ({"pause_skew": 0.5}, "join.pause_skew"),
         ({"pause_skew": "much"}, "join.pause_skew"),
         ({"pause_skew": float("nan")}, "join.pause_skew"),

@@ -13,13 +13,15 @@ from torch import nn
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig, WaveAugment
-from xlsrt.espnet_task.checkpoint import load_safely, plain_stats, reporter_stats, save_atomically
+from xlsrt.espnet_task.checkpoint import plain_stats, reporter_stats, save_atomically
+from xlsrt.espnet_task.encoder import contexts_of, read_encoder_conf
 from xlsrt.espnet_task.inputs import read_token_list
 from xlsrt.espnet_task.midepoch import EpochPosition, read_position
 from xlsrt.espnet_task.optim import parameter_groups
 from xlsrt.espnet_task.retention import rank_epochs, tidy, write_averages
 from xlsrt.espnet_task.schedulers import WarmupHoldDecay
 from xlsrt.recipe.average import average_files, average_states
+from xlsrt.tensor_files import read_checkpoint
 
 
 class Miniature(nn.Module):
@@ -152,13 +154,41 @@ def test_band_limit_removes_what_lies_beyond() -> None:
         ({"eq_prob": -1}, "eq"),
         ({"speed": 0.9}, r"speed is 0\.9; it must be a list"),
         ({"noise_snr_db": 10}, "noise_snr_db is 10; it must be a list"),
-        ({"gain_db": "much"}, "gain_db is 'much'; give finite numbers"),
-        ({"low_edge_hz": [60, None]}, "low_edge_hz is .*; give finite numbers"),
+        ({"gain_db": "much"}, "gain_db is 'much'; it must be a finite number"),
+        ({"low_edge_hz": [60, None]}, "low_edge_hz is .*; it must be a list of 2 finite numbers"),
     ],
 )
 def test_wrong_augmentation_is_refused_by_name(values: dict[str, object], word: str) -> None:
     with pytest.raises(UserError, match=word):
         AugmentConfig.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("conf", "says"),
+    [
+        (3, "encoder_conf is 3; it must be a mapping"),
+        (
+            {"config": "tiny"},
+            r"encoder_conf\.config is 'tiny'; it must be a mapping such as",
+        ),
+        ({"pretrained": 53}, r"encoder_conf\.pretrained is 53; it must be text"),
+        (
+            {"train_contexts": {}},
+            r"encoder_conf: unknown key train_contexts \(did you mean train_context",
+        ),
+    ],
+)
+def test_wrong_encoder_settings_are_refused_by_name(conf: object, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        read_encoder_conf(conf)
+    assert read_encoder_conf(None) == {}
+
+
+def test_contexts_that_are_none_are_refused_by_name() -> None:
+    with pytest.raises(UserError, match="training context is 16; it must be a mapping such as"):
+        contexts_of(16, None)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="context is 'all'; it must be a mapping such as"):
+        contexts_of(None, "all")  # type: ignore[arg-type]
 
 
 def test_augmentation_reads_numbers_as_yaml_writes_them() -> None:
@@ -240,7 +270,7 @@ def test_checkpoints_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError):
         save_atomically({"a": torch.zeros(2), "b": Unsaveable()}, path)
-    assert torch.equal(load_safely(path)["a"], torch.ones(2))
+    assert torch.equal(read_checkpoint(path)["a"], torch.ones(2))
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pth"]
 
 
@@ -254,11 +284,11 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
     torch.save({"model": Evil()}, path)
     with pytest.raises(UserError, match=r"evil\.pth"):
-        load_safely(path)
+        read_checkpoint(path)
     assert not marker.exists()
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match="not a readable checkpoint"):
-        load_safely(path)
+    with pytest.raises(UserError, match=r"evil\.pth .*damaged.*delete it to start without it"):
+        read_checkpoint(path)
 
 
 def test_reporter_figures_survive_the_checkpoint() -> None:

@@ -33,9 +33,17 @@ def test_init_from_another_architecture_lists_what_does_not_fit(train: Train) ->
     with pytest.raises(UserError, match=r"of another shape: head\.joint.*16.*32") as raised:
         train("stage2", "--init_from", str(first / "latest.pth"), joint_net_conf={"joint_size": 32}, **ONE)
     assert "latest.pth" in str(raised.value)
-    with pytest.raises(UserError, match=r"missing in the file: head\.ctc"):
+    with pytest.raises(UserError, match=r"missing: head\.ctc"):
         train("none", model_conf={"ctc_weight": 0.0}, **ONE)
         train("stage3", "--init_from", str(first.parent / "none" / "latest.pth"), **ONE)
+    broken = weights(first / "latest.pth")
+    next(iter(broken.values())).flatten()[0] = float("nan")
+    torch.save(broken, first / "broken.pth")
+    with pytest.raises(UserError, match=r"broken\.pth \(init_from\): NaN or infinite values in encoder"):
+        train("stage4", "--init_from", str(first / "broken.pth"), **ONE)
+    (first / "broken.pth").write_bytes(b"<html>")
+    with pytest.raises(UserError, match=r"broken\.pth .*damaged.*run the stage that it comes from again"):
+        train("stage4", "--init_from", str(first / "broken.pth"), **ONE)
 
 
 def test_init_from_another_vocabulary_or_nothing_says_so(train: Train) -> None:
@@ -112,7 +120,10 @@ def test_pretrained_weights_arrive_and_their_convolutions_stay(train: Train, tmp
         ({"init_param": ["some.pth"]}, "init_param would run whatever code"),
         ({"use_wandb": True, "grad_noise": True}, "use_wandb, grad_noise: of no effect"),
         ({"ddp_comm_hook": "fp16_compress_hook"}, "ddp_comm_hook: of no effect"),
-        ({"scheduler_conf": {"warmup": "long"}}, "scheduler_conf: lengths, scales"),
+        ({"scheduler_conf": {"warmup": "long"}}, r"scheduler_conf\.warmup is 'long'"),
+        ({"scheduler_conf": {"warm": 0.1}}, "scheduler_conf: unknown key warm .*warmup"),
+        ({"language_balance": None}, "language_balance is None; it must be a number"),
+        ({"max_epoch": [3]}, r"max_epoch is \[3\]; it must be a whole number"),
         ({"frontend": "default"}, "frontend"),
         ({"encoder": "conformer"}, "conformer"),
         ({"iterator_type": "chunk"}, "iterator_type"),

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from xlsrt.bin import pretrain
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.pretrain.data import Inventory, SyntheticBatches, collate, frame_labels
-from xlsrt.pretrain.loop import VALID_SEED, Pretraining, PretrainOptions, phone_error_rate
+from xlsrt.pretrain.loop import Pretraining, PretrainOptions, phone_error_rate
 from xlsrt.pretrain.model import IGNORED, PhonemeModel
 
 
@@ -89,9 +88,3 @@ def test_it_learns_and_goes_on_where_it_was_killed(tmp_path: Path, inventory: In
 
     with pytest.raises(UserError, match="other options"):
         new_run(tmp_path, inventory, updates=60).resume()
-
-
-def test_no_seed_reaches_the_validation_speech(tmp_path):
-    assert pretrain.SEEDS * pretrain.UTTERANCES <= VALID_SEED
-    with pytest.raises(UserError, match="--seed 256: give 0 to 255"):
-        pretrain.main(["--output_dir", str(tmp_path / "out"), "--seed", "256"])

@@ -10,7 +10,6 @@ from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.pretrain.best_rq import BestRq, BestRqConfig, RandomProjectionQuantizer, Spectrum
 from xlsrt.pretrain.masked import MaskConfig, masked_pass, perplexity
-from xlsrt.pretrain.settings import read_settings
 
 PLAIN = dict.fromkeys(("hidden_dropout", "attention_dropout", "feat_proj_dropout", "layer_drop"), 0.0)
 CONTEXTS = [AttentionContext.full(), AttentionContext(8, 8, 0), AttentionContext(8, 8, 4)]
@@ -158,10 +157,10 @@ def test_it_learns_in_sampled_contexts(encoder: XlsrEncoder) -> None:
 
 
 def test_settings_are_checked() -> None:
-    assert read_settings(MaskConfig, {"prob": 1, "length": 4}, "mask_conf").prob == 1.0
-    with pytest.raises(UserError, match="mask_conf: unknown keys lenght; known: fill, length"):
-        read_settings(MaskConfig, {"lenght": 4}, "mask_conf")
+    assert MaskConfig.from_dict({"prob": 1, "length": 4}).prob == 1.0
+    with pytest.raises(UserError, match=r"mask_conf: unknown key lenght .*mean length\?\); known: prob"):
+        MaskConfig.from_dict({"lenght": 4})
     with pytest.raises(UserError, match=r"mask_conf\.length is '4'"):
-        read_settings(MaskConfig, {"length": "4"}, "mask_conf")
+        MaskConfig.from_dict({"length": "4"})
     with pytest.raises(UserError, match="embedding, noise"):
         MaskConfig(fill="zeros")

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import json
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from xlsrt.bin import cpu_ranks
 from xlsrt.errors import UserError
 from xlsrt.recipe.launch import first_log, launch_command, remove_meeting_points
 
@@ -65,38 +61,3 @@ def test_what_dead_ranks_left_goes(tmp_path: Path) -> None:
 def test_impossible_machines_are_refused(ngpu: int, num_nodes: int) -> None:
     with pytest.raises(UserError, match="--ngpu"):
         command(ngpu, num_nodes)
-
-
-def run_ranks(tmp_path: Path, script: str) -> int:
-    words = [
-        "--num_ranks",
-        "2",
-        "--meeting_point",
-        str(tmp_path / "meet"),
-        "--",
-        sys.executable,
-        "-c",
-        script,
-    ]
-    return cpu_ranks.main([*words, str(tmp_path)])
-
-
-WRITE = "import sys, json; rank = sys.argv[-1]; json.dump(sys.argv[2:], open(sys.argv[1] + '/r' + rank, 'w'))"
-
-
-def test_every_rank_learns_who_it_is(tmp_path: Path) -> None:
-    (tmp_path / "meet").write_text("left by a killed run", encoding="utf-8")
-    assert run_ranks(tmp_path, WRITE) == 0
-    for rank in "01":
-        words = json.loads((tmp_path / f"r{rank}").read_text(encoding="utf-8"))
-        assert words[words.index("--dist_world_size") + 1] == "2"
-        assert words[words.index("--dist_backend") + 1] == "gloo"
-        assert words[words.index("--dist_init_method") + 1] == f"file://{tmp_path / 'meet'}"
-    assert not (tmp_path / "meet").exists()
-
-
-def test_one_dead_rank_ends_the_others(tmp_path: Path) -> None:
-    started = time.monotonic()
-    script = "import sys, time; time.sleep(0 if sys.argv[-1] == '1' else 60); sys.exit(5)"
-    assert run_ranks(tmp_path, script) == 5
-    assert time.monotonic() - started < 30

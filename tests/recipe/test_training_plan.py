@@ -55,6 +55,12 @@ def test_audio_in_archives_is_read_as_such(tmp_path: Path, config: str, corpus: 
     assert found.settings["valid_data_path_and_name_and_type"][0][2] == "sound"
 
 
+def test_a_balance_of_languages_reads_them(corpus: Corpus) -> None:
+    files = corpus.inputs({"language_balance": 1})
+    assert corpus.inputs({}) == files
+    assert corpus.inputs({"language_balance": 0.5}) == [*files, Path("d/train/utt2lang")]
+
+
 def test_the_row_is_laid_over_the_configuration(tmp_path: Path, config: str, corpus: Corpus) -> None:
     found = plan(tmp_path, config, corpus, seed=7)
     row = load_stages(str(ROOT / "conf/stages.yaml"))["1"]

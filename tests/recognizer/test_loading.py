@@ -58,10 +58,10 @@ def test_weights_must_fit_exactly(exp):
     weights = torch.load(exp / "latest.pth", weights_only=True)
     cases = {
         r"missing: head\.ctc\.bias": {k: v for k, v in weights.items() if k != "head.ctc.bias"},
-        r"unknown: decoder\.x": {**weights, "decoder.x": torch.zeros(1)},
-        r"unknown: head\.x": {**weights, "head.x": torch.zeros(1)},
-        r"head\.ctc\.bias \(2,\), not \(13,\)": {**weights, "head.ctc.bias": torch.zeros(2)},
-        r"no state dict": {"a": 1},
+        r"unexpected: decoder\.x": {**weights, "decoder.x": torch.zeros(1)},
+        r"unexpected: head\.x": {**weights, "head.x": torch.zeros(1)},
+        r"head\.ctc\.bias \(2,\) instead of \(13,\)": {**weights, "head.ctc.bias": torch.zeros(2)},
+        r"not a state dict": {"a": 1},
     }
     for words, changed in cases.items():
         torch.save(changed, exp / "latest.pth")
@@ -77,12 +77,12 @@ class Evil:
 def test_code_in_weights_does_not_run(exp, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"head.x": Evil()}, exp / "latest.pth")
-    with pytest.raises(UserError, match="damaged or holds more than tensors") as said:
+    with pytest.raises(UserError, match=r"objects other than tensors.*last whole checkpoint") as said:
         Recognizer.from_exp(exp)
     # PyTorch's own advice is to let it run.
     assert "weights_only" not in str(said.value) and "add_safe" not in str(said.value)
     (exp / "latest.pth").write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(UserError, match="damaged or holds more than tensors"):
+    with pytest.raises(UserError, match="objects other than tensors"):
         Recognizer.from_exp(exp)
     assert not (tmp_path / "ran").exists()
 
@@ -95,7 +95,7 @@ def test_damaged_directories_are_named(exp, tmp_path):
         Recognizer.from_exp(tmp_path / "empty")
     content = (exp / "latest.pth").read_bytes()
     (exp / "latest.pth").write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match=r"latest\.pth is damaged"):
+    with pytest.raises(UserError, match=r"latest\.pth .* is damaged.*last whole checkpoint"):
         Recognizer.from_exp(exp)
     (exp / "latest.pth").unlink()
     with pytest.raises(UserError, match="holds no weights"):
@@ -211,7 +211,7 @@ def test_bad_packs_are_refused(exp, tmp_path):
     (made / "model.json").write_text(json.dumps(settings), encoding="utf-8")
     weights = (made / "model.safetensors").read_bytes()
     (made / "model.safetensors").write_bytes(weights[:1000])
-    with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
+    with pytest.raises(UserError, match=r"model\.safetensors .* is damaged.*copy the packed model again"):
         Recognizer.from_exp(made)
     (made / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"lacks model\.safetensors"):
@@ -252,7 +252,7 @@ def test_broken_weights_and_settings_are_refused(exp, tmp_path):
     with pytest.raises(UserError, match=rf"NaN or infinite values in {name}.*another checkpoint"):
         Recognizer.from_exp(exp)
     (exp / "latest.pth").write_bytes(b"")
-    with pytest.raises(UserError, match=r"latest\.pth is damaged .*(empty|cut off|Ran out|EOF)"):
+    with pytest.raises(UserError, match=r"latest\.pth is empty: copy it again"):
         Recognizer.from_exp(exp)
 
 

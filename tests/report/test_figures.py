@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from xlsrt.context import AttentionContext
 from xlsrt.report import figures, sections
-from xlsrt.report.align import align
 from xlsrt.report.attention import Measured, share_figure
 from xlsrt.report.decodings import Decoded
+from xlsrt.report.edits import align
 from xlsrt.report.names import search_names
 from xlsrt.report.patterns import parse_context
 

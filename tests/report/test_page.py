@@ -11,6 +11,7 @@ import pytest
 
 from tests.report.made import make_expdir
 from xlsrt.errors import UserError
+from xlsrt.report.browser import word_times
 from xlsrt.report.decodings import find_decoded, read_trn
 from xlsrt.report.page import write_report
 from xlsrt.report.scoring import score_files
@@ -149,6 +150,15 @@ def test_sound_that_is_gone_leaves_the_page(expdir: Path, caplog: pytest.LogCapt
     write_report(expdir, expdir / "index.html", attention=False)
     assert browser((expdir / "index.html").read_text())["audio"] == {}
     assert "no sound of test" in caplog.text
+
+
+def test_damaged_word_times_are_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "words.ctm"
+    assert word_times(path) == {}
+    path.write_text("u1 1 0.1 0.2 a\nu1 1 0.30 0.10 b 0.9\n")
+    assert word_times(path) == {"u1": [[0.1, 0.3], [0.3, 0.4]]}
+    path.write_bytes(b"u1 1 0.1 0.2 caf\xe9\n")
+    assert word_times(path) == {} and "no times of words" in caplog.text
 
 
 def test_decodings_of_different_utterances(expdir: Path) -> None:

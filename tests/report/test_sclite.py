@@ -9,7 +9,7 @@ import pytest
 from rapidfuzz.distance import Levenshtein
 
 from xlsrt.report import sclite
-from xlsrt.report.align import Counts, align
+from xlsrt.report.edits import Counts, align
 from xlsrt.report.scoring import characters, score_files
 
 installed = pytest.mark.skipif(sclite.find_sclite() is None, reason="sclite is not installed")

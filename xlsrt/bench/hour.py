@@ -18,7 +18,7 @@ from xlsrt.data.kaldi import DataDir
 from xlsrt.decoding.sets import load_samples, read_set
 from xlsrt.errors import UserError
 from xlsrt.recognizer import EndpointRules, Recognizer
-from xlsrt.report.align import Counts, align
+from xlsrt.report.edits import Counts, align
 from xlsrt.units import SAMPLE_RATE
 
 HELP = "an hour of one stream: memory, and words beside those of single recordings"

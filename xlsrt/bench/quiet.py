@@ -15,7 +15,7 @@ from xlsrt.bench import trained
 from xlsrt.data.kaldi import DataDir
 from xlsrt.decoding.sets import load_samples, make_batches, read_set
 from xlsrt.errors import UserError
-from xlsrt.report.align import Counts, align
+from xlsrt.report.edits import Counts, align
 from xlsrt.units import SAMPLE_RATE
 
 HELP = "errors with quiet before each utterance: does it matter where in a chunk speech begins?"

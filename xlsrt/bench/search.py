@@ -18,7 +18,7 @@ from xlsrt.bench import common
 from xlsrt.bench.common import Case
 from xlsrt.bench.speaker import Speech, speaking_head, speech
 from xlsrt.errors import UserError
-from xlsrt.report.align import Counts, align
+from xlsrt.report.edits import Counts, align
 from xlsrt.search import BeamSearch, GreedySearch, Search
 from xlsrt.transducer import TransducerHead
 
@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--espnet_utterances", type=int, default=4, help="that its beam searches get (default: %(default)s)"
     )
-    parser.add_argument("--exp_dir", type=Path, help="trained model, or packed model; with --data_dir")
+    parser.add_argument(
+        "--exp_dir", "--model", type=Path, help="trained model, or packed model; with --data_dir"
+    )
     parser.add_argument("--data_dir", type=Path, help="speech for --exp_dir, e.g. dump/raw/test")
     common.add_arguments(parser, CASES, CASES)
 

@@ -13,7 +13,9 @@ from xlsrt.recognizer import Recognizer
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of every such benchmark."""
-    parser.add_argument("--exp_dir", type=Path, required=True, help="trained model, or packed model")
+    parser.add_argument(
+        "--exp_dir", "--model", type=Path, required=True, help="trained model, or packed model"
+    )
     parser.add_argument("--data_dir", type=Path, required=True, help="speech, e.g. dump/raw/test")
     parser.add_argument(
         "--decode_config",

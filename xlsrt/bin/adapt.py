@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xlsrt.bin import run_main
-from xlsrt.bin.train_stage import train
 from xlsrt.data.arguments import yes_or_no
 from xlsrt.recipe.adapt import data_steps, find_sources, make_adaptation, split, unlabelled_data
 from xlsrt.recipe.step import die_with_parent, run_step
+from xlsrt.recipe.train_step import train
 
 
 def get_parser() -> argparse.ArgumentParser:

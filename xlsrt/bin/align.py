@@ -14,7 +14,7 @@ from xlsrt.errors import UserError
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m xlsrt.bin.align", description=__doc__)
     parser.add_argument(
-        "--model", type=Path, required=True, help="experiment or packed model with a CTC head"
+        "--model", "--exp_dir", type=Path, required=True, help="experiment or packed model with a CTC head"
     )
     parser.add_argument("--model_file", help="checkpoint in it (default: the average of the best)")
     parser.add_argument("--data_dir", type=Path, required=True, help="Kaldi data directory with text")
@@ -35,13 +35,15 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     level = logging.WARNING if args.quiet else logging.INFO
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
-    from xlsrt.report.word_times import write_alignment
+    from xlsrt.alignment.word_times import write_word_times
+    from xlsrt.report.patterns import parse_context
 
     if args.word_times is not None and args.word_times.resolve() == args.output.resolve():
         raise UserError(f"--output {args.output} would overwrite the true times of --word_times")
     make_room(args.output)
-    said = write_alignment(
-        args.model, args.data_dir, args.output, args.context, args.model_file, args.device, args.word_times
+    context = None if args.context is None else parse_context(args.context).context
+    said = write_word_times(
+        args.model, args.data_dir, args.output, context, args.model_file, args.device, args.word_times
     )
     if not args.quiet:
         print(said)

@@ -15,7 +15,7 @@ from xlsrt.errors import UserError
 
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m xlsrt.bin.asr_decode", description=__doc__)
-    parser.add_argument("--exp_dir", type=Path, required=True, help="experiment, or packed model")
+    parser.add_argument("--exp_dir", "--model", type=Path, required=True, help="experiment, or packed model")
     parser.add_argument(
         "--model_file", help="checkpoint in --exp_dir (default: the average of the best, else the best)"
     )

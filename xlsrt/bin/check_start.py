@@ -9,10 +9,18 @@ from pathlib import Path
 from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
 from xlsrt.errors import UserError
-from xlsrt.recipe.adapt import adaptation_settings, find_sources
 from xlsrt.recipe.decoding import find_configs, without_ngram
 from xlsrt.recipe.stages import StageTable, load_stages
-from xlsrt.recipe.start import done_with, encoders, is_whole, trains_first, unseen_settings
+from xlsrt.recipe.start import (
+    check_audio,
+    check_sets,
+    check_texts,
+    encoders,
+    is_whole,
+    trains_first,
+    unseen_adaptation,
+    unseen_settings,
+)
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -51,14 +59,15 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(cmd: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(cmd)
+    stages = range(args.stage, args.stop_stage + 1)
     table = load_stages(*args.stages_config)
     table.select(args.variants)
-    check_texts(args)
+    check_texts(args.lm_train_text, args.data_dirs, stages)
     if args.stage == 1 and not args.skip_data:
         check_sets(args.data_dirs[-1], args.prepares)
     if args.decode_configs and args.stop_stage >= 10 and not args.skip_eval:
         check_decoding(args)
-    if trains_first(args.stage, args.stop_stage) and not args.skip_train:
+    if trains_first(stages) and not args.skip_train:
         configs = [*args.train_config, *args.last_config]
         adapting = args.adapt_config if args.adapt else []
         found = encoders(table, args.variants, args.asr_exp, configs, args.pretrained, adapting)
@@ -66,51 +75,30 @@ def main(cmd: Sequence[str] | None = None) -> int:
             if not is_whole(source):
                 check_encoder(source, overrides)
     if not args.skip_train:
-        check_trainings(args, table)
-        if args.adapt and trains_first(args.stage, args.stop_stage):
-            check_adaptation(args)
+        check_trainings(args, table, stages)
+        if args.adapt and trains_first(stages):
+            check_adaptation(args, stages)
     return 0
 
 
-def check_sets(folder: Path, sets: Sequence[str]) -> None:
-    """Sets that stage 1 would make in the place of the user's own: it has never run there."""
-    if (folder / ".prepared.lock").exists():
-        return
-    for name in sets:
-        if (folder / name / "wav.scp").exists():
-            raise UserError(
-                f"{folder / name} is there, and stage 1 did not make it: add --corpus none to train on it, "
-                "or move it away if it should be made from the corpus"
-            )
+# What needs torch or ESPnet is asked here: `xlsrt.recipe` loads neither.
 
 
-def check_texts(args: argparse.Namespace) -> None:
-    """Files for the n-gram model, but for those of sets that stage 1 may be about to make."""
-    if not args.stage <= 3 <= args.stop_stage or args.lm_train_text == "auto":
-        return
-    for name in args.lm_train_text.split():
-        made = args.stage == 1 and any(folder in Path(name).parents for folder in args.data_dirs)
-        if not Path(name).is_file() and not made:
-            raise UserError(f"--lm_train_text {name}: there is no such file in {Path.cwd()}")
-
-
-def check_adaptation(args: argparse.Namespace) -> None:
+def check_adaptation(args: argparse.Namespace, stages: range) -> None:
     """Its audio; and, where it is yet to come, its settings; loads ESPnet."""
-    # A set without a folder in its name may be one that stage 1 makes.
-    there = [name for name in args.adapt_sets.replace(",", " ").split() if "/" in name or args.stage > 1]
-    if there:
-        find_sources(" ".join(there), args.data_dirs)
-    settings = adaptation_settings(args.adapt_config, args.train_config, args.pretrained, args.last_config)
-    if args.adapt_exp is not None and done_with(args.adapt_exp, settings):
+    check_audio(args.adapt_sets, args.data_dirs, stages)
+    settings = unseen_adaptation(
+        args.adapt_exp, args.adapt_config, args.train_config, args.pretrained, args.last_config
+    )
+    if settings is None:
         return
     from xlsrt.espnet_task.settings import check_ssl_settings
 
     check_ssl_settings(settings, f"the adaptation (--adapt_config {', '.join(args.adapt_config)})")
 
 
-def check_trainings(args: argparse.Namespace, table: StageTable) -> None:
+def check_trainings(args: argparse.Namespace, table: StageTable, stages: range) -> None:
     """Settings of trainings that are yet to come; loads ESPnet where there are any."""
-    stages = range(args.stage, args.stop_stage + 1)
     trainings = unseen_settings(
         table, args.variants, stages, args.asr_exp, args.train_config, args.last_config, args.pretrained
     )

@@ -10,11 +10,12 @@ from typing import Any
 
 from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
+from xlsrt.data.choice import choose, choose_speakers
 from xlsrt.data.data_report_page import write_report
 from xlsrt.data.format import perturb_speed
 from xlsrt.data.hours import choose_hours
 from xlsrt.data.kaldi import write_spk2utt
-from xlsrt.data.repair import choose, combine, fix, subset
+from xlsrt.data.repair import combine, fix, subset
 from xlsrt.data.tables import inverted, read_table
 from xlsrt.data.validate import validate
 from xlsrt.errors import UserError
@@ -135,13 +136,7 @@ def _subset(args: argparse.Namespace) -> None:
     if args.utt_list:
         keep = {key for key, _ in read_table(args.utt_list)}
     elif args.spk_list:
-        speakers = {key for key, _ in read_table(args.spk_list)}
-        spoken = dict(read_table(Path(source) / "utt2spk"))
-        keep = {utt for utt, speaker in spoken.items() if speaker in speakers}
-        if unknown := sorted(speakers - set(spoken.values())):
-            logging.warning(
-                "%s: %d of the speakers are not in it, such as %s", source, len(unknown), unknown[0]
-            )
+        keep = set(choose_speakers(source, args.spk_list))
     elif args.hours is not None:
         keep = set(choose_hours(source, args.hours))
     else:

@@ -12,7 +12,7 @@ from xlsrt.bin import make_room, run_main
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m xlsrt.bin.pack", description=__doc__)
     parser.add_argument(
-        "--exp_dir", type=Path, required=True, help="experiment with config.yaml and checkpoints"
+        "--exp_dir", "--model", type=Path, required=True, help="experiment with config.yaml and checkpoints"
     )
     parser.add_argument(
         "--output_dir", type=Path, required=True, help="folder to write; replaced if it is a pack"

@@ -25,7 +25,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--packet_ms", type=float, default=80.0, help="length of the stream's packets")
     parser.add_argument("--format", choices=["png", "svg", "pdf"], default="png", help="of the pictures")
     measured = parser.add_argument_group("measured attention")
-    measured.add_argument("--model", type=Path, help="experiment or packed model; needs --wav")
+    measured.add_argument("--model", "--exp_dir", type=Path, help="experiment or packed model; needs --wav")
     measured.add_argument("--model_file", help="checkpoint in it (default: the average of the best)")
     measured.add_argument("--wav", type=Path, help="utterance to measure on")
     measured.add_argument(

@@ -15,13 +15,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from xlsrt.bin import run_main
-from xlsrt.errors import UserError
 
 OBJECTIVES = ("phonemes", "best_rq", "contrastive")
-UTTERANCES = 1 << 32
-"""Seeds of utterances that a training may use up; those of the next --seed follow."""
-SEEDS = 256
-"""Trainings below the seeds of the validation utterances (`xlsrt.pretrain.loop.VALID_SEED`)."""
 OPTION_HELP = {
     "updates": "optimisation steps",
     "batch_seconds": "padded audio in a batch",
@@ -92,42 +87,21 @@ def main(cmd: Sequence[str] | None = None) -> None:
         XlsrSslTask.main(cmd=words)
         return
     args = get_parser().parse_args(words)
-    if not 0 <= args.seed < SEEDS:
-        raise UserError(f"--seed {args.seed}: give 0 to {SEEDS - 1}, others would hear the validation speech")
+    from xlsrt.pretrain.loop import PretrainOptions
+    from xlsrt.pretrain.phonemes import pretrain_phonemes
 
-    import torch
-
-    from xlsrt.data.synth.pretraining import make_utterance
-    from xlsrt.encoder import XlsrConfig, XlsrEncoder
-    from xlsrt.encoder.checkpoints import save_pretrained
-    from xlsrt.pretrain.data import SyntheticBatches, collate
-    from xlsrt.pretrain.loop import VALID_SEED, Pretraining, PretrainOptions, collect_or_load
-    from xlsrt.pretrain.model import PhonemeModel
-
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    options = PretrainOptions(**{f.name: getattr(args, f.name) for f in fields(PretrainOptions)})
-    args.output_dir.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(options.seed)
-    inventory = collect_or_load(args.output_dir, make_utterance)
-    # Speech is made afresh for every update: nothing to overfit, so dropout would only slow learning.
-    dropouts = ("hidden_dropout", "attention_dropout", "feat_proj_dropout", "layer_drop", "mask_time_prob")
-    config = XlsrConfig.preset(args.preset, **dict.fromkeys(dropouts, 0.0))
-    encoder = XlsrEncoder.from_pretrained(args.init) if args.init else XlsrEncoder(config)
-    model = PhonemeModel(encoder, len(inventory))
-    made = sorted(
-        (make_utterance(VALID_SEED + i) for i in range(args.valid_utterances)), key=lambda u: len(u.wav)
+    options = PretrainOptions(**{field.name: getattr(args, field.name) for field in fields(PretrainOptions)})
+    encoder = pretrain_phonemes(
+        args.output_dir,
+        options,
+        preset=args.preset,
+        init=args.init,
+        num_workers=args.num_workers,
+        threads=args.threads,
+        valid_utterances=args.valid_utterances,
+        dtype=args.dtype,
     )
-    valid = [collate(made[i : i + 10], inventory) for i in range(0, len(made), 10)]
-    dataset = SyntheticBatches(
-        make_utterance, inventory, options.batch_seconds, first_seed=options.seed * UTTERANCES
-    )
-    run = Pretraining(model, dataset, valid, options, args.output_dir, args.num_workers)
-    if run.resume():
-        print(f"resuming at update {run.update} of {options.updates}", flush=True)
-    run.run()
-    save_pretrained(encoder, args.output_dir / "encoder", dtype=getattr(torch, args.dtype))
-    print(f"encoder written to {args.output_dir / 'encoder'}")
+    print(f"encoder written to {encoder}")
 
 
 if __name__ == "__main__":

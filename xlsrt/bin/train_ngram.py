@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xlsrt.bin import run_main
+from xlsrt.data.token_ngram import Tokens, train_token_ngram
 from xlsrt.errors import UserError
-
-log = logging.getLogger(__name__)
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -57,29 +56,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
     if args.join < 1:
         raise UserError(f"--join {args.join}: give 1 or more sentences in a row")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    from xlsrt.data.kneser_ney import estimate_ngram, joined, write_arpa
-    from xlsrt.data.tokens import BLANK, SOS_EOS, SPACE, UNK, make_tokenizer, read_texts, read_token_list
-
-    known = set(read_token_list(args.token_list)) - {BLANK, SOS_EOS}
-    tokenizer = make_tokenizer(args.token_type, args.bpemodel)
-    between = [SPACE] if args.token_type == "char" else []
-    wanted = [(args.output, args.text, args.order, args.prune)]
+    tokens = Tokens.read(args.token_list, args.token_type, args.bpemodel)
+    told = {"join": args.join, "valid_text": args.valid_text}
+    train_token_ngram(tokens, args.text, args.output, order=args.order, prune=args.prune, **told)
     if args.bigram is not None:
-        wanted.append((args.bigram, args.text[:1], 2, []))
-    for output, texts, order, prune in wanted:
-        # What the recogniser cannot write is unknown to it.
-        sentences = [
-            [token if token in known else UNK for token in tokenizer.tokens(text)]
-            for text in read_texts(texts, copies=False)
-        ]
-        model = estimate_ngram(joined(sentences, args.join, between), order, known, prune)
-        write_arpa(model, output)
-        sizes = " ".join(str(len(grams)) for grams in model.probs)
-        log.info("%s: %d sentences, n-grams of 1 to %d tokens: %s", output, len(sentences), order, sizes)
-        if args.valid_text is not None:
-            bits, count = model.bits(map(tokenizer.tokens, read_texts([args.valid_text])))
-            told = 2 ** (bits / count), bits / count
-            log.info("%s: perplexity %.2f per token, %.2f bits", args.valid_text, *told)
+        train_token_ngram(tokens, args.text[:1], args.bigram, order=2, **told)
 
 
 if __name__ == "__main__":

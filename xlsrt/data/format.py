@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+from xlsrt.ctm import WORD_TIMES
 from xlsrt.data import arks
 from xlsrt.data.audio import AudioFacts, AudioProblem, convert
 from xlsrt.data.format_notes import Notes
@@ -39,7 +40,6 @@ log = logging.getLogger(__name__)
 AUDIO_FORMATS = ("auto", "flac", "wav", arks.FORMAT)
 # So many small files make file systems slow.
 ARK_FROM = 100_000
-WORD_TIMES = "word_times.ctm"
 
 
 @dataclass(frozen=True)

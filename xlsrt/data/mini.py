@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from xlsrt.ctm import WORD_TIMES, ctm_lines
 from xlsrt.data.kaldi import Utterance, write_data_dir
 from xlsrt.data.mini_plan import SIZES, Job, generator, more_text, plan
 from xlsrt.data.parallel import ordered_map
@@ -111,10 +112,9 @@ def _write_set(data_dir: Path, audio_dir: Path, jobs: Sequence[Job], made: Seque
             for job in jobs
         ),
     )
-    with atomic_open(data_dir / "word_times.ctm") as stream:
+    with atomic_open(data_dir / WORD_TIMES) as stream:
         for job, result in sorted(zip(jobs, made, strict=True), key=lambda pair: pair[0].utt):
-            for word, start, end in result.words:
-                stream.write(f"{job.utt} 1 {start:.3f} {end - start:.3f} {word}\n")
+            stream.write(ctm_lines(job.utt, result.words))
     seconds = sum(result.num_samples for result in made) / RATE
     num_words = sum(len(result.words) for result in made)
     num_speakers = len({job.speaker for job in jobs})

@@ -11,7 +11,7 @@ from pathlib import Path
 from xlsrt.data.arks import read_format, write_format
 from xlsrt.data.kaldi import DataDir, is_pipe, parse_segment, write_spk2utt
 from xlsrt.data.set_tables import BY_RECORDING, new_tables, speaker_tables, table_names
-from xlsrt.data.tables import decode_line, load_table, sorted_table, write_table
+from xlsrt.data.tables import decode_line, load_table, write_table
 from xlsrt.data.validate import audio_file_problem
 from xlsrt.errors import UserError
 from xlsrt.files import atomic_open
@@ -165,54 +165,6 @@ def subset(source: str | os.PathLike[str], target: str | os.PathLike[str], keep:
         _write_kept(fresh, tables, wanted, speaker_tables(data))
     write_format(Path(target), read_format(data.path))
     return len(wanted)
-
-
-def choose(
-    source: str | os.PathLike[str],
-    *,
-    count: int,
-    how: str = "spread",
-) -> list[str]:
-    """Pick ``count`` utterances.
-
-    ``how``: ``spread`` evenly over the set, ``first``, ``last``, ``shortest``, ``per-spk`` (the first of each
-    speaker), or whole ``speakers`` until there are enough.
-
-    Raises:
-        UserError: count is not positive, or ``shortest`` finds no ``utt2num_samples`` or ``utt2dur``.
-    """
-    if count < 1:
-        raise UserError(f"{count} utterances: ask for at least one")
-    data = DataDir(source)
-    data.require("utt2spk")
-    utts = [utt for utt, _ in sorted_table(data.path / "utt2spk")]
-    if count > len(utts) and how in ("first", "last", "spread", "shortest"):
-        log.warning("%s: has %d utterances only, %d were asked for", data.path, len(utts), count)
-    if how == "first":
-        return utts[:count]
-    if how == "last":
-        return utts[-count:]
-    if how == "spread":
-        count = min(count, len(utts))
-        return [utts[i * len(utts) // count] for i in range(count)]
-    if how == "per-spk":
-        return [utt for speaker in data.speakers().values() for utt in sorted(speaker)[:count]]
-    if how == "speakers":
-        chosen: list[str] = []
-        for _, spoken in sorted(data.speakers().items()):
-            if len(chosen) >= count:
-                break
-            chosen += spoken
-        return chosen
-    if how == "shortest":
-        name = next((n for n in ("utt2num_samples", "utt2dur", "utt2num_frames") if data.has(n)), None)
-        if name is None:
-            raise UserError(
-                f"{data.path}: --shortest needs utt2num_samples or utt2dur: use the dump of the set"
-            )
-        lengths = load_table(data.path / name)
-        return sorted(utts, key=lambda utt: (float(lengths[utt]), utt))[:count]
-    raise UserError(f"'{how}' is no way to choose utterances")
 
 
 def combine(

@@ -13,6 +13,7 @@ from xlsrt.errors import UserError
 from xlsrt.numbers import as_number
 from xlsrt.recognizer.endpoint import OF_NO_USE, EndpointRules
 from xlsrt.search.options import BEAM_SIZE, check_search
+from xlsrt.settings import check_keys
 from xlsrt.tree import read_tree
 from xlsrt.units import SAMPLE_RATE
 
@@ -83,9 +84,7 @@ class DecodeConfig:
             UserError: a key or value is unknown.
         """
         known = [one.name for one in fields(cls) if one.name != "named"]
-        unknown = sorted(set(content) - set(known))
-        if unknown:
-            raise UserError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(known)}")
+        check_keys(content, known, where)
         mode = content.get("mode", "masked")
         if mode not in MODES:
             raise UserError(f"{where}: mode {mode!r} is not one of {', '.join(MODES)}")

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xlsrt.ctm import ctm_lines
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.units import FRAME_SECONDS
@@ -71,13 +72,6 @@ class Recognised:
             WORD_STABLE: [f"{seconds:.3f}" for seconds in self.stable or ()],
         }[file]
         return " ".join([self.utt, *values]).rstrip() + "\n"
-
-    def ctm(self) -> str:
-        """NIST's time-marked words: recording, channel, start, duration, word, confidence."""
-        return "".join(
-            f"{self.utt} 1 {start:.2f} {end - start:.2f} {word} {confidence:.4f}\n"
-            for word, start, end, confidence in self.words
-        )
 
 
 def shard_dir(output_dir: Path, job: int) -> Path:
@@ -204,5 +198,6 @@ def _write(directory: Path, results: Sequence[Recognised]) -> None:
     (directory / WORD_STABLE).unlink(missing_ok=True)
     names = (*FILES, WORD_STABLE) if streamed else FILES
     contents = {name: "".join(result.line(name) for result in results) for name in names}
-    for name, content in {**contents, "words.ctm": "".join(result.ctm() for result in results)}.items():
+    contents["words.ctm"] = "".join(ctm_lines(result.utt, result.words, places=2) for result in results)
+    for name, content in contents.items():
         write_text(directory / name, content)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from xlsrt.errors import UserError
-from xlsrt.numbers import as_number
+from xlsrt.settings import Settings, as_mapping, typed, types_of
 from xlsrt.units import HOP, WINDOW
-
-"""Samples per second of every waveform, here and in all pretrained checkpoints."""
 
 INPUT_NORMS = ("utterance", "causal", "none")
 
 
 @dataclass(frozen=True)
-class XlsrConfig:
+class XlsrConfig(Settings):
     """Shape, regularisation and training policy of one wav2vec 2.0 encoder (arXiv 2006.11477, 2111.09296).
 
     conv_dim, conv_kernel, conv_stride: one entry per layer of the feature extractor (a single ``conv_dim``
@@ -39,6 +36,9 @@ class XlsrConfig:
     gradient_checkpointing: trade a second forward of each layer for its memory
     max_stream_seconds: end of streams whose context keeps all the past
     """
+
+    WHERE = "encoder"
+    ENDLESS = ("max_stream_seconds",)
 
     conv_dim: tuple[int, ...] = (512,) * 7
     conv_kernel: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
@@ -72,8 +72,14 @@ class XlsrConfig:
     max_stream_seconds: float = 600.0
 
     def __post_init__(self) -> None:
-        self._normalise_types()
+        if type(self.conv_dim) is int and isinstance(self.conv_kernel, (list, tuple)):
+            object.__setattr__(self, "conv_dim", (self.conv_dim,) * len(self.conv_kernel))
+        super().__post_init__()
         self._check_extractor()
+        for name, kind in types_of(XlsrConfig).items():
+            least = 0 if name in _MAY_BE_ZERO else 1
+            if kind is int and getattr(self, name) < least:
+                raise UserError(f"{name} must be at least {least}, not {getattr(self, name)}")
         if self.feat_extract_norm not in ("layer", "group"):
             raise UserError(f'feat_extract_norm must be "layer" or "group", not {self.feat_extract_norm!r}')
         if self.input_norm not in INPUT_NORMS:
@@ -100,28 +106,6 @@ class XlsrConfig:
             raise UserError("causal normalisation of silence needs a prior or an input_norm_eps above 0")
         if self.max_stream_seconds <= 0:
             raise UserError(f"max_stream_seconds must be above 0, not {self.max_stream_seconds}")
-
-    def _normalise_types(self) -> None:
-        """YAML gives lists, and 1e-5 as text: bring every field to its type or refuse it."""
-        layers = len(self.conv_kernel) if isinstance(self.conv_kernel, (list, tuple)) else 0
-        if isinstance(self.conv_dim, int) and not isinstance(self.conv_dim, bool):
-            object.__setattr__(self, "conv_dim", (self.conv_dim,) * layers)
-        for field in fields(self):
-            value = getattr(self, field.name)
-            kind: type = bool if field.default is None else type(field.default)
-            if field.name == "freeze_feature_extractor" and value is None:
-                continue
-            value = tuple(value) if kind is tuple and isinstance(value, list) else as_number(value, kind)
-            whole = type(value) is not tuple or all(type(v) is int for v in value)
-            if type(value) is not kind or not whole:
-                raise UserError(f"{field.name} must be of type {kind.__name__}, not {value!r}")
-            endless = field.name == "max_stream_seconds" and value == math.inf
-            if isinstance(value, float) and not (math.isfinite(value) or endless):
-                raise UserError(f"{field.name} must be a finite number, not {value}")
-            least = 0 if field.name in _MAY_BE_ZERO else 1
-            if isinstance(value, int) and kind is int and value < least:
-                raise UserError(f"{field.name} must be at least {least}, not {value}")
-            object.__setattr__(self, field.name, value)
 
     def _check_extractor(self) -> None:
         lengths = {len(self.conv_dim), len(self.conv_kernel), len(self.conv_stride)}
@@ -164,31 +148,15 @@ class XlsrConfig:
     def preset(cls, name: str, **overrides: Any) -> XlsrConfig:
         """A member of the family by name, single fields replaced by ``overrides``."""
         if name not in PRESETS:
-            raise UserError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+            raise UserError(f"encoder: unknown preset {name!r}; known: {', '.join(PRESETS)}")
         return cls.from_dict({**PRESETS[name], **overrides})
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> XlsrConfig:
+    def from_dict(cls, values: Mapping[str, Any] | None) -> XlsrConfig:
         """From YAML; key ``preset`` names the base that the other keys override. Unknown keys are refused."""
-        if not isinstance(values, Mapping):
-            raise UserError(f"an encoder config is a mapping such as {{preset: tiny}}, not {values!r}")
-        values = dict(values)
-        base = values.pop("preset", None)
-        if base is not None:
-            return cls.preset(base, **values)
-        unknown = sorted(str(key) for key in values if key not in cls.__dataclass_fields__)
-        if unknown:
-            raise UserError(
-                f"unknown key(s) in an encoder config: {', '.join(unknown)}; "
-                f"known: {', '.join(cls.__dataclass_fields__)}"
-            )
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, tuples as lists, ready for YAML and JSON."""
-        return {
-            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
-        }
+        given = as_mapping(values, cls.WHERE, "{preset: tiny}")
+        base = typed(given.pop("preset", None), str | None, "encoder.preset")
+        return super().from_dict(given) if base is None else cls.preset(base, **given)
 
     def replace(self, **overrides: Any) -> XlsrConfig:
         """A copy with single fields replaced; unknown names are refused."""

@@ -6,20 +6,18 @@ Everything is drawn from (seed, step, rank), so that a resumed training sees wha
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
-from xlsrt.numbers import as_number
+from xlsrt.settings import Settings
 from xlsrt.units import SAMPLE_RATE
 
 
 @dataclass(frozen=True)
-class AugmentConfig:
+class AugmentConfig(Settings):
     """What is done to a training waveform; the defaults do nothing.
 
     Attributes:
@@ -34,6 +32,8 @@ class AugmentConfig:
         low_edge_hz, high_edge_hz: [low, high] of those edges.
     """
 
+    WHERE = "encoder_conf.augment"
+
     speed: tuple[float, ...] = ()
     gain_db: float = 0.0
     noise_prob: float = 0.0
@@ -46,16 +46,7 @@ class AugmentConfig:
     high_edge_hz: tuple[float, float] = (3200.0, 7800.0)
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value, many = getattr(self, item.name), isinstance(item.default, tuple)
-            if many and not isinstance(value, (list, tuple)):
-                raise UserError(
-                    f"encoder_conf.augment.{item.name} is {value!r}; it must be a list of numbers"
-                )
-            numbers = tuple(as_number(one, float) for one in (value if many else [value]))
-            if not all(type(one) is float and math.isfinite(one) for one in numbers):
-                raise UserError(f"encoder_conf.augment.{item.name} is {value!r}; give finite numbers")
-            object.__setattr__(self, item.name, numbers if many else numbers[0])
+        super().__post_init__()
         for name in ("noise_prob", "eq_prob", "band_limit_prob"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(
@@ -63,30 +54,12 @@ class AugmentConfig:
                 )
         for name in ("noise_snr_db", "noise_slope", "low_edge_hz", "high_edge_hz"):
             pair = getattr(self, name)
-            if len(pair) != 2 or pair[0] > pair[1]:
+            if pair[0] > pair[1]:
                 raise UserError(f"encoder_conf.augment.{name} is {list(pair)}; it must be [low, high]")
         if any(not 0.5 <= factor <= 2 for factor in self.speed):
             raise UserError(
                 f"encoder_conf.augment.speed is {list(self.speed)}; factors must be between 0.5 and 2"
             )
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> AugmentConfig:
-        """Build from field names; lists become tuples, an unknown name is refused."""
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise UserError(
-                f"encoder_conf.augment: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}"
-            )
-        given: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list | tuple) else value for name, value in values.items()
-        }
-        return cls(**given)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields by name, lists for YAML."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
 class WaveAugment:

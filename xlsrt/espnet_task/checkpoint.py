@@ -1,4 +1,4 @@
-"""Checkpoint files: written whole or not at all, read without running code."""
+"""Checkpoint files: written whole or not at all, and of plain values, so that reading them runs no code."""
 
 from __future__ import annotations
 
@@ -53,28 +53,8 @@ def remove_leftovers(directory: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def load_safely(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
-    """Read a file of tensors and plain values; anything that would run code is refused.
-
-    Raises:
-        UserError: the file is missing, damaged or holds more than that.
-    """
-    if not path.exists():
-        raise UserError(f"{path}: no such checkpoint")
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{path}: not a readable checkpoint ({reason}). Delete it to start without it, or restore a copy"
-        ) from error
-    if not isinstance(state, dict):
-        raise UserError(f"{path}: not a checkpoint: it holds a {type(state).__name__}")
-    return state
-
-
 def plain_stats(stats: Mapping[int, Any]) -> dict[int, Any]:
-    """ESPnet's reporter stats (numpy numbers, timedeltas) as values that `load_safely` reads."""
+    """ESPnet's reporter stats (numpy numbers, timedeltas) as values that `read_checkpoint` reads."""
     return {
         int(epoch): {
             phase: {

@@ -14,15 +14,19 @@ from xlsrt.context import AttentionContext, ContextSampler, training_context_fro
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig, WaveAugment
+from xlsrt.settings import as_mapping, check_keys, typed
 
 ENCODER_CONF = ("config", "pretrained", "train_context", "eval_context", "augment")
 """Keys of ``encoder_conf``."""
 
 
-def check_encoder_conf(conf: Mapping[str, Any]) -> None:
-    """Refuse unknown keys of ``encoder_conf`` by name."""
-    if unknown := sorted(set(conf) - set(ENCODER_CONF)):
-        raise UserError(f"encoder_conf: unknown keys {', '.join(unknown)}; known: {', '.join(ENCODER_CONF)}")
+def read_encoder_conf(conf: Any) -> dict[str, Any]:
+    """``encoder_conf`` as a dict; unknown keys are refused by name, what is no section or path too."""
+    given = as_mapping(conf, "encoder_conf", optional=True)
+    check_keys(given, ENCODER_CONF, "encoder_conf")
+    typed(given.get("pretrained"), str | None, "encoder_conf.pretrained")
+    as_mapping(given.get("config"), "encoder_conf.config", "{preset: tiny}", optional=True)
+    return given
 
 
 class XlsrEspnetEncoder(AbsEncoder):
@@ -58,7 +62,7 @@ class XlsrEspnetEncoder(AbsEncoder):
         self.train_context, self.eval_context = contexts_of(train_context, eval_context)
         self.pretrained = pretrained
         self.xlsr = _build_xlsr(config, pretrained, load_weights)
-        self.augment = WaveAugment(AugmentConfig.from_dict(augment or {}), seed=seed)
+        self.augment = WaveAugment(AugmentConfig.from_dict(augment), seed=seed)
         # Training batches seen. A plain number, not a buffer: averaging and init_from must not touch it.
         self.batches_seen = 0
         self.rank = 0
@@ -114,9 +118,9 @@ def contexts_of(
     Raises:
         UserError: one is none, or training samples its context and validation has none.
     """
-    context = training_context_from_dict(dict(train)) if train else AttentionContext.full()
+    context = training_context_from_dict(train) if train else AttentionContext.full()
     if evaluation:
-        return context, AttentionContext.from_dict(dict(evaluation))
+        return context, AttentionContext.from_dict(evaluation)
     if isinstance(context, ContextSampler):
         raise UserError(
             "encoder_conf.train_context samples its context, so validation needs a fixed one: set "

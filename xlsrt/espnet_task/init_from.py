@@ -7,12 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
-from torch import Tensor, nn
+from torch import nn
 
 from xlsrt.errors import UserError
-from xlsrt.espnet_task.checkpoint import load_safely
-
-SHOWN = 10
+from xlsrt.tensor_files import check_finite, misfits, read_model
 
 
 def load_init_from(model: nn.Module, path: Path, token_list: Iterable[str]) -> None:
@@ -31,28 +29,13 @@ def load_init_from(model: nn.Module, path: Path, token_list: Iterable[str]) -> N
     if not path.exists():
         raise UserError(f"{path} (init_from): no such file; run the stage that it comes from first")
     _check_tokens(path, list(token_list))
-    state = load_safely(path)
-    if isinstance(state.get("model"), dict):
-        state = state["model"]
-    ours = model.state_dict()
-    problems = [
-        _listed("missing in the file", sorted(set(ours) - set(state))),
-        _listed("unknown to the model", sorted(set(state) - set(ours))),
-        _listed(
-            "of another shape",
-            [
-                f"{name} ({_shape(state[name])} in the file, {_shape(ours[name])} in the model)"
-                for name in sorted(set(ours) & set(state))
-                if _shape(state[name]) != _shape(ours[name])
-            ],
-        ),
-    ]
-    if any(problems):
+    state = read_model(path, "run the stage that it comes from again, or restore a copy")
+    if problems := misfits(state, model.state_dict()):
         raise UserError(
-            f"{path} (init_from) does not fit the model of this training: "
-            f"{'; '.join(filter(None, problems))}. Use the same encoder, decoder and joint settings as the "
-            "experiment it comes from"
+            f"{path} (init_from) does not fit the model of this training: {problems}. Use the same encoder, "
+            "decoder and joint settings as the experiment it comes from"
         )
+    check_finite(state, f"{path} (init_from)")
     model.load_state_dict(state)
     logging.info(f"all {len(state)} tensors initialised from {path}")
 
@@ -76,14 +59,3 @@ def _check_tokens(path: Path, tokens: list[str]) -> None:
         f"the first difference is token {at} ({theirs[at : at + 1]} there, {tokens[at : at + 1]} here). Use "
         "its token model, or train the earlier stages anew with this one"
     )
-
-
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "scalar"
-
-
-def _listed(what: str, names: list[str]) -> str:
-    if not names:
-        return ""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{len(names)} {what}: {', '.join(names[:SHOWN])}{more}"

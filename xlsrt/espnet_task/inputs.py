@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xlsrt.errors import UserError
+from xlsrt.settings import typed
 
 _LOSSES = ("loss", "loss_ctc", "loss_transducer")
 FIGURES: Mapping[str, Sequence[str]] = {"train": _LOSSES, "valid": (*_LOSSES, "ter", "cer_ctc")}
@@ -24,6 +25,14 @@ def check_choices(parser: argparse.ArgumentParser, args: argparse.Namespace) -> 
             continue
         known = [choice for choice in action.choices if choice is not None]
         raise UserError(f"{action.dest} is {value!r}; it must be one of {', '.join(known)}")
+
+
+def check_numbers(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse what a configuration file gives in place of a number, which argparse does not look at either."""
+    for action in parser._actions:
+        if action.type in (int, float) and isinstance(parser.get_default(action.dest), (int, float)):
+            kind = int if action.type is int else int | float
+            setattr(args, action.dest, typed(getattr(args, action.dest), kind, action.dest, endless=True))
 
 
 def read_token_list(source: str | Sequence[str] | None) -> list[str]:

@@ -7,21 +7,19 @@ on.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
-from xlsrt.numbers import as_number
+from xlsrt.settings import Settings
 from xlsrt.units import HOP, SAMPLE_RATE
 
 
 @dataclass(frozen=True)
-class JoinConfig:
+class JoinConfig(Settings):
     """How utterances are joined; the default does nothing.
 
     Attributes:
@@ -32,50 +30,33 @@ class JoinConfig:
             ``low + (high - low) / 2 ** s``, so that long ones are heard now and then.
         lead: [low, high] seconds of such noise before the first one, evenly drawn. Corpora are cut a little
             before the first word, so that chunks meet it at about one place; in a stream they meet it at any.
+        zeros: share of pauses and leads that are digital silence instead, as muted microphones and telephone
+            lines send it. A model that has never heard it makes more errors after it.
     """
+
+    WHERE = "model_conf.join"
 
     utterances: int = 1
     seconds: float = 20.0
     pause: tuple[float, float] = (0.0, 1.0)
     pause_skew: float = 1.0
     lead: tuple[float, float] = (0.0, 0.0)
+    zeros: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "pause_skew"):
-            object.__setattr__(self, name, as_number(getattr(self, name), float))
+        super().__post_init__()
+        if self.utterances < 1:
+            raise UserError(f"model_conf.join.utterances is {self.utterances}; it must be 1 (off) or more")
+        if self.seconds <= 0:
+            raise UserError(f"model_conf.join.seconds is {self.seconds}; it must be above 0")
         for name in ("pause", "lead"):
-            if isinstance(value := getattr(self, name), (list, tuple)):
-                object.__setattr__(self, name, tuple(as_number(one, float) for one in value))
-        if not isinstance(self.utterances, int) or self.utterances < 1:
-            raise UserError(
-                f"model_conf.join.utterances is {self.utterances!r}; it must be an integer, 1 (off) or more"
-            )
-        if not _is_number(self.seconds) or self.seconds <= 0:
-            raise UserError(f"model_conf.join.seconds is {self.seconds!r}; it must be a number above 0")
-        for name in ("pause", "lead"):
-            value = getattr(self, name)
-            pair = isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
-            if not pair or not 0 <= value[0] <= value[1] < math.inf:
-                raise UserError(f"model_conf.join.{name} is {value!r}; it must be [low, high] in seconds")
-        if not _is_number(self.pause_skew) or not 1 <= self.pause_skew < math.inf:
-            raise UserError(
-                f"model_conf.join.pause_skew is {self.pause_skew!r}; it must be a number, 1 or more"
-            )
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> JoinConfig:
-        """Build from field names; an unknown name is refused."""
-        if not isinstance(values, Mapping):
-            raise UserError(
-                f"model_conf.join is {values!r}; write for instance {{utterances: 3, seconds: 12}}"
-            )
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise UserError(
-                f"model_conf.join: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}"
-            )
-        return cls(**values)
+            low, high = getattr(self, name)
+            if not 0 <= low <= high:
+                raise UserError(f"model_conf.join.{name} is {[low, high]}; it must be [low, high] in seconds")
+        if not 0 <= self.zeros <= 1:
+            raise UserError(f"model_conf.join.zeros is {self.zeros}; it must be from 0 to 1")
+        if self.pause_skew < 1:
+            raise UserError(f"model_conf.join.pause_skew is {self.pause_skew}; it must be 1 or more")
 
     @property
     def active(self) -> bool:
@@ -111,15 +92,16 @@ def join_batch(
     samples, tokens = lens.tolist(), id_lens.tolist()
     pauses = _drawn(config.pause, config.pause_skew, len(samples), draw)
     leads = _drawn(config.lead, 1.0, len(samples), draw) if config.lead[1] else [0] * len(samples)
+    quiet = partial(_quiet, zeros=config.zeros, draw=draw)
     wavs, texts = [], []
     for group in _groups(config, number, samples, pauses, draw):
         first = group[0]
-        pieces = [_quiet(leads[first], wav[first, : samples[first]], draw)] if leads[first] else []
+        pieces = [quiet(leads[first], wav[first, : samples[first]])] if leads[first] else []
         words: list[Tensor] = []
         for at, row in enumerate(group):
             said = ids[row, : tokens[row]]
             if at:
-                pieces.append(_quiet(pauses[row], wav[group[at - 1], : samples[group[at - 1]]], draw))
+                pieces.append(quiet(pauses[row], wav[group[at - 1], : samples[group[at - 1]]]))
                 if space is not None and len(said) and any(len(part) for part in words):
                     words.append(said.new_tensor([space]))
             pieces.append(wav[row, : samples[row]])
@@ -162,16 +144,14 @@ def _within(group: list[int], samples: list[int], pauses: list[int], config: Joi
     return parts
 
 
-def _quiet(length: int, before: Tensor, draw: torch.Generator) -> Tensor:
+def _quiet(length: int, before: Tensor, zeros: float, draw: torch.Generator) -> Tensor:
+    if zeros and float(torch.rand(1, generator=draw)) < zeros:
+        return before.new_zeros(length)
     noise = torch.randn(length, generator=draw).to(before)
     whole = before[: len(before) // HOP * HOP].view(-1, HOP)
     if not len(whole):
         return torch.zeros_like(noise)
     return noise * whole.pow(2).mean(1).min().sqrt()
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _padded(rows: list[Tensor], lens: Tensor, value: int) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,8 +18,8 @@ from xlsrt.espnet_task.augment import batch_generator
 from xlsrt.espnet_task.encoder import XlsrEspnetEncoder
 from xlsrt.espnet_task.join import JoinConfig, join_batch
 from xlsrt.espnet_task.trained_model import TrainedModel
-from xlsrt.numbers import as_number
 from xlsrt.search import GreedySearch
+from xlsrt.settings import Settings, as_mapping, check_keys, types_of
 from xlsrt.transducer import TransducerHead
 
 _JOIN_SEED = 7  # another than the augmentation's, which draws from the same steps
@@ -29,7 +29,7 @@ Padded = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Settings):
     """The part of ``model_conf`` that is the model's own; the head's keys are `HeadConfig`'s.
 
     Attributes:
@@ -41,29 +41,27 @@ class ModelConfig:
         extract_feats_in_collect_stats: ESPnet's key; there are no features, so it must stay False.
     """
 
+    WHERE = "model_conf"
+
     ctc_only_updates: int = 0
     join: JoinConfig = field(default_factory=JoinConfig)
     valid_max_symbols: int = 10
     extract_feats_in_collect_stats: bool = False
 
-    @classmethod
-    def known(cls) -> set[str]:
-        """Its keys."""
-        return {field.name for field in fields(cls)}
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("ctc_only_updates", "valid_max_symbols"):
+            if getattr(self, name) < 0:
+                raise UserError(f"model_conf.{name} is {getattr(self, name)}; it must not be negative")
 
     @classmethod
-    def from_model_conf(cls, model_conf: Mapping[str, Any], head_keys: Sequence[str]) -> ModelConfig:
+    def from_model_conf(cls, model_conf: Mapping[str, Any] | None, head_keys: Sequence[str]) -> ModelConfig:
         """Pick our keys out of ``model_conf``; what is neither ours nor the head's is refused by name."""
-        unknown = sorted(set(model_conf) - cls.known() - set(head_keys))
-        if unknown:
-            known = ", ".join(sorted(cls.known() | set(head_keys)))
-            raise UserError(f"model_conf: unknown keys {', '.join(unknown)}; known: {known}")
-        values = {key: value for key, value in model_conf.items() if key in cls.known()}
-        for name in ("ctc_only_updates", "valid_max_symbols"):
-            value = values[name] = as_number(values.get(name, getattr(cls, name)), int)
-            if type(value) is not int or value < 0:
-                raise UserError(f"model_conf.{name} is {value!r}; it must be a whole number from 0 on")
-        values["join"] = JoinConfig.from_dict(values.get("join") or {})
+        ours = list(types_of(cls))
+        given = as_mapping(model_conf, cls.WHERE, optional=True)
+        check_keys(given, [*ours, *head_keys], cls.WHERE)
+        values = {key: value for key, value in given.items() if key in ours}
+        values["join"] = JoinConfig.from_dict(values.get("join"))
         return cls(**values)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import inspect
 import math
 from typing import Any
 
@@ -9,7 +11,7 @@ import torch
 from espnet2.schedulers.abs_scheduler import AbsBatchStepScheduler
 
 from xlsrt.errors import UserError
-from xlsrt.numbers import as_number
+from xlsrt.settings import as_mapping, check_keys, typed
 
 SHAPES = ("exponential", "cosine", "linear")
 
@@ -40,10 +42,13 @@ class WarmupHoldDecay(AbsBatchStepScheduler):
         final_scale: float = 0.05,
         total_updates: float = 0,
     ) -> None:
-        numbers = [as_number(one, float) for one in (warmup, hold, init_scale, final_scale, total_updates)]
-        if not all(isinstance(one, float) and math.isfinite(one) for one in numbers):
-            raise UserError("scheduler_conf: lengths, scales and total_updates must be finite numbers")
-        warmup, hold, init_scale, final_scale, total_updates = numbers
+        warmup, hold, init_scale, final_scale, total_updates = (
+            typed(value, float, f"scheduler_conf.{name}")
+            for name, value in (
+                *(("warmup", warmup), ("hold", hold), ("init_scale", init_scale)),
+                *(("final_scale", final_scale), ("total_updates", total_updates)),
+            )
+        )
         if decay not in SHAPES:
             raise UserError(f"scheduler_conf.decay is {decay!r}; it must be one of {', '.join(SHAPES)}")
         if warmup < 0 or hold < 0 or (warmup < 1 and hold < 1 and warmup + hold > 1):
@@ -104,3 +109,11 @@ class WarmupHoldDecay(AbsBatchStepScheduler):
         scale = self.scale(self.updates)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * scale
+
+
+def check_schedule(args: argparse.Namespace) -> None:
+    """Refuse what `WarmupHoldDecay` would, where it is asked for."""
+    if args.scheduler == "warmupholddecay":
+        conf = as_mapping(args.scheduler_conf, "scheduler_conf", optional=True)
+        check_keys(conf, list(inspect.signature(WarmupHoldDecay).parameters)[1:], "scheduler_conf")
+        WarmupHoldDecay(torch.optim.SGD([torch.zeros(1)], lr=1.0), **conf)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from xlsrt.encoder import XlsrConfig
@@ -16,9 +15,8 @@ from xlsrt.encoder.checkpoints import read_config
 from xlsrt.encoder.checkpoints.pretraining import load_heads
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig
-from xlsrt.espnet_task.encoder import check_encoder_conf, contexts_of
+from xlsrt.espnet_task.encoder import contexts_of, read_encoder_conf
 from xlsrt.espnet_task.model import ModelConfig
-from xlsrt.espnet_task.schedulers import WarmupHoldDecay
 from xlsrt.espnet_task.shared_task import SharedTask
 from xlsrt.espnet_task.task import XlsrASRTask
 from xlsrt.transducer import HeadConfig
@@ -35,9 +33,8 @@ def check_settings(settings: Mapping[str, Any], where: str) -> None:
         args = _parsed(XlsrASRTask, settings, "--token_list", os.devnull)
         XlsrASRTask.check_required_command_args(args)
         size = _checked_encoder(args).hidden_size
-        ModelConfig.from_model_conf(args.model_conf or {}, tuple(MODEL_KEYS))
+        ModelConfig.from_model_conf(args.model_conf, tuple(MODEL_KEYS))
         HeadConfig.from_espnet(vars(args), size, vocab_size=2)
-        _check_scheduler(args)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
 
@@ -57,24 +54,15 @@ def check_ssl_settings(settings: Mapping[str, Any], where: str) -> None:
         _checked_encoder(args)
         objective_settings(args)
         if args.objective == "contrastive":
-            load_heads(contrastive_source(args.encoder_conf.get("pretrained")))
+            load_heads(contrastive_source(read_encoder_conf(args.encoder_conf).get("pretrained")))
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
 
 
-def _check_scheduler(args: Any) -> None:
-    if args.scheduler == "warmupholddecay":
-        try:
-            WarmupHoldDecay(torch.optim.SGD([torch.zeros(1)], lr=1.0), **(args.scheduler_conf or {}))
-        except TypeError as error:
-            raise UserError(f"scheduler_conf: {error}") from None
-
-
 def _checked_encoder(args: Any) -> XlsrConfig:
-    encoder = dict(args.encoder_conf or {})
-    check_encoder_conf(encoder)
+    encoder = read_encoder_conf(args.encoder_conf)
     contexts_of(encoder.get("train_context"), encoder.get("eval_context"))
-    AugmentConfig.from_dict(encoder.get("augment") or {})
+    AugmentConfig.from_dict(encoder.get("augment"))
     return _encoder_config(encoder)
 
 

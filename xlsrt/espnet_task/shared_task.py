@@ -19,10 +19,10 @@ from torch.multiprocessing import ProcessExitedException
 
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.balance import LanguageBalance, read_languages
-from xlsrt.espnet_task.inputs import check_choices, check_criteria, check_data_options
+from xlsrt.espnet_task.inputs import check_choices, check_criteria, check_data_options, check_numbers
 from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory, read_lengths
 from xlsrt.espnet_task.optim import build_optimizer
-from xlsrt.espnet_task.schedulers import WarmupHoldDecay
+from xlsrt.espnet_task.schedulers import WarmupHoldDecay, check_schedule
 from xlsrt.espnet_task.sharding import shard
 from xlsrt.espnet_task.signals import forwarding_to_children
 from xlsrt.espnet_task.trainer import XlsrTrainer
@@ -62,6 +62,8 @@ class SharedTask(abs_task.AbsTask):
         cls.check_options(args)
         parser = cls.get_parser()
         check_choices(parser, args)
+        check_numbers(parser, args)
+        check_schedule(args)
         if args.init_param:
             raise UserError(
                 "init_param would run whatever code lies in its file: give `init_from`, a checkpoint of this "

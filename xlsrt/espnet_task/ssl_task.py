@@ -16,7 +16,7 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from xlsrt.encoder.checkpoints import load_pretrained, read_config, save_pretrained
 from xlsrt.encoder.checkpoints.pretraining import load_heads
 from xlsrt.errors import UserError
-from xlsrt.espnet_task.encoder import ENCODER_CONF, XlsrEspnetEncoder, check_encoder_conf
+from xlsrt.espnet_task.encoder import ENCODER_CONF, XlsrEspnetEncoder, read_encoder_conf
 from xlsrt.espnet_task.options import add_task_arguments
 from xlsrt.espnet_task.shared_task import SharedTask
 from xlsrt.espnet_task.ssl_model import SslModel
@@ -25,7 +25,6 @@ from xlsrt.pretrain.best_rq import BestRq, BestRqConfig
 from xlsrt.pretrain.contrastive import Contrastive, ContrastiveConfig
 from xlsrt.pretrain.masked import MaskConfig
 from xlsrt.pretrain.monitor import WATCHED, MonitorConfig
-from xlsrt.pretrain.settings import read_settings
 
 OBJECTIVES = ("best_rq", "contrastive")
 # Set for this training alone: the exported encoder has those of the encoder that it started from.
@@ -74,14 +73,10 @@ def objective_settings(
     """What is learnt, what is hidden and what counts as collapse, as the options say."""
     objective: BestRqConfig | ContrastiveConfig
     if args.objective == "best_rq":
-        objective = read_settings(BestRqConfig, args.objective_conf, "objective_conf")
+        objective = BestRqConfig.from_dict(args.objective_conf)
     else:
-        objective = read_settings(ContrastiveConfig, args.objective_conf, "objective_conf")
-    return (
-        objective,
-        read_settings(MaskConfig, args.mask_conf, "mask_conf"),
-        read_settings(MonitorConfig, args.monitor_conf, "monitor_conf"),
-    )
+        objective = ContrastiveConfig.from_dict(args.objective_conf)
+    return objective, MaskConfig.from_dict(args.mask_conf), MonitorConfig.from_dict(args.monitor_conf)
 
 
 def contrastive_source(pretrained: str | None) -> str:
@@ -156,8 +151,7 @@ class XlsrSslTask(SharedTask, AbsTask):
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> SslModel:
         """Build the model and resolve ``args``, so that config.yaml says what the encoder is."""
-        conf = dict(args.encoder_conf or {})
-        check_encoder_conf(conf)
+        conf = read_encoder_conf(args.encoder_conf)
         resumes = args.resume and (Path(args.output_dir) / "checkpoint.pth").exists()
         encoder = XlsrEspnetEncoder(input_size=1, load_weights=not resumes, seed=args.seed, **conf)
         args.encoder_conf = encoder.conf()

@@ -15,7 +15,7 @@ from typing import Any
 import espnet2.tasks.asr as asr
 
 from xlsrt.errors import UserError
-from xlsrt.espnet_task.encoder import XlsrEspnetEncoder, check_encoder_conf
+from xlsrt.espnet_task.encoder import XlsrEspnetEncoder, read_encoder_conf
 from xlsrt.espnet_task.init_from import load_init_from
 from xlsrt.espnet_task.inputs import FIGURES, read_token_list
 from xlsrt.espnet_task.model import ModelConfig, XlsrTransducerModel
@@ -99,13 +99,12 @@ class XlsrASRTask(SharedTask, asr.ASRTask):
         know.
         """
         args.token_list = read_token_list(args.token_list)
-        conf = dict(args.encoder_conf or {})
-        check_encoder_conf(conf)
+        conf = read_encoder_conf(args.encoder_conf)
         resumes = args.resume and (Path(args.output_dir) / "checkpoint.pth").exists()
         overwritten = resumes or args.init_from is not None
         encoder = XlsrEspnetEncoder(input_size=1, load_weights=not overwritten, seed=args.seed, **conf)
         args.encoder_conf = encoder.conf()
-        config = ModelConfig.from_model_conf(args.model_conf or {}, tuple(MODEL_KEYS))
+        config = ModelConfig.from_model_conf(args.model_conf, tuple(MODEL_KEYS))
         head = TransducerHead(HeadConfig.from_espnet(vars(args), encoder.output_size(), len(args.token_list)))
         model = XlsrTransducerModel(encoder, head, args.token_list, config)
         if args.init_from is not None and not resumes:

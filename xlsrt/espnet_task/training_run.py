@@ -25,13 +25,7 @@ from espnet2.train.reporter import Reporter, SubReporter
 from torch import nn
 
 from xlsrt.espnet_task import retention, sharding
-from xlsrt.espnet_task.checkpoint import (
-    load_safely,
-    plain_stats,
-    remove_leftovers,
-    reporter_stats,
-    save_atomically,
-)
+from xlsrt.espnet_task.checkpoint import plain_stats, remove_leftovers, reporter_stats, save_atomically
 from xlsrt.espnet_task.distributed import Ranks, rates
 from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory
 from xlsrt.espnet_task.midepoch import EpochPosition, open_sub_reporter, position_of, read_position
@@ -40,6 +34,7 @@ from xlsrt.espnet_task.progress import Progress
 from xlsrt.espnet_task.signals import StopRequest
 from xlsrt.espnet_task.trained_model import TrainedModel
 from xlsrt.espnet_task.update import Updater
+from xlsrt.tensor_files import read_checkpoint
 from xlsrt.units import SAMPLE_RATE
 
 FORMAT = 1
@@ -259,7 +254,7 @@ class TrainingRun:
         sharded = sharding.is_sharded(self.model)
         # To the CPU, from where the optimiser moves what belongs beside its parameters. AdamW's count of
         # steps does not: on a GPU every parameter's update would wait for it.
-        states = sharding.read_on_first(lambda: load_safely(self.checkpoint, "cpu"), sharded, self.ranks.rank)
+        states = sharding.read_on_first(lambda: read_checkpoint(self.checkpoint), sharded, self.ranks.rank)
         sharding.load_states(self.model, self.optimizer, states["model"], states["optimizers"][0])
         self.model.load_training_state(states["training_state"])
         if self.scheduler is not None:

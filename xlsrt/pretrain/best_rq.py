@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from xlsrt.encoder import XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.pretrain.masked import MaskedPass, feature_spread, perplexity
+from xlsrt.settings import Settings
 from xlsrt.units import SAMPLE_RATE
 
 _WINDOW, _STEP, _FFT = 400, 160, 512
@@ -23,7 +24,7 @@ _EARLY = 80
 
 
 @dataclass(frozen=True)
-class BestRqConfig:
+class BestRqConfig(Settings):
     """The quantiser.
 
     Attributes:
@@ -37,6 +38,8 @@ class BestRqConfig:
         seed: of projections and codes, which stay in the checkpoints too.
     """
 
+    WHERE = "objective_conf"
+
     codebooks: int = 2
     codebook_size: int = 1024
     codebook_dim: int = 16
@@ -45,6 +48,7 @@ class BestRqConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, least in (("codebooks", 1), ("codebook_size", 2), ("codebook_dim", 2), ("num_mels", 8)):
             if getattr(self, name) < least:
                 raise UserError(f"objective_conf.{name} is {getattr(self, name)}; it is at least {least}")

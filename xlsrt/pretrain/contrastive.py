@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from xlsrt.encoder import XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.pretrain.masked import MaskedPass, feature_spread, perplexity
+from xlsrt.settings import Settings
 
 
 @dataclass(frozen=True)
-class ContrastiveConfig:
+class ContrastiveConfig(Settings):
     """Weights and schedules; sizes come from the checkpoint.
 
     Attributes:
@@ -32,6 +33,8 @@ class ContrastiveConfig:
             The default starts where the pretraining of the XLSR models ended.
     """
 
+    WHERE = "objective_conf"
+
     negatives: int = 100
     logits_temperature: float = 0.1
     diversity_weight: float = 0.1
@@ -41,6 +44,7 @@ class ContrastiveConfig:
     temperature_decay: float = 0.999995
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.negatives < 1:
             raise UserError(f"objective_conf.negatives is {self.negatives}; at least 1 is needed")
         for name in ("logits_temperature", "temperature", "temperature_min", "temperature_decay"):

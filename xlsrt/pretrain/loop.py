@@ -19,10 +19,15 @@ from xlsrt.encoder.precision import multiplies_bfloat16
 from xlsrt.errors import UserError
 from xlsrt.pretrain.data import Inventory, SyntheticBatches, Utterance, loader
 from xlsrt.pretrain.model import PhonemeBatch, PhonemeModel
+from xlsrt.tensor_files import read_checkpoint
 from xlsrt.units import SAMPLE_RATE
 
 # Seeds from here on make the validation set; training counts up from zero and never gets there.
 VALID_SEED = 1 << 40
+# Seeds of utterances that a training may use up; those of the next `PretrainOptions.seed` follow.
+UTTERANCES = 1 << 32
+# Trainings whose seeds lie below the validation set's.
+SEEDS = 256
 
 
 @dataclass(frozen=True)
@@ -136,10 +141,10 @@ class Pretraining:
         """Take up the last checkpoint; False where there is none."""
         if not self.checkpoint.is_file():
             return False
-        state = torch.load(self.checkpoint, weights_only=True)
-        if state["options"] != asdict(self.options):
+        state = read_checkpoint(self.checkpoint)
+        if state.get("options") != asdict(self.options):
             raise UserError(
-                f"{self.checkpoint} was written with other options ({state['options']}); "
+                f"{self.checkpoint} was written with other options ({state.get('options')}); "
                 "give the same ones or another --output_dir"
             )
         self.model.load_state_dict(state["model"])
@@ -212,7 +217,7 @@ class Pretraining:
     def _next_seed(self) -> int:
         # Roughly one utterance per three seconds of audio was made; a generous stride never repeats one.
         # Past the speech that a process died of: espeak-ng would die of it again.
-        return self.options.seed * (1 << 32) + int(self.audio_seconds) + 10_000 * self.lost_workers
+        return self.options.seed * UTTERANCES + int(self.audio_seconds) + 10_000 * self.lost_workers
 
     def _step(self, batch: PhonemeBatch) -> dict[str, float]:
         options = self.options

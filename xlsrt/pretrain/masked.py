@@ -17,12 +17,13 @@ from xlsrt.encoder.checks import check_wav
 from xlsrt.encoder.layer import keep_in_graph
 from xlsrt.encoder.masking import draw_spans
 from xlsrt.errors import UserError
+from xlsrt.settings import Settings
 
 FILLS = ("embedding", "noise")
 
 
 @dataclass(frozen=True)
-class MaskConfig:
+class MaskConfig(Settings):
     """Which frames are hidden, and behind what.
 
     Attributes:
@@ -32,12 +33,15 @@ class MaskConfig:
         noise_std: of that noise.
     """
 
+    WHERE = "mask_conf"
+
     prob: float = 0.5
     length: int = 10
     fill: str = "embedding"
     noise_std: float = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.prob <= 1:
             raise UserError(f"mask_conf.prob is {self.prob}; it must lie above 0 and at most at 1")
         if self.length < 2:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xlsrt.errors import UserError
+from xlsrt.settings import Settings
 
 WATCHED = ("accuracy", "baseline", "code_use", "feature_std")
 # Updates over which the figures are averaged: the last hundred or so.
@@ -21,7 +22,7 @@ _DECAY = 0.99
 
 
 @dataclass(frozen=True)
-class MonitorConfig:
+class MonitorConfig(Settings):
     """What counts as collapse.
 
     Attributes:
@@ -31,12 +32,15 @@ class MonitorConfig:
         min_accuracy_ratio: accuracy over baseline; at 1 nothing has been learnt.
     """
 
+    WHERE = "monitor_conf"
+
     after_updates: int = 500
     min_feature_std: float = 0.02
     min_code_use: float = 0.01
     min_accuracy_ratio: float = 1.02
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("after_updates", "min_feature_std", "min_code_use", "min_accuracy_ratio"):
             if getattr(self, name) < 0:
                 raise UserError(f"monitor_conf.{name} is {getattr(self, name)}; it must not be negative")

@@ -1,1 +1,1 @@
-"""What run.sh knows: the stage table, which steps are done, settings per stage, what is decoded with what."""
+"""What run.sh knows and does: the stage table, which steps are done, how it trains, decodes and scores."""

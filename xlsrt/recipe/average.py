@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
+from xlsrt.tensor_files import read_model
 
 
 def average_states(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -40,12 +41,7 @@ def average_states(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 def average_files(paths: Sequence[Path], output: Path) -> None:
     """Average model files (flat state dicts) into ``output``, which appears whole or not at all."""
-    states = []
-    for path in paths:
-        try:
-            states.append(torch.load(path, map_location="cpu", weights_only=True))
-        except Exception as error:
-            raise UserError(f"{path}: not a readable model file ({str(error).splitlines()[0]})") from error
+    states = [read_model(path, "delete it, so that others are averaged") for path in paths]
     temporary = output.with_name(f".writing-{os.getpid()}-{output.name}")
     try:
         torch.save(average_states(states), temporary)

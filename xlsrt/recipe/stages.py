@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xlsrt.errors import UserError
+from xlsrt.settings import check_keys
 from xlsrt.tree import Tree, overlay, read_tree
 
 # run.sh stage 5 trains stage 1 of the paper, and so on.
@@ -193,6 +194,4 @@ def _parse_context(value: Any, where: str) -> Tree:
 def _refuse_unknown(tree: Any, known: set[str], where: str) -> None:
     if not isinstance(tree, Mapping):
         raise UserError(f"{where}: expected `key: value` lines, found {tree!r}")
-    unknown = sorted(set(tree) - known)
-    if unknown:
-        raise UserError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    check_keys(tree, sorted(known), where)

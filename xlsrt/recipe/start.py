@@ -1,22 +1,60 @@
-"""What run.sh can find wrong before it does anything: an encoder that is not there, wrong settings."""
+"""What run.sh can find wrong before it does anything: data or an encoder that are not there, wrong settings.
+
+Its stages are those that it is to run, from the first to the last.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from xlsrt.errors import UserError
+from xlsrt.recipe.adapt import adaptation_settings, find_sources
 from xlsrt.recipe.stages import FIRST_RUN_STAGE, StageTable
 from xlsrt.recipe.training import MARKER, NO_PRETRAINED, experiment, layered, located
+from xlsrt.settings import as_mapping
 from xlsrt.tree import Tree, overlay, read_tree
 
 
-def trains_first(first: int, last: int) -> bool:
-    """Whether run.sh's stages ``first`` to ``last`` hold the one that needs an encoder to start from."""
-    return first <= FIRST_RUN_STAGE <= last
+def check_sets(folder: Path, sets: Sequence[str]) -> None:
+    """Refuse sets that stage 1 would make in the place of the user's own: it has never run in ``folder``."""
+    if (folder / ".prepared.lock").exists():
+        return
+    for name in sets:
+        if (folder / name / "wav.scp").exists():
+            raise UserError(
+                f"{folder / name} is there, and stage 1 did not make it: add --corpus none to train on it, "
+                "or move it away if it should be made from the corpus"
+            )
+
+
+def check_texts(names: str, data_dirs: Sequence[Path], stages: range) -> None:
+    """Refuse files for the n-gram model that are not there, but for those of sets that stage 1 may make."""
+    if 3 not in stages or names == "auto":
+        return
+    for name in names.split():
+        made = stages.start == 1 and any(folder in Path(name).parents for folder in data_dirs)
+        if not Path(name).is_file() and not made:
+            raise UserError(f"--lm_train_text {name}: there is no such file in {Path.cwd()}")
+
+
+def check_audio(sets: str, data_dirs: Sequence[Path], stages: range) -> None:
+    """Refuse audio for the adaptation that is not there.
+
+    A set without a folder in its name may be one that stage 1 makes.
+    """
+    there = [name for name in sets.replace(",", " ").split() if "/" in name or stages.start > 1]
+    if there:
+        find_sources(" ".join(there), data_dirs)
+
+
+def trains_first(stages: range) -> bool:
+    """Whether the one that needs an encoder to start from is among them."""
+    return FIRST_RUN_STAGE in stages
 
 
 def encoders(
@@ -36,32 +74,36 @@ def encoders(
         adapt_configs: of the adaptation before training stage 1, where there is one.
     """
     base = overlay({}, *map(read_tree, train_configs))
-    adapting = overlay({}, *map(read_tree, adapt_configs)).get("encoder_conf") or {}
+    adapting = _encoder_conf(overlay({}, *map(read_tree, adapt_configs)))
     found = {}
     for variant in table.select(variants):
         if variant.init_from is not None:
             continue
-        conf = overlay(base, variant.options).get("encoder_conf") or {}
+        conf = _encoder_conf(overlay(base, variant.options))
         source = pretrained or adapting.get("pretrained") or conf.get("pretrained")
         if source and source != NO_PRETRAINED and not _trained_from(experiment(prefix, variant.name), source):
-            config = conf.get("config") or {}
+            config = as_mapping(conf.get("config"), "encoder_conf.config", "{preset: tiny}", optional=True)
             found[located(source)] = {name: value for name, value in config.items() if name != "preset"}
     return found
+
+
+def _encoder_conf(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return as_mapping(settings.get("encoder_conf"), "encoder_conf", "{pretrained: DIR}", optional=True)
 
 
 def unseen_settings(
     table: StageTable,
     variants: str,
-    run_stages: range,
+    stages: range,
     prefix: str,
     train_configs: Sequence[str],
     last_configs: Sequence[str],
     pretrained: str,
 ) -> dict[str, Tree]:
-    """Settings, by variant, of the trainings of ``run_stages`` that have not been done with them already."""
+    """Settings, by variant, of the trainings of ``stages`` that have not been done with them already."""
     found: dict[str, Tree] = {}
     for variant in table.select(variants):
-        if variant.run_stage not in run_stages:
+        if variant.run_stage not in stages:
             continue
         settings = layered(table, variant, train_configs, last_configs)
         encoder = dict(settings.get("encoder_conf") or {})
@@ -72,6 +114,18 @@ def unseen_settings(
             contexts = {"train_context": variant.train_context, "eval_context": variant.eval_context}
             found[variant.name] = {**settings, "encoder_conf": {**encoder, **contexts}}
     return found
+
+
+def unseen_adaptation(
+    exp_dir: Path | None,
+    adapt_configs: Sequence[str],
+    train_configs: Sequence[str],
+    pretrained: str,
+    last_configs: Sequence[str],
+) -> Tree | None:
+    """Settings of the adaptation; None where it has been done with them already."""
+    settings = adaptation_settings(adapt_configs, train_configs, pretrained, last_configs)
+    return None if exp_dir is not None and done_with(exp_dir, settings) else settings
 
 
 def done_with(exp_dir: Path, settings: Tree) -> bool:

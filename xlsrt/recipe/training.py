@@ -10,6 +10,7 @@ from typing import Any
 
 from xlsrt.errors import UserError
 from xlsrt.recipe.stages import StageTable, Variant
+from xlsrt.settings import typed
 from xlsrt.tree import Tree, overlay, read_tree
 
 MARKER = ".done"
@@ -94,11 +95,13 @@ class Corpus:
     def shape_files(self, part: str) -> list[Path]:
         return [self.stats / part / "speech_shape", self.stats / part / f"text_shape.{self.token_type}"]
 
-    def inputs(self) -> list[Path]:
-        """The files whose content training depends on."""
+    def inputs(self, settings: Mapping[str, Any]) -> list[Path]:
+        """The files whose content a training with these settings depends on."""
         files = [self.token_list, *([self.bpemodel] if self.bpemodel else [])]
         for part, dump in (("train", self.train_dump), ("valid", self.valid_dump)):
             files += [dump / "wav.scp", dump / "text", *self.shape_files(part)]
+        if typed(settings.get("language_balance", 1), float, "language_balance") < 1:
+            files.append(self.train_dump / "utt2lang")
         return files
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from xlsrt.errors import UserError
-from xlsrt.numbers import as_number
+from xlsrt.settings import Settings
 from xlsrt.units import FRAME_SECONDS
 
 STEP_FRAMES = 4
@@ -25,7 +23,7 @@ OF_NO_USE = (
 
 
 @dataclass(frozen=True)
-class EndpointRules:
+class EndpointRules(Settings):
     """Rules that close a segment; times in seconds, measured from token to token, to a multiple of 0.08 s.
 
     Attributes:
@@ -39,33 +37,20 @@ class EndpointRules:
             whose context keeps all the past need it; so they restart after ``max_seconds`` of silence too.
     """
 
-    trailing_silence: float | None = 1.0
-    max_seconds: float | None = 30.0
-    min_pause: float = 0.3
+    WHERE = "endpoint"
+
+    # Whole numbers stay what they are: decodings know by these settings whether they are done.
+    trailing_silence: int | float | None = 1.0
+    max_seconds: int | float | None = 30.0
+    min_pause: int | float = 0.3
     restart_encoder: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("trailing_silence", "max_seconds", "min_pause"):
             value = getattr(self, name)
-            if isinstance(value, str):
-                value = as_number(value, float)
-                object.__setattr__(self, name, value)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if value is not None and not (number and 0 < value < math.inf):
-                raise UserError(f"endpoint rule {name} is {value!r}; give seconds above 0 or leave it out")
-        if not isinstance(self.restart_encoder, bool):
-            raise UserError(f"endpoint rule restart_encoder is {self.restart_encoder!r}; give true or false")
-        if self.min_pause is None:
-            raise UserError("endpoint rule min_pause is None; give seconds above 0 or leave it out")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EndpointRules:
-        """Build from field names; an unknown one is refused by name."""
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise UserError(f"unknown endpoint rules {', '.join(unknown)}; known: {', '.join(known)}")
-        return cls(**dict(values))
+            if value is not None and value <= 0:
+                raise UserError(f"endpoint.{name} is {value!r}; give seconds above 0 or leave it out")
 
     def closes(self, now: int, start: int, tokens: Sequence[int]) -> bool:
         """Whether to close at frame ``now`` a segment that began at ``start``; frames of 20 ms.

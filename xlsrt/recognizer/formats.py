@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from html import escape
 
+from xlsrt.ctm import ctm_lines
 from xlsrt.recognizer.result import Result
 from xlsrt.text import Word
 
@@ -25,10 +26,8 @@ def formatted(name: str, results: Sequence[Result], kind: str) -> str:
         return json.dumps({"file": name, "text": text, "segments": segments}, ensure_ascii=False) + "\n"
     words = [word for result in results for word in result.words]
     if kind == "ctm":
-        recording = name.replace(" ", "_")
-        return "".join(
-            f"{recording} 1 {w.start:.2f} {w.end - w.start:.2f} {w.text} {w.confidence:.3f}\n" for w in words
-        )
+        timed = [(word.text, word.start, word.end, word.confidence) for word in words]
+        return ctm_lines(name.replace(" ", "_"), timed, places=2, confidence_places=3)
     cues = []
     for number, (start, end, text) in enumerate(timed_lines(words), 1):
         if kind == "srt":

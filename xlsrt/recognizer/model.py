@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import pickle
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from torch import Tensor, nn
 
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
-from xlsrt.encoder.checkpoints.files import first_line
 from xlsrt.errors import UserError
 from xlsrt.search.options import OWN_LMS
+from xlsrt.settings import as_mapping
+from xlsrt.tensor_files import check_finite, misfits, read_model
 from xlsrt.text import TokenModel
 from xlsrt.transducer import HeadConfig, TransducerHead
 
 PREFIXES = {"encoder": "encoder.xlsr.", "head": "head."}
 MODEL_FILES = ("valid.*.ave.pth", "valid.*.ave_*best.pth", "valid.*.best.pth", "latest.pth")
 """Where `model_file=None` looks, in this order; of several files of one kind the newest."""
+_ANOTHER = "copy it again, or train on from the last whole checkpoint"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def load_exp(exp_dir: Path | str, model_file: str | None = None) -> Model:
     weights = find_weights(directory, model_file)
     model = replace(build_model(args, directory), ngrams=found_ngrams(directory))
     model.tokens.check_pieces(str(directory))
-    load_weights(model, read_weights(weights), str(weights))
+    load_weights(model, read_model(weights, _ANOTHER), str(weights))
     return model
 
 
@@ -85,7 +85,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def build_model(args: Mapping[str, Any], directory: Path) -> Model:
     """The model that ``args`` describe, with random weights. ``directory``: for relative paths."""
-    conf = args["encoder_conf"] or {}
+    conf = as_mapping(args["encoder_conf"], f"{directory}/config.yaml: encoder_conf")
     if not isinstance(conf.get("config"), Mapping):
         raise UserError(f"{directory}/config.yaml: encoder_conf.config must hold the encoder's settings")
     config = XlsrConfig.from_dict(conf["config"])
@@ -142,56 +142,20 @@ def find_weights(directory: Path, model_file: str | None) -> Path:
     )
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """A state dict of tensors; ``weights_only`` keeps code in the file from running."""
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, OSError) as error:
-        reason = first_line(error) if str(error).strip() else "it is empty or cut off"
-        raise UserError(
-            f"{path} is damaged or holds more than tensors ({reason}): copy it again, or train on from the "
-            "last whole checkpoint"
-        ) from None
-    if isinstance(weights, dict) and isinstance(weights.get("model"), dict):
-        weights = weights["model"]  # ESPnet's checkpoint.pth, which holds the optimiser too
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise UserError(f"{path} is no state dict of a model")
-    return weights
-
-
 def load_weights(model: Model, weights: Mapping[str, Tensor], name: str) -> None:
     """Load strictly: every tensor has its place and shape, every place its tensor."""
-    parts: dict[str, dict[str, Tensor]] = {part: {} for part in PREFIXES}
-    strange = []
-    for key, value in weights.items():
-        part = next((part for part, prefix in PREFIXES.items() if key.startswith(prefix)), None)
-        if part is None:
-            strange.append(key)
-        else:
-            parts[part][key.removeprefix(PREFIXES[part])] = value
     modules: dict[str, nn.Module] = {"encoder": model.encoder, "head": model.head}
-    missing, shapes = [], []
+    wanted = {
+        PREFIXES[part] + key: value
+        for part, module in modules.items()
+        for key, value in module.state_dict().items()
+    }
+    if problems := misfits(weights, wanted):
+        raise UserError(f"{name} does not fit its config.yaml; {problems}")
+    check_finite(weights, name)
     for part, module in modules.items():
-        wanted = module.state_dict()
         prefix = PREFIXES[part]
-        missing += [prefix + key for key in wanted if key not in parts[part]]
-        strange += [prefix + key for key in parts[part] if key not in wanted]
-        for key, value in parts[part].items():
-            if key in wanted and wanted[key].shape != value.shape:
-                shapes.append(f"{prefix}{key} {tuple(value.shape)}, not {tuple(wanted[key].shape)}")
-    problems = [
-        f"{what}: {', '.join(keys[:5])}{f' and {len(keys) - 5} more' if len(keys) > 5 else ''}"
-        for what, keys in (("missing", missing), ("unknown", strange), ("of another shape", shapes))
-        if keys
-    ]
-    if problems:
-        raise UserError(f"{name} does not fit its config.yaml; {'; '.join(problems)}")
-    broken = [key for key, value in weights.items() if not value.isfinite().all()]
-    if broken:
-        raise UserError(
-            f"{name}: NaN or infinite values in {', '.join(broken[:5])}: the training has gone wrong or the "
-            "file is damaged; take another checkpoint"
+        module.load_state_dict(
+            {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
         )
-    for part, module in modules.items():
-        module.load_state_dict(parts[part])
         module.eval()

@@ -24,6 +24,7 @@ from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.recognizer.model import PREFIXES, Model, found_ngrams, load_exp, load_weights, read_config
+from xlsrt.tensor_files import parse_safetensors
 from xlsrt.text import TokenModel
 from xlsrt.transducer import HeadConfig, TransducerHead
 
@@ -171,12 +172,9 @@ def load_pack(path: Path) -> Model:
     except (TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise UserError(f"{path}: {SETTINGS} is damaged ({error}); copy the packed model again") from None
     model.tokens.check_pieces(str(path))
-    stored = _read(path, WEIGHTS)
-    try:
-        weights = safetensors.torch.load(stored)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: {WEIGHTS} is damaged ({error}); copy the packed model again") from None
-    load_weights(model, {key: value.float() for key, value in weights.items()}, f"{path}: {WEIGHTS}")
+    name = f"{path}: {WEIGHTS}"
+    weights = parse_safetensors(_read(path, WEIGHTS), name, "copy the packed model again")
+    load_weights(model, {key: value.float() for key, value in weights.items()}, name)
     return model
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from xlsrt.report.align import Counts
 from xlsrt.report.decodings import Decoded
+from xlsrt.report.edits import Counts
 from xlsrt.units import SAMPLE_RATE
 
 LENGTHS = (2.0, 5.0, 10.0, 30.0)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from xlsrt.ctm import WORD_TIMES, read_ctm
 from xlsrt.data.kaldi import DataDir
 from xlsrt.errors import UserError
 from xlsrt.report.decodings import Decoded
-from xlsrt.report.latency import read_ctm
 from xlsrt.report.names import short_names
 from xlsrt.units import SAMPLE_RATE
 
@@ -149,7 +149,7 @@ def _add_sounds(sounds: Sounds, dataset: str, data: DataDir, words: Mapping[str,
     from xlsrt.decoding.sets import load_samples, read_set
 
     entries = {entry.name: entry for entry in read_set(data.path)}
-    said = word_times(data.path / "word_times.ctm")
+    said = word_times(data.path / WORD_TIMES)
     used = 0
     for utt in words:
         if utt not in entries:

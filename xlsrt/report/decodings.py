@@ -13,7 +13,7 @@ from typing import Any
 
 from xlsrt.context import AttentionContext
 from xlsrt.errors import UserError
-from xlsrt.report.align import Alignment, Counts, align
+from xlsrt.report.edits import Alignment, Counts, align
 from xlsrt.report.results import model_dirs
 from xlsrt.report.scoring import read_text
 

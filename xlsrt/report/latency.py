@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from xlsrt.context import FRAME_MS, WINDOW_TAIL_MS, AttentionContext
+from xlsrt.ctm import read_ctm
 from xlsrt.decoding.outputs import WORD_STABLE
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
-from xlsrt.report.align import align
+from xlsrt.report.edits import align
 
 FILE = "latency.json"
 HEADER = ("dataset", "algorithmic mean", "most", "words", "emission mean", "p50", "p90", "token mean", "p50",
@@ -98,39 +99,6 @@ def algorithmic(context: AttentionContext, packet_ms: float) -> tuple[float, flo
     starts = [number * chunk for number in range(period)]
     waits = [math.ceil((s + chunk + WINDOW_TAIL_MS) / packet_ms) * packet_ms - s for s in starts]
     return sum(waits) / period - chunk / 2, max(waits)
-
-
-Timed = list[tuple[str, float, float]]
-"""Words with start and end in seconds."""
-
-
-def read_ctm(path: Path) -> dict[str, Timed]:
-    """Utterance to words, of NIST's ``<utterance> <channel> <start> <duration> <word> ...`` lines.
-
-    Blanks and tabs separate; ``;;`` begins a comment.
-
-    Raises:
-        UserError: the file is missing or malformed.
-    """
-    if not path.is_file():
-        raise UserError(f"{path} does not exist")
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 (byte {error.start}); convert it with iconv") from None
-    table: dict[str, Timed] = {}
-    for number, line in enumerate(lines, 1):
-        fields = line.split()
-        if not fields or fields[0].startswith(";;"):
-            continue
-        try:
-            start, duration = float(fields[2]), float(fields[3])
-            table.setdefault(fields[0], []).append((fields[4], start, start + duration))
-        except (IndexError, ValueError):
-            raise UserError(
-                f"{path}:{number}: not `<utterance> <channel> <start> <duration> <word>`: {line!r}"
-            ) from None
-    return table
 
 
 def measure(decoded: Path, word_times: Path) -> Latency:

@@ -10,7 +10,7 @@ from pathlib import Path
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.report import latency
-from xlsrt.report.align import Counts
+from xlsrt.report.edits import Counts
 from xlsrt.report.environment import describe
 from xlsrt.report.trn import columns
 

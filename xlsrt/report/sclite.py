@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from xlsrt.report.align import Counts
+from xlsrt.report.edits import Counts
 
 log = logging.getLogger(__name__)
 

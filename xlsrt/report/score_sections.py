@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from xlsrt.errors import UserError
 from xlsrt.report import breakdown
-from xlsrt.report.align import Counts
 from xlsrt.report.decodings import Decoded
+from xlsrt.report.edits import Counts
 from xlsrt.report.elements import Cell, folded, heated, named, note, table
 from xlsrt.report.material import Material
 from xlsrt.report.names import context_name

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from xlsrt.ctm import WORD_TIMES
 from xlsrt.decoding.outputs import WORD_STABLE
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.report import trn
-from xlsrt.report.align import Alignment, Counts, align
+from xlsrt.report.edits import Alignment, Counts, align
 from xlsrt.report.latency import FILE as LATENCY
 from xlsrt.report.latency import write_latency
 from xlsrt.report.sclite import difference, sclite_report
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 Units = Callable[[str], list[str]]
 """Cuts a transcript into the units that are compared."""
 
-WORD_TIMES = "word_times.ctm"
 FILES = ("ref.trn", "hyp.trn", "result.txt", "score.json")
 """Of a metric's directory; the last one says that all are there."""
 SHOWN = 5

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Literal
 
-from xlsrt.report.align import Alignment, Counts
+from xlsrt.report.edits import Alignment, Counts
 
 MARKS = {"C": "", "S": "S", "D": "D", "I": "I"}
 

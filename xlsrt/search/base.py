@@ -1,46 +1,65 @@
-"""What every search offers. States go in and come out, with ``select``, ``stack`` and ``unstack``."""
+"""What every search offers and does alike. States go in and come out (`xlsrt.search.states`)."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
+from xlsrt.search.carry import Carry, flush, push
 from xlsrt.search.hypothesis import Hypothesis
 from xlsrt.transducer import TransducerHead
 
 
-class Search(Protocol):
-    """A resumable batched search on a transducer's head."""
+class Search(ABC):
+    """A resumable batched search on a transducer's head. States are `SearchState` of its own kind."""
 
     head: TransducerHead
 
+    @abstractmethod
     def init_state(self, batch_size: int) -> Any:
         """The state of streams before their first frame."""
 
-    def step(self, enc: Tensor, lens: Tensor, state: Any) -> Any:
-        """Search the next encoder frames (B, T, D), lens (B,)."""
-
-    def drain(self, state: Any) -> Any:
-        """Search the last incomplete group too; the streams have ended."""
-
-    def best(self, state: Any) -> list[Hypothesis]:
-        """The best hypotheses so far."""
-
+    @abstractmethod
     def nbest(self, state: Any, count: int) -> list[list[Hypothesis]]:
         """At most ``count`` hypotheses of each stream, best first; a greedy search has one."""
 
-    def finish(self, state: Any) -> list[Hypothesis]:
-        """The best hypotheses of streams that have ended: ``best`` of ``drain``."""
-
+    @abstractmethod
     def stable(self, state: Any) -> list[int]:
         """For each stream how many tokens of its best hypothesis can no longer change."""
 
+    @abstractmethod
+    def _walk(self, frames: Tensor, counts: Tensor, state: Any) -> Any:
+        """Joint frames (B, N, J), counts (B,): search each stream to its end."""
+
+    @torch.no_grad()
+    def step(self, enc: Tensor, lens: Tensor, state: Any) -> Any:
+        """Search the next encoder frames (B, T, D), lens (B,)."""
+        frames, counts, carry = push(self.head, enc, lens, state.carry)
+        return self._walk(frames, counts, replace(state, carry=carry))
+
+    @torch.no_grad()
+    def drain(self, state: Any) -> Any:
+        """Search the last incomplete group too; the streams have ended."""
+        frames, counts = flush(self.head, state.carry)
+        return self._walk(frames, counts, replace(state, carry=Carry.empty(self.head, state.batch_size)))
+
+    def finish(self, state: Any) -> list[Hypothesis]:
+        """The best hypotheses of streams that have ended."""
+        return self.best(self.drain(state))
+
+    def best(self, state: Any) -> list[Hypothesis]:
+        """The best hypothesis of each stream so far."""
+        return [found[0] for found in self.nbest(state, 1)]
+
     def restart(self, state: Any, rows: list[int]) -> Any:
-        """Begin a new hypothesis in some streams; their clocks go on."""
+        """Begin a new hypothesis in the streams ``rows``; their frame counters and carried frames stay."""
+        return state.restarted(self.init_state(len(rows)), rows) if rows else state
 
 
 def check_penalty(value: float) -> float:

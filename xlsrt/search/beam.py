@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
-from xlsrt.search.base import check_penalty, joint_log_probs, window_width
+from xlsrt.search.base import Search, check_penalty, joint_log_probs, window_width
 from xlsrt.search.beam_parts import Choices, Hypotheses, Log, contexts, mixed_key
 from xlsrt.search.beam_state import NOTHING, BeamState, Node, initial_state
-from xlsrt.search.carry import Carry, flush, push
 from xlsrt.search.commit import Commit
 from xlsrt.search.fusion import Fusion, Walk
 from xlsrt.search.hypothesis import Hypothesis
@@ -27,7 +26,7 @@ from xlsrt.search.outputs import PredictorOutputs
 from xlsrt.transducer import TransducerHead
 
 
-class BeamSearch:
+class BeamSearch(Search):
     """The K best transcripts.
 
     Args:
@@ -78,26 +77,6 @@ class BeamSearch:
         """The state before the first frame: one empty hypothesis per stream."""
         return initial_state(self.head, batch_size, self.beam_size)
 
-    @torch.no_grad()
-    def step(self, enc: Tensor, lens: Tensor, state: BeamState) -> BeamState:
-        """Search the next encoder frames (B, T, D), lens (B,)."""
-        frames, counts, carry = push(self.head, enc, lens, state.carry)
-        return self._walk(frames, counts, replace(state, carry=carry))
-
-    @torch.no_grad()
-    def drain(self, state: BeamState) -> BeamState:
-        """Search the last incomplete group too; the streams have ended."""
-        frames, counts = flush(self.head, state.carry)
-        return self._walk(frames, counts, replace(state, carry=Carry.empty(self.head, state.batch_size)))
-
-    def finish(self, state: BeamState) -> list[Hypothesis]:
-        """The best hypotheses of streams that have ended."""
-        return self.best(self.drain(state))
-
-    def best(self, state: BeamState) -> list[Hypothesis]:
-        """The best hypothesis of each stream so far."""
-        return [found[0] for found in self.nbest(state, 1)]
-
     def nbest(self, state: BeamState, count: int) -> list[list[Hypothesis]]:
         """At most ``count`` hypotheses of each stream, best first."""
         results = []
@@ -131,10 +110,6 @@ class BeamSearch:
             equal = itertools.takewhile(lambda column: len(set(column)) == 1, columns)
             counts.append((heads[0].depth if heads[0] else 0) + sum(1 for _ in equal))
         return counts
-
-    def restart(self, state: BeamState, rows: list[int]) -> BeamState:
-        """Begin a new hypothesis in the streams ``rows``; their frame counters and carried frames stay."""
-        return state.restarted(self.init_state(len(rows)), rows) if rows else state
 
     def _final(self, node: Node | None) -> float:
         """What the fusion adds to a transcript that ends here; it also takes back what was only lent."""

@@ -6,78 +6,37 @@ stream at once and jumps over the blanks in front of its next token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
-from xlsrt.search.base import check_penalty, joint_log_probs, window_width
-from xlsrt.search.carry import Carry, flush, join_carries, push
+from xlsrt.search.base import Search, check_penalty, joint_log_probs, window_width
+from xlsrt.search.carry import Carry
 from xlsrt.search.hypothesis import Hypothesis
 from xlsrt.search.outputs import PredictorOutputs
+from xlsrt.search.states import SearchState
 from xlsrt.transducer import TransducerHead
-from xlsrt.transducer.predictor import PredictorState
 
 Found = tuple[list[int], list[int], list[float]]
 """Token ids, joint frames, probabilities of one stream."""
 
 
 @dataclass(frozen=True)
-class GreedyState:
-    """Where B greedy searches stand. Never changed in place.
+class GreedyState(SearchState):
+    """Where B greedy searches stand; ``projected`` is (B, J).
 
     Attributes:
-        carry: encoder frames that wait for their group.
-        predictor: the predictor's state; projected: (B, J) its projected output.
-        frames: (B,) joint frames searched since the stream began.
         score: (B,) float64, log-probability of the path.
         hypotheses: B triples of token ids, joint frames and probabilities.
     """
 
-    carry: Carry
-    predictor: PredictorState
-    projected: Tensor
-    frames: Tensor
     score: Tensor
     hypotheses: list[Found]
 
-    @property
-    def batch_size(self) -> int:
-        """B."""
-        return len(self.hypotheses)
 
-    def select(self, streams: Sequence[int]) -> GreedyState:
-        """The state of some streams, in the order given."""
-        index = torch.as_tensor(list(streams), dtype=torch.long, device=self.frames.device)
-        return GreedyState(
-            self.carry.rows(index),
-            tuple(part[index] for part in self.predictor),
-            self.projected[index],
-            self.frames[index],
-            self.score[index],
-            [self.hypotheses[stream] for stream in streams],
-        )
-
-    def unstack(self) -> list[GreedyState]:
-        """One state of batch size 1 per stream."""
-        return [self.select([stream]) for stream in range(self.batch_size)]
-
-    @staticmethod
-    def stack(states: Sequence[GreedyState]) -> GreedyState:
-        """One batch of the streams of several states, which may be of different ages."""
-        return GreedyState(
-            join_carries([state.carry for state in states]),
-            tuple(torch.cat(parts) for parts in zip(*[state.predictor for state in states], strict=True)),
-            torch.cat([state.projected for state in states]),
-            torch.cat([state.frames for state in states]),
-            torch.cat([state.score for state in states]),
-            [hypothesis for state in states for hypothesis in state.hypotheses],
-        )
-
-
-class GreedySearch:
+class GreedySearch(Search):
     """The most probable symbol at every step; at most ``max_symbols`` tokens per joint frame.
 
     Args:
@@ -107,66 +66,26 @@ class GreedySearch:
         zeros = torch.zeros(batch_size, dtype=torch.long, device=projected.device)
         return GreedyState(
             Carry.empty(self.head, batch_size),
+            zeros,
             predictor,
             projected,
-            zeros,
             zeros.double(),
             [([], [], []) for _ in range(batch_size)],
         )
 
-    @torch.no_grad()
-    def step(self, enc: Tensor, lens: Tensor, state: GreedyState) -> GreedyState:
-        """Search the next encoder frames (B, T, D), lens (B,)."""
-        frames, counts, carry = push(self.head, enc, lens, state.carry)
-        return self._search(frames, counts, replace(state, carry=carry))
-
-    @torch.no_grad()
-    def drain(self, state: GreedyState) -> GreedyState:
-        """Search the last incomplete group too; the streams have ended."""
-        frames, counts = flush(self.head, state.carry)
-        return self._search(frames, counts, replace(state, carry=Carry.empty(self.head, state.batch_size)))
-
-    def finish(self, state: GreedyState) -> list[Hypothesis]:
-        """The hypotheses of streams that have ended."""
-        return self.best(self.drain(state))
-
-    def best(self, state: GreedyState) -> list[Hypothesis]:
-        """The hypotheses so far."""
-        size = self.head.config.output_subsampling
-        return [
-            Hypothesis(list(tokens), [frame * size for frame in frames], list(probs), score)
-            for (tokens, frames, probs), score in zip(state.hypotheses, state.score.tolist(), strict=True)
-        ]
-
     def nbest(self, state: GreedyState, count: int) -> list[list[Hypothesis]]:
         """The only hypothesis of each stream."""
-        return [[best] for best in self.best(state)]
+        size = self.head.config.output_subsampling
+        return [
+            [Hypothesis(list(tokens), [frame * size for frame in frames], list(probs), score)]
+            for (tokens, frames, probs), score in zip(state.hypotheses, state.score.tolist(), strict=True)
+        ]
 
     def stable(self, state: GreedyState) -> list[int]:
         """For each stream how many tokens of its best hypothesis can no longer change: all of them."""
         return [len(tokens) for tokens, _, _ in state.hypotheses]
 
-    def restart(self, state: GreedyState, rows: list[int]) -> GreedyState:
-        """Begin a new hypothesis in the streams ``rows``; their frame counters and carried frames stay."""
-        if not rows:
-            return state
-        index = torch.as_tensor(rows, device=state.frames.device)
-        fresh = self.init_state(len(rows))
-        hypotheses = list(state.hypotheses)
-        for row, hypothesis in zip(rows, fresh.hypotheses, strict=True):
-            hypotheses[row] = hypothesis
-        return replace(
-            state,
-            predictor=tuple(
-                old.index_copy(0, index, new)
-                for old, new in zip(state.predictor, fresh.predictor, strict=True)
-            ),
-            projected=state.projected.index_copy(0, index, fresh.projected),
-            score=state.score.index_copy(0, index, fresh.score),
-            hypotheses=hypotheses,
-        )
-
-    def _search(self, frames: Tensor, counts: Tensor, state: GreedyState) -> GreedyState:
+    def _walk(self, frames: Tensor, counts: Tensor, state: GreedyState) -> GreedyState:
         """Joint frames (B, N, J), counts (B,): walk each stream to its end."""
         blank = self.head.config.blank_id
         predictor = tuple(part.clone() for part in state.predictor)

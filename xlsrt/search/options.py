@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from xlsrt.errors import UserError
-from xlsrt.numbers import as_number
+from xlsrt.settings import as_mapping, check_keys, typed
 
 LM_WEIGHT, LODR_WEIGHT, PHRASE_SCORE = 0.3, 0.3, 1.0
 BEAM_SIZE = 4
@@ -25,8 +24,12 @@ KEYS = {
         *FUSION,
     ),
 }
-_WHOLE = ("beam_size", "max_symbols", "window")
-_NUMBERS = ("margin", "blank_penalty", "lm_weight", "lodr_weight", "phrase_score")
+_TYPES = {
+    **dict.fromkeys(("beam_size", "max_symbols", "window"), int),
+    **dict.fromkeys(("margin", "blank_penalty", "lm_weight", "lodr_weight", "phrase_score"), int | float),
+    "commit_seconds": int | float | None,
+    "length_norm": bool,
+}
 _NEEDS = {
     "lm_weight": "lm",
     "lm_unit": "lm",
@@ -45,23 +48,19 @@ def check_search(values: Mapping[str, Any] | None) -> dict[str, Any]:
         UserError: an unknown key, a value of the wrong kind, a file that does not exist, or a setting of
             something that is not given.
     """
-    given = {"type": "greedy", **(values or {})}
+    given = {"type": "greedy", **as_mapping(values, "search", "{type: beam, beam_size: 4}", optional=True)}
     kind = given["type"]
-    if kind not in KEYS:
+    if not isinstance(kind, str) or kind not in KEYS:
         raise UserError(f"search type {kind!r} is unknown; known: {', '.join(KEYS)}")
     if kind == "greedy" and given.get("beam_size") in (None, 1):
         given.pop("beam_size", None)
-    unknown = sorted(set(given) - set(KEYS[kind]) - {"type"})
-    if unknown:
-        way_out = "; that needs type: beam" if set(unknown) <= set(KEYS["beam"]) else ""
-        raise UserError(
-            f"search: {kind} has no {', '.join(unknown)}{way_out}; known: {', '.join(KEYS[kind])}"
-        )
-    for key in set(given) & {*_NUMBERS, "commit_seconds"}:
-        if isinstance(given[key], str):
-            given[key] = as_number(given[key], float)
+    if kind == "greedy" and (beams := sorted(set(KEYS["beam"]).difference(KEYS[kind]).intersection(given))):
+        raise UserError(f"search: greedy has no {', '.join(beams)}; that needs type: beam")
+    check_keys(given, ("type", *KEYS[kind]), f"search (type: {kind})")
     for key, value in given.items():
-        _check_value(key, value)
+        if key in _TYPES:
+            given[key] = typed(value, _TYPES[key], f"search: {key}", endless=key == "margin")
+        _check_value(key, given[key])
     for key, needs in _NEEDS.items():
         if key in given and given.get(needs) is None:
             raise UserError(f"search: {key} is for {needs}, which is not given")
@@ -85,21 +84,14 @@ def own_lms(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _check_value(key: str, value: Any) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
-    if key != "margin":
-        number = number and math.isfinite(value)
-    if key in _WHOLE and not (number and isinstance(value, int) and value > 0):
+    if _TYPES.get(key) is int and value < 1:
         raise UserError(f"search: {key} is {value!r}; give a whole number from 1 on")
-    if key in _NUMBERS and not number:
-        raise UserError(f"search: {key} is {value!r}; give a number")
-    if key == "margin" and not value > 0:
+    if key == "margin" and value <= 0:
         raise UserError(f"search: margin is {value!r}; give a number above 0")
-    if key == "commit_seconds" and not (value is None or (number and value > 0)):
+    if key == "commit_seconds" and value is not None and value <= 0:
         raise UserError(f"search: commit_seconds is {value!r}; give seconds above 0, or null: never")
     if key == "phrases":
         _check_phrases(value)
-    if key == "length_norm" and not isinstance(value, bool):
-        raise UserError(f"search: length_norm is {value!r}; write true or false")
 
 
 def _check_phrases(value: Any) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from xlsrt.errors import UserError
-from xlsrt.numbers import as_number
+from xlsrt.settings import Settings, as_mapping, check_keys, typed, types_of
 
 PREDICTORS = ("stateless", "lstm")
 LOSSES = ("full", "pruned")
@@ -36,7 +35,7 @@ MODEL_KEYS = {
 
 
 @dataclass(frozen=True)
-class HeadConfig:
+class HeadConfig(Settings):
     """Sizes and loss settings of `TransducerHead`.
 
     Attributes:
@@ -60,6 +59,8 @@ class HeadConfig:
         simple_loss_scale: weight of the simple joint's loss after the warm-up (pruned loss only).
     """
 
+    WHERE = "head"
+
     encoder_size: int
     vocab_size: int
     blank_id: int = 0
@@ -80,7 +81,7 @@ class HeadConfig:
     simple_loss_scale: float = 0.5
 
     def __post_init__(self) -> None:
-        self._normalise_types()
+        super().__post_init__()
         for name, allowed in (
             ("predictor", PREDICTORS),
             ("loss", LOSSES),
@@ -105,38 +106,13 @@ class HeadConfig:
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}; it must not be negative")
 
-    def _normalise_types(self) -> None:
-        """YAML gives 5e-3 as text: bring every number to its type or refuse it."""
-        for field in fields(self):
-            kind = {"int": int, "float": float}.get(str(field.type))
-            if kind is None:
-                continue
-            value = as_number(getattr(self, field.name), kind)
-            finite = isinstance(value, (int, float)) and math.isfinite(value)
-            if type(value) is not kind or not finite:
-                what = "a whole number" if kind is int else "a finite number"
-                raise UserError(f"{field.name} is {value!r}; it must be {what}")
-            object.__setattr__(self, field.name, value)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> HeadConfig:
-        """Build from field names; an unknown one is refused by name."""
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise UserError(f"unknown head settings {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-        return cls(**dict(values))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields by name, what `from_dict` reads."""
-        return asdict(self)
-
     @classmethod
     def from_espnet(cls, args: Mapping[str, Any], encoder_size: int, vocab_size: int) -> HeadConfig:
         """Read ESPnet's ``decoder``, ``decoder_conf``, ``joint_net_conf`` and our part of ``model_conf``.
 
         Keys of ``model_conf`` that are not the head's belong to the model and are left alone.
         """
+        kinds = types_of(cls)
         values: dict[str, Any] = {"encoder_size": encoder_size, "vocab_size": vocab_size}
         if args.get("decoder"):
             values["predictor"] = args["decoder"]
@@ -145,9 +121,10 @@ class HeadConfig:
             ("joint_net_conf", _JOINT_KEYS, True),
             ("model_conf", MODEL_KEYS, False),
         ):
-            given = args.get(section) or {}
-            unknown = sorted(set(given) - set(table))
-            if strict and unknown:
-                raise UserError(f"{section}: unknown keys {', '.join(unknown)}; known: {', '.join(table)}")
-            values.update({table[key]: value for key, value in given.items() if key in table})
+            given = as_mapping(args.get(section), section, optional=True)
+            if strict:
+                check_keys(given, table, section)
+            for key, name in table.items():
+                if key in given:
+                    values[name] = typed(given[key], kinds[name], f"{section}.{key}")
         return cls(**values)

@@ -210,17 +210,17 @@ def test_an_override_that_changes_a_size_is_refused(directory: Path) -> None:
     with pytest.raises(UserError, match=r"unexpected: encoder.layers.1.*no override changes a size"):
         load_pretrained(directory, num_layers=1)
     with pytest.raises(
-        UserError, match="layerdrop: no such field of the encoder's config; its fields are conv_dim"
+        UserError, match=r"encoder: unknown key layerdrop \(did you mean layer_drop\?\); known: conv_dim"
     ):
         load_pretrained(directory, layerdrop=0.0)
-    with pytest.raises(UserError, match="preset: no such field"):
+    with pytest.raises(UserError, match="unknown key preset"):
         read_config(directory, preset="tiny")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_refused(value: float, directory: Path) -> None:
     rewrite(directory, lambda tensors: {**tensors, "encoder.layer_norm.bias": torch.full((96,), value)})
-    with pytest.raises(UserError, match=r"encoder.layer_norm.bias holds NaN or infinity"):
+    with pytest.raises(UserError, match=r"NaN or infinite values in encoder.layer_norm.bias"):
         load_pretrained(directory)
 
 
@@ -240,7 +240,7 @@ def test_quantised_weights_are_refused(directory: Path) -> None:
         ({"model_type": "wavlm"}, 'model_type is "wavlm"'),
         ({"hidden_act": "relu"}, 'hidden_act is "relu"'),
         ({"conv_kernel": [10, 3, 3, 3, 3, 3, 3]}, "hop of 320 and a window of"),
-        ({"hidden_size": "wide"}, "hidden_size must be of type int"),
+        ({"hidden_size": "wide"}, "hidden_size is 'wide'; it must be a whole number"),
     ],
 )
 def test_architectures_that_are_not_ours_are_refused(

@@ -2,7 +2,7 @@
 
 One file each: what a source is (`source`), Hugging Face directories and our exports (`hf`), hub ids (`hub`),
 torchaudio (`bundles`), fairseq (`fairseq`, `unpickle`), our experiments (`experiment`), names (`keys`), what
-shapes tell (`shapes`), reading files (`files`), filling an encoder (`checkpoint`), saving (`export`). A new
+shapes tell (`shapes`), JSON and shards (`files`), filling an encoder (`checkpoint`), saving (`export`). A new
 family is one reader, its names in `keys`, one line in `source`, and a round-trip test.
 """
 

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from xlsrt.encoder.checkpoints import keys
 from xlsrt.encoder.checkpoints.checkpoint import Checkpoint
-from xlsrt.encoder.checkpoints.files import read_torch, tensors_of
 from xlsrt.encoder.checkpoints.shapes import architecture
 from xlsrt.errors import UserError
+from xlsrt.tensor_files import read_torch, tensors_of
 
 #: torchaudio's bundles normalise with torch's layer_norm and its default.
 INPUT_NORM_EPS = 1e-5

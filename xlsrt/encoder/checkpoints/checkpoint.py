@@ -15,9 +15,10 @@ from xlsrt.encoder.checkpoints import keys
 from xlsrt.encoder.config import XlsrConfig
 from xlsrt.encoder.encoder import XlsrEncoder
 from xlsrt.errors import UserError
+from xlsrt.settings import check_keys
+from xlsrt.tensor_files import check_finite, misfits
 
 _LOG = logging.getLogger("xlsrt.encoder.checkpoints")
-_LISTED = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +47,7 @@ class Checkpoint:
 
 def check_overrides(overrides: Mapping[str, Any]) -> None:
     """`UserError` for a name that is not a field of `XlsrConfig`."""
-    fields = [field.name for field in dataclasses.fields(XlsrConfig)]
-    unknown = [name for name in overrides if name not in fields]
-    if unknown:
-        raise UserError(
-            f"{', '.join(unknown)}: no such field of the encoder's config; its fields are {', '.join(fields)}"
-        )
+    check_keys(overrides, [field.name for field in dataclasses.fields(XlsrConfig)], XlsrConfig.WHERE)
 
 
 class _NoDraws(TorchFunctionMode):
@@ -95,9 +91,13 @@ def fill(encoder: XlsrEncoder, checkpoint: Checkpoint) -> None:
             raise UserError(f"{checkpoint.source}: both {origin[ours]} and {name} claim to be {ours}")
         else:
             tensors[ours], origin[ours] = tensor, name
-    _check_names(wanted, tensors, checkpoint.source)
-    _check_values(tensors, origin, checkpoint.source)
     kept = sorted(keys.OPTIONAL & (wanted.keys() - tensors.keys()))
+    if problems := misfits(tensors, {name: value for name, value in wanted.items() if name not in kept}):
+        raise UserError(
+            f"{checkpoint.source} does not fit the encoder that its config describes. {problems}. Check that "
+            "config and weights belong together and that no override changes a size; nothing was loaded"
+        )
+    _check_values({origin[name]: tensor for name, tensor in tensors.items()}, checkpoint.source)
     encoder.load_state_dict({**{name: wanted[name] for name in kept}, **tensors}, strict=True)
     count = sum(tensor.numel() for tensor in tensors.values())
     _LOG.info(
@@ -111,41 +111,10 @@ def fill(encoder: XlsrEncoder, checkpoint: Checkpoint) -> None:
     )
 
 
-def _check_names(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor], source: str) -> None:
-    missing = [name for name in wanted if name not in tensors and name not in keys.OPTIONAL]
-    unexpected = [name for name in tensors if name not in wanted]
-    shapes = [
-        f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name].shape)}"
-        for name, tensor in tensors.items()
-        if name in wanted and tensor.shape != wanted[name].shape
-    ]
-    if not (missing or unexpected or shapes):
-        return
-    parts = [
-        f"{len(names)} {what}: {_listed(names)}"
-        for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
-        if names
-    ]
-    raise UserError(
-        f"{source} does not fit the encoder that its config describes. {'; '.join(parts)}. Check that config "
-        "and weights belong together and that no override changes a size; nothing was loaded"
-    )
-
-
-def _check_values(tensors: Mapping[str, Tensor], origin: Mapping[str, str], source: str) -> None:
+def _check_values(tensors: Mapping[str, Tensor], source: str) -> None:
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             raise UserError(
-                f"{source}: {origin[name]} is {tensor.dtype}; quantised weights cannot be loaded, use the "
-                "original"
+                f"{source}: {name} is {tensor.dtype}; quantised weights cannot be loaded, use the original"
             )
-        # A sum is finite only if all its terms are, and much cheaper; a finite tensor's may overflow.
-        if not (torch.isfinite(tensor.sum(dtype=torch.float32)) or torch.isfinite(tensor).all()):
-            raise UserError(
-                f"{source}: {origin[name]} holds NaN or infinity: the file is damaged or its training "
-                "diverged"
-            )
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+    check_finite(tensors, source)

@@ -15,9 +15,10 @@ from typing import Any
 from torch import Tensor
 
 from xlsrt.encoder.checkpoints.checkpoint import Checkpoint
-from xlsrt.encoder.checkpoints.files import read_json, read_shards, read_weights
+from xlsrt.encoder.checkpoints.files import read_json, read_shards
 from xlsrt.encoder.config import XlsrConfig
 from xlsrt.errors import UserError
+from xlsrt.tensor_files import read_weights
 from xlsrt.units import SAMPLE_RATE
 
 #: Under this key of config.json our exports keep what Hugging Face has no field for.

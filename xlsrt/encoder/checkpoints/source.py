@@ -14,9 +14,9 @@ from xlsrt.encoder.checkpoints.checkpoint import Checkpoint
 from xlsrt.encoder.checkpoints.experiment import CONFIG as EXPERIMENT_CONFIG
 from xlsrt.encoder.checkpoints.experiment import checkpoints_in, open_experiment
 from xlsrt.encoder.checkpoints.fairseq import is_fairseq, open_fairseq
-from xlsrt.encoder.checkpoints.files import NotWeightsOnly, check_readable, read_torch, tensors_of
 from xlsrt.encoder.checkpoints.unpickle import load_inert
 from xlsrt.errors import UserError
+from xlsrt.tensor_files import NotWeightsOnly, check_readable, read_torch, tensors_of
 
 _TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
 _KINDS = (

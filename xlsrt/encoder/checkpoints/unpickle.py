@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
+from xlsrt.tensor_files import check_no_script, damaged
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -144,18 +145,14 @@ def load_inert(path: Path) -> Any:
         raise
     except Exception as error:
         # Any bytes may come: whatever they make the pickle machine raise, it is the file that is wrong.
-        raise UserError(
-            f"{path} ({path.stat().st_size} bytes) cannot be read as a PyTorch file, it is damaged, cut off "
-            f"or of another format: fetch it again ({type(error).__name__}: {str(error)[:200]})"
-        ) from None
+        raise damaged(path, path.stat().st_size, error) from None
 
 
 def _load_zip(path: Path) -> Any:
     # Left open: the tensors read from it later, and close it when the last of them is gone.
     archive = zipfile.ZipFile(path)
     entries = {name.partition("/")[2]: name for name in archive.namelist()}
-    if "constants.pkl" in entries:
-        raise UserError(f"{path} is a TorchScript archive, which holds code: use the model it was made from")
+    check_no_script(path, archive)
     if "data.pkl" not in entries:
         raise UserError(f"{path} is a zip archive but not one of torch.save: it has no data.pkl")
     if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from xlsrt.data.kaldi import DataDir
-from xlsrt.decoding.boundaries import WordFrames, quiet_frames, word_bounds
-from xlsrt.decoding.sets import load_samples, read_set
+from xlsrt.alignment.boundaries import WordFrames, quiet_frames, word_bounds
+from xlsrt.alignment.tokens import align_tokens
 from xlsrt.errors import UserError
 from xlsrt.recognizer import Recognizer
-from xlsrt.transducer.forced import align_tokens
 from xlsrt.units import FRAME_SECONDS, SAMPLE_RATE
-
-log = logging.getLogger(__name__)
 
 WHOLE_SECONDS = 40.0
 """Longer recordings are encoded as streams, where the context is bounded."""
@@ -113,46 +106,3 @@ class Aligner:
             parts.append(enc)
         parts.append(encoder.flush(state)[0])
         return torch.cat([self.recognizer.head.ctc_log_probs(enc)[0] for enc in parts])
-
-
-def align_set(aligner: Aligner, data_dir: Path) -> Iterator[tuple[str, list[SaidWord]]]:
-    """Every utterance of a data directory with its words; what cannot be aligned is named and left out.
-
-    Raises:
-        UserError: the set has no transcripts.
-    """
-    data = DataDir(data_dir)
-    entries = read_set(data_dir)
-    if all(entry.utterance.text is None for entry in entries):
-        raise UserError(f"{data_dir} has no text: there is nothing to align")
-    for number, entry in enumerate(entries, 1):
-        text = entry.utterance.text or ""
-        try:
-            if not text.split():
-                raise UserError("it has no text")
-            yield entry.name, aligner(load_samples(data, entry), text)
-        except UserError as error:
-            log.warning("%s is left out: %s", entry.name, error)
-        if number % 100 == 0 or number == len(entries):
-            log.info("%d of %d utterances", number, len(entries))
-
-
-def ctm_lines(utt: str, words: Sequence[SaidWord]) -> str:
-    """NIST's time-marked words."""
-    return "".join(f"{utt} 1 {w.start:.3f} {w.end - w.start:.3f} {w.word} {w.prob:.4f}\n" for w in words)
-
-
-def errors_ms(
-    found: Mapping[str, Sequence[SaidWord]], true: Mapping[str, Sequence[tuple[str, float, float]]]
-) -> tuple[list[float], list[float]]:
-    """Differences (ms, signed) of starts and of ends to ``true``: utterance to (word, start, end).
-
-    Utterances whose words differ are left out.
-    """
-    starts, ends = [], []
-    for utt, words in found.items():
-        known = true.get(utt, [])
-        if [w.word for w in words] == [word for word, _, _ in known]:
-            starts += [1000 * (w.start - start) for w, (_, start, _) in zip(words, known, strict=True)]
-            ends += [1000 * (w.end - end) for w, (_, _, end) in zip(words, known, strict=True)]
-    return starts, ends

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xlsrt.decoding.boundaries import PAUSE_FRAMES, WordFrames, quiet_frames, word_bounds
+from xlsrt.alignment.boundaries import PAUSE_FRAMES, WordFrames, quiet_frames, word_bounds
 
 
 def quiet(*runs: tuple[int, int], frames: int = 60) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The command line on files, and the documents that it writes."""
+"""The command line on files, raw samples and a microphone, and the documents that it writes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,6 @@ from tests.recognizer.make import make_exp, noise
 from xlsrt import Recognizer, XlsrConfig
 from xlsrt.bin import transcribe
 from xlsrt.errors import UserError
-from xlsrt.recognizer import Result
-from xlsrt.recognizer.formats import formatted, timed_lines
-from xlsrt.search import Hypothesis
-from xlsrt.text import Word
 
 
 @pytest.fixture(scope="module")
@@ -69,19 +65,9 @@ def test_options_reach_the_recogniser(exp, wav, capsys):
     transcribe.main([wav, "--model", str(exp), "--output", "json", "--endpoint", "0.2", "--max_segment", "2"])
     segments = json.loads(capsys.readouterr().out)["segments"]
     assert len(segments) > 1 and all(a["end"] <= b["start"] for a, b in itertools.pairwise(segments))
-    transcribe.main([wav, "--model", str(exp), "--chunk_ms", "full"])
+    transcribe.main([wav, "--exp_dir", str(exp), "--chunk_ms", "full"])
     full = Recognizer.from_exp(exp, {"chunk_ms": None, "left_ms": "all"}).transcribe(soundfile.read(wav)[0])
     assert capsys.readouterr().out == full.text + "\n"
-
-
-def test_beams_for_live_text_settle_their_words_unless_told_otherwise() -> None:
-    def chosen(base, *options):
-        args = transcribe.get_parser().parse_args(["x.wav", "--model", "m", *options])
-        return transcribe.search(args, base)
-
-    assert chosen(None, "--search", "beam") == {"type": "beam", "commit_seconds": 1.0}
-    assert chosen({"type": "beam", "commit_seconds": None})["commit_seconds"] is None
-    assert chosen({"type": "beam", "commit_seconds": 3}, "--search", "greedy") == {"type": "greedy"}
 
 
 def test_other_rates_and_channels(exp, tmp_path, capsys):
@@ -307,39 +293,3 @@ def test_a_microphone_is_heard_until_interrupted(exp, wav, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(UserError, match=r"needs the package sounddevice .*pip install sounddevice.*arecord"):
         transcribe.main(["--microphone", "--model", str(exp)])
-
-
-def result(*words):
-    text = " ".join(word.text for word in words)
-    return Result(text, list(words), Hypothesis(), 0.0, 1.0)
-
-
-HELLO = [Word("hello", 0.5, 0.7, 0.9), Word("wörld", 0.8, 1.0, 0.5), Word("again", 3661.2, 3661.3, 0.25)]
-
-
-def test_subtitles():
-    srt = formatted("f", [result(*HELLO[:2]), result(HELLO[2])], "srt")
-    assert srt == (
-        "1\n00:00:00,500 --> 00:00:01,100\nhello wörld\n\n2\n01:01:01,200 --> 01:01:01,800\nagain\n"
-    )
-    vtt = formatted("f", [result(*HELLO)], "vtt")
-    assert vtt.startswith("WEBVTT\n\n00:00:00.500 --> 00:00:01.100\nhello wörld\n\n01:01:01.200")
-    assert formatted("f", [], "srt") == ""
-    # To a player of WebVTT "<" begins a tag.
-    signs = [result(Word("R&B", 0.0, 0.3, 1.0), Word("<3", 0.4, 0.5, 1.0))]
-    assert "R&amp;B &lt;3" in formatted("f", signs, "vtt") and "R&B <3" in formatted("f", signs, "srt")
-
-
-def test_subtitles_stay_short_and_do_not_overlap():
-    words = [Word("ab" * (1 + i % 9), 0.3 * i, 0.3 * i + 0.2, 1.0) for i in range(200)]
-    cues = timed_lines(words)
-    assert " ".join(text for _, _, text in cues).split() == [word.text for word in words]
-    assert all(end - start <= 7.0 and len(text) <= 84 for start, end, text in cues)
-    assert all(a[1] <= b[0] for a, b in itertools.pairwise(cues))
-
-
-def test_ctm_and_text():
-    assert formatted("a b", [result(*HELLO[:2])], "ctm") == (
-        "a_b 1 0.50 0.20 hello 0.900\na_b 1 0.80 0.20 wörld 0.500\n"
-    )
-    assert formatted("f", [result(HELLO[0]), result(), result(HELLO[1])], "text") == "hello wörld\n"

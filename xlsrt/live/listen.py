@@ -1,4 +1,4 @@
-"""Files, raw samples on standard input or a microphone through a recogniser, and where the words go."""
+"""Files, raw samples on standard input or a microphone through a recogniser."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from xlsrt.data.sources import microphone_packets, packets_of
 from xlsrt.errors import UserError
+from xlsrt.live.documents import Documents
 from xlsrt.recognizer import EndpointRules, Recognizer, Result
-from xlsrt.recognizer.formats import formatted
 
-SUFFIXES = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt", "ctm": ".ctm"}
 MICROPHONE = "microphone"
 FILE_SECONDS = 20
 """Packets of a file whose partial results nobody sees."""
@@ -48,64 +46,6 @@ class Listening:
         if self.device is not None:
             return microphone_packets(self.device, size)
         return packets_of(name, size, self.raw_format, self.raw_rate, longest)
-
-
-@dataclass(frozen=True)
-class Documents:
-    """Where transcripts go.
-
-    Attributes:
-        kind: one of `SUFFIXES`. directory: receives a document for each source; None: standard output.
-        names: all sources; what a document is called depends on them.
-    """
-
-    kind: str
-    directory: Path | None
-    names: Sequence[str]
-
-    def __post_init__(self) -> None:
-        if self.directory is None:
-            if len(self.names) > 1 and self.kind in ("srt", "vtt"):
-                raise UserError(f"--output {self.kind} makes one document: several files need --output_dir")
-            return
-        seen: dict[str, str] = {}
-        for name in self.names:
-            other = seen.setdefault(Path(name).stem, name)
-            if other != name:
-                raise UserError(
-                    f"{other} and {name} would both become {Path(name).stem}{SUFFIXES[self.kind]} in "
-                    f"{self.directory}: transcribe them one by one, into folders of their own"
-                )
-
-    def prepare(self) -> None:
-        """Make the directory.
-
-        Raises:
-            UserError: it cannot be made.
-        """
-        if self.directory is not None:
-            try:
-                self.directory.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UserError(f"--output_dir {self.directory}: {error.strerror}") from None
-
-    def write(self, name: str, results: Sequence[Result]) -> None:
-        """The document of one source."""
-        document = formatted(self._recording(name) if self.kind == "ctm" else name, results, self.kind)
-        if self.directory is None:
-            sys.stdout.write(f"{name}: " if len(self.names) > 1 and self.kind == "text" else "")
-            sys.stdout.write(document)
-            sys.stdout.flush()
-        else:
-            path = self.directory / (Path(name).stem + SUFFIXES[self.kind])
-            path.write_text(document, encoding="utf-8")
-            print(path, file=sys.stderr)
-
-    def _recording(self, name: str) -> str:
-        """A name for NIST's formats: the file's without suffix, or all of it where two would be the same."""
-        stem = Path(name).stem
-        alike = {other for other in self.names if Path(other).stem == stem}
-        return stem if len(alike) == 1 else name.replace("/", "_")
 
 
 def transcribe_sources(

@@ -5,7 +5,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlsrt.report.align import Counts, align
+from xlsrt.report.edits import Counts, align
 
 sequences = st.lists(st.sampled_from("abc"), max_size=8)
 

@@ -2,7 +2,7 @@
 
 CTC says a token in one or two frames, somewhere inside of what was said: first tokens come too late, and last
 ones end too early, by as much as a token lasts. So a pause that can be heard ends a word and begins the next;
-words without one between them share the frames between their tokens. Shapes: T frames of 20 ms.
+words without one between them share the frames between their tokens.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Forced alignment with a CTC layer: in which frames the tokens of a known transcript stand.
-
-Shapes: T frames of 20 ms, V tokens of the vocabulary, U tokens of the transcript.
-"""
+"""Forced alignment with a CTC layer: in which frames the tokens of a known transcript stand."""
 
 from __future__ import annotations
 

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from xlsrt.recipe.decoding import Decoding
+from xlsrt.recipe.evaluation import Shards, collect_step, decode, decode_step, score_step
+from xlsrt.recipe.stages import load_stages
+from xlsrt.recipe.training import MARKER
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def plans(tmp_path: Path) -> list[Decoding]:
+    """One set with one model: two searches in full attention, one stream."""
+    exp, dump = tmp_path / "exp/asr_stage1", tmp_path / "dump/dev"
+    for folder, name in ((exp, MARKER), (dump, "wav.scp")):
+        folder.mkdir(parents=True)
+        (folder / name).write_text("x\n", encoding="utf-8")
+    variant = load_stages(str(ROOT / "conf/stages.yaml"))["1"]
+    names = ("offline", "offline_beam4", "streaming_320ms")
+    configs = [ROOT / f"conf/decode_{name}.yaml" for name in names]
+    return [Decoding(variant, exp, "valid.ter.ave.pth", config, dump) for config in configs]
+
+
+def test_shards_run_here_or_are_submitted_one_by_one(plans: list[Decoding]) -> None:
+    out = plans[0].output_dir
+    here = decode_step(plans[0], Shards(4, 1, "utils/run.pl --mem 4G"))
+    log = out / "logdir/asr_inference.log"
+    assert list(here.command[:6]) == ["utils/run.pl", "--mem", "4G", "--gpu", "1", str(log)]
+    assert list(here.command[-4:]) == ["--nj", "4", "--ngpu", "1"]
+    assert here.follow == log
+    queued = decode_step(plans[0], Shards(4, 1, "utils/slurm.pl --mem 4G"))
+    assert list(queued.command[-6:]) == ["--nj", "4", "--ngpu", "1", "--cmd", "utils/slurm.pl --mem 4G"]
+    assert queued.follow is None
+    assert here.fingerprint() == queued.fingerprint()
+
+
+def test_what_shares_an_encoder_is_decoded_with_the_first(plans: list[Decoding], tmp_path: Path) -> None:
+    backend = tmp_path / "run.pl"
+    backend.write_text(
+        f"""#!/usr/bin/env bash
+echo "$@" >> {tmp_path}/started
+while [ "$1" != --output_dir ]; do shift; done
+touch "$2/text"
+""",
+        encoding="utf-8",
+    )
+    backend.chmod(0o755)
+
+    def started(plans: list[Decoding]) -> list[str]:
+        (tmp_path / "started").write_text("", encoding="utf-8")
+        assert decode(plans, Shards(1, 0, str(backend))) == 0
+        return (tmp_path / "started").read_text(encoding="utf-8").splitlines()
+
+    first, second, third = started(plans)
+    assert first.endswith(f"--also {plans[1].config} {plans[1].output_dir}")
+    assert "--also" not in second and "--also" not in third
+    assert started(plans) == []
+    (plans[0].output_dir / "text").unlink()
+    (again,) = started(plans)
+    assert "--also" not in again, "the other is done"
+    backend.write_text("#!/usr/bin/env bash\nexit 3\n", encoding="utf-8")
+    other = [replace(plan, model_file="3epoch.pth") for plan in plans]
+    assert decode(other, Shards(1, 0, str(backend))) == 3
+    assert not other[1].output_dir.exists(), "the first failure ends it"
+
+
+def test_scores_depend_on_words_and_their_times(plans: list[Decoding], tmp_path: Path) -> None:
+    plan = plans[0]
+    names = [".decoded", "text"]
+    wanted = [str(plan.output_dir / name) for name in names] + [str(plan.data_dir / "text")]
+    assert score_step(plan).inputs == wanted and "--bpemodel" not in score_step(plan).command
+    (plan.data_dir / "word_times.ctm").touch()
+    step = score_step(plan, tmp_path / "bpe.model")
+    assert step.inputs == [*wanted, str(plan.data_dir / "word_times.ctm")]
+    assert list(step.command[-2:]) == ["--bpemodel", str(tmp_path / "bpe.model")]
+
+
+def test_results_are_collected_where_a_figure_is_new(plans: list[Decoding], tmp_path, monkeypatch) -> None:
+    (folder := plans[0].output_dir).mkdir(parents=True)
+    (folder / "latency.json").write_text("{}", encoding="utf-8")
+    step = collect_step(tmp_path / "exp")
+    assert step.inputs == [str(folder / "latency.json")]
+    before = step.fingerprint()
+    monkeypatch.setenv("XLSRT_COMMAND", "./run.sh --stage 11")
+    assert collect_step(tmp_path / "exp").command[-1] == "./run.sh --stage 11"
+    assert collect_step(tmp_path / "exp").fingerprint() == before
+    (folder / "latency.json").write_text("[]", encoding="utf-8")
+    assert collect_step(tmp_path / "exp").fingerprint() != before

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from xlsrt.recipe.ranks import run_ranks
+
+WRITE = "import sys, json; rank = sys.argv[-1]; json.dump(sys.argv[2:], open(sys.argv[1] + '/r' + rank, 'w'))"
+
+
+def run(tmp_path: Path, script: str) -> int:
+    return run_ranks([sys.executable, "-c", script, str(tmp_path)], 2, tmp_path / "meet")
+
+
+def test_every_rank_learns_who_it_is(tmp_path: Path) -> None:
+    (tmp_path / "meet").write_text("left by a killed run", encoding="utf-8")
+    assert run(tmp_path, WRITE) == 0
+    for rank in "01":
+        words = json.loads((tmp_path / f"r{rank}").read_text(encoding="utf-8"))
+        assert words[words.index("--dist_world_size") + 1] == "2"
+        assert words[words.index("--dist_backend") + 1] == "gloo"
+        assert words[words.index("--dist_init_method") + 1] == f"file://{tmp_path / 'meet'}"
+    assert not (tmp_path / "meet").exists()
+
+
+def test_one_dead_rank_ends_the_others(tmp_path: Path) -> None:
+    started = time.monotonic()
+    script = "import sys, time; time.sleep(0 if sys.argv[-1] == '1' else 60); sys.exit(5)"
+    assert run(tmp_path, script) == 5
+    assert time.monotonic() - started < 30

@@ -1,0 +1,78 @@
+"""What run.sh refuses before it starts; what needs torch or ESPnet is in tests/bin/test_check_start.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xlsrt.errors import UserError
+from xlsrt.recipe.adapt import adaptation_settings
+from xlsrt.recipe.stages import load_stages
+from xlsrt.recipe.start import (
+    check_audio,
+    check_sets,
+    check_texts,
+    encoders,
+    trains_first,
+    unseen_adaptation,
+)
+from xlsrt.tree import write_tree
+
+ROOT = Path(__file__).resolve().parents[2]
+ALL, LATER = range(1, 14), range(2, 14)
+
+
+def test_the_users_own_sets_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/wav.scp").touch()
+    check_sets(tmp_path, ["train", "test"])
+    with pytest.raises(UserError, match="dev is there, and stage 1 did not make it: add --corpus none"):
+        check_sets(tmp_path, ["train", "dev"])
+    (tmp_path / ".prepared.lock").touch()
+    check_sets(tmp_path, ["train", "dev"])
+
+
+def test_text_is_there_or_made_by_stage_1(tmp_path: Path) -> None:
+    made, other = str(tmp_path / "data/more/text"), str(tmp_path / "other")
+    check_texts(made, [tmp_path / "data"], ALL)
+    for names, stages in ((made, LATER), (f"{made} {other}", ALL)):
+        with pytest.raises(UserError, match=f"--lm_train_text {names.split()[-1]}: there is no such file"):
+            check_texts(names, [tmp_path / "data"], stages)
+    check_texts(other, [], range(4, 14))
+    check_texts("auto", [], ALL)
+
+
+def test_audio_is_there_or_made_by_stage_1(tmp_path: Path) -> None:
+    check_audio("made_in_stage_1", [tmp_path], ALL)
+    for sets, stages in (("made_in_stage_1", LATER), ("here/radio", ALL)):
+        with pytest.raises(UserError, match=f"--adapt_sets: {sets} is neither a set"):
+            check_audio(sets, [tmp_path], stages)
+
+
+def test_who_needs_an_encoder_to_start_from() -> None:
+    assert trains_first(ALL) and trains_first(range(5, 6))
+    assert not trains_first(range(1, 5)) and not trains_first(range(6, 14))
+
+
+def test_a_finished_adaptation_is_not_looked_at_again(tmp_path: Path) -> None:
+    files = [str(ROOT / "conf/adapt.yaml")], [str(ROOT / "conf/train_small.yaml")]
+    settings = adaptation_settings(*files, "", [])
+    assert unseen_adaptation(None, *files, "", []) == settings
+    assert unseen_adaptation(tmp_path, *files, "", []) == settings
+    write_tree(tmp_path / "train.yaml", {**settings, "seed": 1})
+    (tmp_path / ".done").touch()
+    assert unseen_adaptation(tmp_path, *files, "", []) is None
+    assert unseen_adaptation(tmp_path, *files, "none", []) is not None
+
+
+def test_sections_that_are_no_mappings_are_named(tmp_path: Path) -> None:
+    table = load_stages(ROOT / "conf/stages.yaml")
+    for written, named in (
+        ("{config: tiny}", r"encoder_conf\.config is 'tiny'"),
+        ("tiny", "encoder_conf is"),
+    ):
+        file = tmp_path / "train.yaml"
+        file.write_text(f"encoder_conf: {written}", encoding="utf-8")
+        with pytest.raises(UserError, match=named):
+            encoders(table, "default", "exp/asr", [str(file)], str(ROOT / "egs/mini/pretrained"))

@@ -1,0 +1,75 @@
+"""Pretraining on made-up speech from beginning to end: an encoder that tells phonemes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from xlsrt.data.synth.pretraining import make_utterance
+from xlsrt.encoder import XlsrConfig, XlsrEncoder
+from xlsrt.encoder.checkpoints import save_pretrained
+from xlsrt.errors import UserError
+from xlsrt.pretrain.data import SyntheticBatches, collate
+from xlsrt.pretrain.loop import (
+    SEEDS,
+    UTTERANCES,
+    VALID_SEED,
+    Pretraining,
+    PretrainOptions,
+    collect_or_load,
+)
+from xlsrt.pretrain.model import PhonemeModel
+
+# Speech is made afresh for every update: nothing to overfit, so dropout would only slow learning.
+_OFF = ("hidden_dropout", "attention_dropout", "feat_proj_dropout", "layer_drop", "mask_time_prob")
+
+
+def pretrain_phonemes(
+    output_dir: Path,
+    options: PretrainOptions,
+    *,
+    preset: str,
+    init: str | None,
+    num_workers: int,
+    threads: int,
+    valid_utterances: int,
+    dtype: str,
+) -> Path:
+    """Train in ``output_dir``, from its last checkpoint on where there is one; returns the exported encoder.
+
+    Args:
+        preset: encoder size, of `XlsrConfig`. init: start from this encoder instead.
+        num_workers: processes that make speech.
+        threads: of the training step; 0 leaves torch's number.
+        valid_utterances: size of the fixed validation set.
+        dtype: of the exported weights.
+
+    Raises:
+        UserError: ``options.seed`` would reach the validation speech; ``output_dir`` has a checkpoint of
+            other options; ``init`` cannot be read.
+    """
+    if not 0 <= options.seed < SEEDS:
+        raise UserError(
+            f"--seed {options.seed}: give 0 to {SEEDS - 1}, others would hear the validation speech"
+        )
+    if threads:
+        torch.set_num_threads(threads)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(options.seed)
+    inventory = collect_or_load(output_dir, make_utterance)
+    config = XlsrConfig.preset(preset, **dict.fromkeys(_OFF, 0.0))
+    encoder = XlsrEncoder.from_pretrained(init) if init else XlsrEncoder(config)
+    model = PhonemeModel(encoder, len(inventory))
+    made = sorted(
+        (make_utterance(VALID_SEED + i) for i in range(valid_utterances)), key=lambda one: len(one.wav)
+    )
+    valid = [collate(made[i : i + 10], inventory) for i in range(0, len(made), 10)]
+    dataset = SyntheticBatches(
+        make_utterance, inventory, options.batch_seconds, first_seed=options.seed * UTTERANCES
+    )
+    run = Pretraining(model, dataset, valid, options, output_dir, num_workers)
+    if run.resume():
+        print(f"resuming at update {run.update} of {options.updates}", flush=True)
+    run.run()
+    return save_pretrained(encoder, output_dir / "encoder", dtype=dtype)

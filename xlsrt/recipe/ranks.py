@@ -1,0 +1,63 @@
+"""Several CPU ranks of one training: processes that meet through a file (gloo) and end together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from xlsrt.recipe.step import die_with_parent
+
+
+def run_ranks(command: Sequence[str], num_ranks: int, meeting_point: Path) -> int:
+    """Run ``command`` once for each rank, with ESPnet's ``--dist_*`` options added, and wait for all.
+
+    Signals to end or to save are passed on to the ranks, from here to the end of this process.
+
+    Returns 0, or the exit code of the first rank that failed; the others are then ended.
+    """
+    # A file left by a killed run would make the new ranks wait for dead ones.
+    meeting_point.unlink(missing_ok=True)
+    shared = ["--multiprocessing_distributed", "false", "--dist_backend", "gloo"]
+    shared += [
+        "--dist_world_size",
+        str(num_ranks),
+        "--dist_init_method",
+        f"file://{meeting_point.absolute()}",
+    ]
+    # Each rank is one of several that share the cores; with torch's default each would take them all.
+    env = {"OMP_NUM_THREADS": "1", **os.environ}
+    ranks = [
+        subprocess.Popen([*command, *shared, "--dist_rank", str(rank)], preexec_fn=die_with_parent, env=env)
+        for rank in range(num_ranks)
+    ]
+
+    def forward(number: int, _frame: object) -> None:
+        for rank in ranks:
+            if rank.poll() is None:
+                rank.send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, forward)
+    code = _wait(ranks)
+    meeting_point.unlink(missing_ok=True)
+    return code
+
+
+def _wait(ranks: Sequence[subprocess.Popen[bytes]]) -> int:
+    """Wait for all; when one fails, end the others, which would wait for ever. Returns the first bad code."""
+    while True:
+        codes = [rank.poll() for rank in ranks]
+        bad = [code for code in codes if code]
+        if bad:
+            for rank in ranks:
+                rank.terminate()
+            for rank in ranks:
+                rank.wait()
+            return bad[0] if bad[0] > 0 else 128 - bad[0]
+        if all(code == 0 for code in codes):
+            return 0
+        time.sleep(0.2)
