@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ def run(tmp_path: Path, script: str) -> int:
 
 
 def test_every_rank_learns_who_it_is(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
     (tmp_path / "meet").write_text("left by a killed run", encoding="utf-8")
     assert run(tmp_path, WRITE) == 0
     for rank in "01":
@@ -23,6 +25,8 @@ def test_every_rank_learns_who_it_is(tmp_path: Path) -> None:
         assert words[words.index("--dist_backend") + 1] == "gloo"
         assert words[words.index("--dist_init_method") + 1] == f"file://{tmp_path / 'meet'}"
     assert not (tmp_path / "meet").exists()
+    # The caller's own children would inherit what is left.
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_one_dead_rank_ends_the_others(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from xlsrt.recipe.step import die_with_parent
 def run_ranks(command: Sequence[str], num_ranks: int, meeting_point: Path) -> int:
     """Run ``command`` once for each rank, with ESPnet's ``--dist_*`` options added, and wait for all.
 
-    Signals to end or to save are passed on to the ranks, from here to the end of this process.
+    Signals to end or to save are passed on to the ranks meanwhile.
 
     Returns 0, or the exit code of the first rank that failed; the others are then ended.
     """
@@ -40,11 +40,14 @@ def run_ranks(command: Sequence[str], num_ranks: int, meeting_point: Path) -> in
             if rank.poll() is None:
                 rank.send_signal(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, forward)
-    code = _wait(ranks)
-    meeting_point.unlink(missing_ok=True)
-    return code
+    asking = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = {number: signal.signal(number, forward) for number in asking}
+    try:
+        return _wait(ranks)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        meeting_point.unlink(missing_ok=True)
 
 
 def _wait(ranks: Sequence[subprocess.Popen[bytes]]) -> int:
