@@ -68,6 +68,11 @@ class TokenModel:
     def __len__(self) -> int:
         return len(self.token_list)
 
+    @property
+    def spaces(self) -> frozenset[int]:
+        """Ids of the tokens that write spaces and nothing else."""
+        return frozenset(index for index, text in enumerate(self._texts) if text.isspace())
+
     def _byte(self, token: str) -> int | None:
         match = _BYTE.fullmatch(token) if self.token_type == "bpe" else None
         return int(match.group(1), 16) if match else None

@@ -79,18 +79,25 @@ def deaf(recognizers):
 
 
 def test_every_pause_that_is_long_enough_closes(deaf):
-    """At whatever frame it begins, and however soon the next token follows."""
-    wav = noise(20, seed=7)
-    frames = deaf.transcribe(wav).hypothesis.frames
+    """At whatever frame it begins, however soon the next token follows, and with a space amid it too."""
+    wav = noise(40, seed=7)
+    whole = deaf.transcribe(wav).hypothesis
     long_enough = round(RULES["trailing_silence"] * 50) + STEP_FRAMES
-    pauses = [later - sooner for sooner, later in itertools.pairwise(frames)]
+
+    def pauses(hypothesis, spaces=()):
+        pairs = zip(hypothesis.tokens, hypothesis.frames, strict=True)
+        frames = [frame for token, frame in pairs if token not in spaces]
+        return [later - sooner for sooner, later in itertools.pairwise(frames)]
+
     # Those shorter than the distance of looks are the ones that could be passed over.
-    assert sum(long_enough <= pause < CHECK_FRAMES + 10 for pause in pauses) > 3
+    assert sum(long_enough <= pause < CHECK_FRAMES + 10 for pause in pauses(whole)) > 3
+    long_ones = [sum(p >= long_enough for p in pauses(whole, s)) for s in ((), deaf.tokens.spaces)]
+    assert long_ones[0] < long_ones[1]
     found = segments(deaf, wav, [3000], max_seconds=None)
-    assert [frame for result in found for frame in result.hypothesis.frames] == frames
+    assert len(found) > long_ones[1]
+    assert [frame for result in found for frame in result.hypothesis.frames] == whole.frames
     for result in found:
-        inside = itertools.pairwise(result.hypothesis.frames)
-        assert all(later - sooner < long_enough for sooner, later in inside)
+        assert max(pauses(result.hypothesis, deaf.tokens.spaces), default=0) < long_enough
 
 
 def test_no_token_is_lost(deaf):
@@ -125,7 +132,7 @@ def test_whole_recordings_are_cut_as_their_packets_are(recognizers, kind, restar
     """Recordings of several lengths in one batch, most of them longer than a masked segment needs."""
     recognizer = recognizers[kind, 2]
     rules = {**RULES, "restart_encoder": restart, "max_seconds": longest}
-    engine = Engine(recognizer.encoder, recognizer.search, recognizer.context)
+    engine = Engine(recognizer.encoder, recognizer.search, recognizer.context, recognizer.tokens.spaces)
     wavs = [noise(seconds, seed=seed) for seed, seconds in enumerate((0.01, 0.3, 3.1, 7.0))]
     count = 0
     for wav, (closed, last) in zip(wavs, search_whole(engine, EndpointRules(**rules), wavs), strict=True):

@@ -69,7 +69,8 @@ class Decoder:
         lengths = [len(wav) / SAMPLE_RATE for wav in wavs]
         if first.endpoint is not None:
             begin = clock(self.device)
-            engine = Engine(encoder, self.recognizers[0].search, first.context)
+            own = self.recognizers[0]
+            engine = Engine(encoder, own.search, first.context, own.tokens.spaces)
             if streaming:
                 segments = streamed_segments(engine, first.endpoint, tensors, packet)
             else:

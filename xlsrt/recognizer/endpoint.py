@@ -27,7 +27,7 @@ class EndpointRules(Settings):
     """Rules that close a segment; times in seconds, measured from token to token, to a multiple of 0.08 s.
 
     Attributes:
-        trailing_silence: close after so long without a token; None: never.
+        trailing_silence: close after so long without a token that is more than a space; None: never.
         max_seconds: close so long after the segment's first token at the latest; silence before it does not
             count. From 0.8 of it on, a pause of ``min_pause`` is enough, so that few words are cut in two;
             None: no limit.
@@ -55,7 +55,7 @@ class EndpointRules(Settings):
     def closes(self, now: int, start: int, tokens: Sequence[int]) -> bool:
         """Whether to close at frame ``now`` a segment that began at ``start``; frames of 20 ms.
 
-        ``tokens``: the frames of its tokens so far.
+        ``tokens``: the frames of its tokens so far, spaces left out.
         """
         length = (now - (tokens[0] if tokens else start)) * FRAME_SECONDS
         too_long = self.max_seconds is not None and length >= self.max_seconds - 1e-9

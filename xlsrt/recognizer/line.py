@@ -20,11 +20,22 @@ from xlsrt.units import FRAME_SECONDS, HOP
 
 @dataclass(frozen=True)
 class Engine:
-    """What all streams of a recogniser share."""
+    """What all streams of a recogniser share.
+
+    Attributes:
+        spaces: ids of tokens that write nothing but spaces. A model that spells may write one amid a pause,
+            which stays a pause.
+    """
 
     encoder: XlsrEncoder
     search: Search
     context: AttentionContext
+    spaces: frozenset[int] = frozenset()
+
+    def spoken(self, hypothesis: Hypothesis) -> list[int]:
+        """The frames of the tokens that are said."""
+        pairs = zip(hypothesis.tokens, hypothesis.frames, strict=True)
+        return [frame for token, frame in pairs if token not in self.spaces]
 
 
 @dataclass(frozen=True)
@@ -243,12 +254,13 @@ def _apply_rules(
     for row, hypothesis in zip(due, best, strict=True):
         line = lines[row]
         assert line.rules is not None
-        if not line.rules.closes(line.searched, line.start, hypothesis.frames):
-            look = line.rules.next_look(line.searched, line.start, hypothesis.frames)
+        spoken = engine.spoken(hypothesis)
+        if not line.rules.closes(line.searched, line.start, spoken):
+            look = line.rules.next_look(line.searched, line.start, spoken)
             lines[row] = replace(line, look=look)
             continue
         closing.append(row)
-        if hypothesis.tokens:
+        if spoken:
             line = replace(line, closed=(*line.closed, Closed(hypothesis, line.start, line.searched)))
         line = replace(line, start=line.searched, look=line.searched + CHECK_FRAMES)
         if line.restarts:

@@ -70,7 +70,7 @@ class Recognizer:
         wanted.update({key: _own_lm(model, wanted[key], name) for key, name in own_lms(wanted).items()})
         self.search = search_from_dict(wanted, self.head, self.tokens)
         self.dtype = next(self.encoder.parameters()).dtype
-        self._engine = Engine(self.encoder, self.search, self.context)
+        self._engine = Engine(self.encoder, self.search, self.context, self.tokens.spaces)
 
     @classmethod
     def from_exp(
