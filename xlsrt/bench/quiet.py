@@ -1,6 +1,6 @@
-"""Does it matter where in a chunk the words begin? Error rates with quiet before each utterance.
+"""Does it matter where in a chunk or frame the words begin? Error rates with quiet before each utterance.
 
-Chunks are counted from the start of a stream. A model trained on recordings that all begin shortly before
+Both are counted from the start of a stream. A model trained on recordings that all begin shortly before
 their first word may have learnt where that is; live, speech begins anywhere. Quiet is faint noise, 80 dB
 below full scale: digital silence is in no microphone.
 """
@@ -18,7 +18,7 @@ from xlsrt.errors import UserError
 from xlsrt.report.edits import Counts, align
 from xlsrt.units import SAMPLE_RATE
 
-HELP = "errors with quiet before each utterance: does it matter where in a chunk speech begins?"
+HELP = "errors with quiet before each utterance: does it matter where in a chunk or frame speech begins?"
 LEVEL = 1e-4
 
 
@@ -29,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--before_ms",
         type=int,
         nargs="+",
-        default=[0, 160, 320, 480],
-        help="of quiet, one row each (default: 0 160 320 480)",
+        default=[0, 165, 330, 495],
+        help="of quiet, one row each (default: 0 165 330 495, each a quarter of a chunk of 640 and of a "
+        "frame further on)",
     )
 
 
