@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "settings": {"numbers"},
     "files": set(),
     "tensor_files": set(),
-    "ctm": set(),
+    "ctm": {"files"},
     "tree": {"files"},
     "context": {"settings"},
     "encoder": {"context", "settings", "tensor_files"},

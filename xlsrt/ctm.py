@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xlsrt.errors import UserError
+from xlsrt.files import read_lines
 
 WORD_TIMES = "word_times.ctm"
 """In a data directory: when the words of its transcripts were said."""
@@ -42,14 +43,8 @@ def read_ctm(path: Path) -> dict[str, Timed]:
     Raises:
         UserError: the file is missing or malformed.
     """
-    if not path.is_file():
-        raise UserError(f"{path} does not exist")
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 (byte {error.start}); convert it with iconv") from None
     table: dict[str, Timed] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(path), 1):
         fields = line.split()
         if not fields or fields[0].startswith(";;"):
             continue

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever ends the process."""
+"""Files that are there whole or not at all, whatever ends the process, and lines of text from them."""
 
 from __future__ import annotations
 
@@ -50,6 +50,20 @@ def atomic_open(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[An
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file, without their ends.
+
+    Raises:
+        UserError: it is missing or not UTF-8.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist")
+    try:
+        return path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 (byte {error.start}); convert it with iconv") from None
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:

@@ -17,10 +17,11 @@ from tests.search.reference import beam
 from tests.search.test_greedy import make_head, same
 from xlsrt.errors import UserError
 from xlsrt.search import BeamSearch, search_from_dict
-from xlsrt.search.fusion import Fusion, RowCache
+from xlsrt.search.fusion import Fusion
 from xlsrt.search.ngram import TokenNgram, WordNgram
 from xlsrt.search.options import check_search
 from xlsrt.search.phrases import PhraseBias
+from xlsrt.search.rows import RowCache
 from xlsrt.text import TokenModel
 
 TOKENS = TokenModel(["<blank>", "<unk>", "▁a", "▁b", "c", "d", "▁", "▁a▁b", "<sos/eos>"])
@@ -182,38 +183,6 @@ def test_cuts_and_batches_do_not_matter(tmp_path_factory, data):
         assert len(found) == len(wanted)
         for ours, theirs in zip(found, wanted, strict=True):
             same(ours, theirs)
-
-
-def test_rows_that_were_not_used_for_long_are_forgotten():
-    asked = []
-
-    def compute(state):
-        asked.append(state)
-        return torch.full((3,), float(state))
-
-    rows = RowCache(compute, max_rows=2)
-    for state in (1, 2, 1, 3, 1, 2):
-        assert rows(state).tolist() == [state] * 3
-    assert asked == [1, 2, 3, 2]
-    rows, asked[:] = RowCache(compute, max_bytes=24), []
-    for state in (1, 2, 3, 3, 2, 1):
-        rows(state)
-    assert asked == [1, 2, 3, 1]
-
-
-@settings(max_examples=30)
-@given(st.data())
-def test_rows_of_a_table_are_those_computed(data):
-    """Asked for one by one or together, more than the table holds or fewer, computed from each other."""
-    rows = RowCache(lambda state: rows(state // 2) + state if state else torch.zeros(3), max_rows=4)
-    wanted = {0: 0.0}
-    for state in range(1, 40):
-        wanted[state] = wanted[state // 2] + state
-    for states in data.draw(st.lists(st.lists(st.integers(0, 39), min_size=1, max_size=7), max_size=9)):
-        kept = rows(states[0])
-        found = rows.stacked(states)
-        assert found.tolist() == [[wanted[state]] * 3 for state in states]
-        assert kept.tolist() == [wanted[states[0]]] * 3
 
 
 def test_a_restart_forgets_what_was_said(tmp_path):

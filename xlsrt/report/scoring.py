@@ -13,7 +13,7 @@ from pathlib import Path
 from xlsrt.ctm import WORD_TIMES
 from xlsrt.decoding.outputs import WORD_STABLE
 from xlsrt.errors import UserError
-from xlsrt.files import write_text
+from xlsrt.files import read_lines, write_text
 from xlsrt.report import trn
 from xlsrt.report.edits import Alignment, Counts, align
 from xlsrt.report.latency import FILE as LATENCY
@@ -72,14 +72,8 @@ def sentencepiece_units(model: Path) -> Units:
 
 def read_text(path: Path) -> dict[str, str]:
     """Read Kaldi's ``<utterance> <transcript>`` lines; a transcript may be empty, a name not repeated."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist")
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 (byte {error.start}); convert it with iconv") from error
     table: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(path), 1):
         name, _, text = line.strip().replace("\t", " ").partition(" ")
         if not name:
             continue

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from xlsrt.errors import UserError
 from xlsrt.search.arpa import ArpaFile, NgramTable, read_arpa
-from xlsrt.search.fusion import RowCache
+from xlsrt.search.rows import RowCache
 
 START, END = "<s>", "</s>"
 SPACE_MARK = "▁"

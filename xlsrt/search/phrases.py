@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
-from xlsrt.search.fusion import RowCache
 from xlsrt.search.ngram import Vocabulary
+from xlsrt.search.rows import RowCache
 
 MOST_PHRASES = 100_000
 MOST_TOKENS = 64
