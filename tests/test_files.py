@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xlsrt.errors import UserError
-from xlsrt.files import atomic_open, copy_file, write_text
+from xlsrt.files import atomic_open, copy_file, link_atomically, remove_leftovers, write_text
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -34,3 +34,13 @@ def test_an_equal_copy_stays(tmp_path):
     source.write_bytes(b"two")
     copy_file(source, target)
     assert target.read_bytes() == b"two"
+
+
+def test_a_link_moves_in_one_step_and_leftovers_go(tmp_path):
+    link = tmp_path / "latest.pth"
+    for target in ("1epoch.pth", "2epoch.pth", "2epoch.pth"):
+        link_atomically(link, target)
+        assert link.readlink().name == target
+    (tmp_path / ".3epoch.pth.77.tmp").write_bytes(b"half")
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["latest.pth"]

@@ -27,16 +27,16 @@ MAY_IMPORT = {
     "numbers": set(),
     "settings": {"numbers"},
     "files": set(),
-    "tensor_files": set(),
+    "tensor_files": {"files"},
     "ctm": {"files"},
     "tree": {"files"},
     "context": {"settings"},
-    "encoder": {"context", "settings", "tensor_files"},
+    "encoder": {"context", "settings", "tensor_files", "tree"},
     "transducer": {"settings"},
     "search": {"context", "transducer", "settings"},
     "recognizer": {
         *("context", "encoder", "transducer", "search", "text", "data"),
-        *("settings", "ctm", "tensor_files"),
+        *("settings", "ctm", "tensor_files", "tree"),
     },
     "decoding": {
         *("context", "encoder", "search", "recognizer", "text", "data"),
@@ -60,7 +60,7 @@ MAY_IMPORT = {
     "memory": {"context", "encoder", "transducer", "settings"},
     "espnet_task": {
         *("context", "encoder", "transducer", "search", "data", "recipe", "pretrain"),
-        *("settings", "tensor_files"),
+        *("settings", "files", "tensor_files", "tree"),
     },
     "data": {"context", "text", "files", "ctm"},
     "report": {"context", "encoder", "text", "decoding", "recognizer", "search", "data", "files", "ctm"},

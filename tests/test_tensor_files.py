@@ -26,6 +26,7 @@ from xlsrt.tensor_files import (
     read_safetensors,
     read_torch,
     read_weights,
+    write_torch,
 )
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(3)}
@@ -169,3 +170,17 @@ def test_what_does_not_fit_is_listed() -> None:
     assert misfits(found, WEIGHTS) == (
         "1 missing: n; 1 unexpected: b; 1 of another shape: a (3,) instead of (2, 3)"
     )
+
+
+def test_checkpoints_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pth"
+    write_torch(path, {"a": torch.ones(2)})
+
+    class Unsaveable:
+        def __reduce__(self) -> tuple[object, ...]:
+            raise RuntimeError("cannot be pickled")
+
+    with pytest.raises(RuntimeError):
+        write_torch(path, {"a": torch.zeros(2), "b": Unsaveable()})
+    assert torch.equal(read_checkpoint(path)["a"], torch.ones(2))
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pth"]

@@ -32,7 +32,7 @@ def atomic_open(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[An
         UserError: the disk or the quota is full, or there is no permission to write.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = _beside(target)
     encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +50,27 @@ def atomic_open(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[An
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def link_atomically(link: Path, target: str) -> None:
+    """Point the symbolic link at ``target`` (a name in the same directory) in one step."""
+    if link.is_symlink() and os.readlink(link) == target:
+        return
+    temporary = _beside(link)
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    os.replace(temporary, link)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Delete what killed processes were writing there; nobody may be writing."""
+    for path in directory.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def _beside(target: Path) -> Path:
+    """The name under which a file of this process is written before it is moved to ``target``."""
+    return target.with_name(f".{target.name}.{os.getpid()}.tmp")
 
 
 def read_lines(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Files of tensors, read without running code of theirs: safetensors; PyTorch with ``weights_only``.
+"""Files of tensors, written whole and read without running code of theirs: safetensors, PyTorch's.
 
 A file may be damaged, a web server's page or an attack. It ends in a `UserError` that names it and the way
 out: what the caller says as ``way_out``, or to fetch it again.
@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from xlsrt.errors import UserError
+from xlsrt.files import atomic_open
 
 _FETCH = "fetch it again"
 _RESAVE = "use a .safetensors version, or re-save its state dict alone with torch.save"
@@ -111,6 +112,16 @@ def read_torch(path: Path, way_out: str | None = None, mapped: bool = True) -> A
             f"{path}: its pickle holds objects other than tensors, which are not loaded because unpickling "
             f"them can run code ({first_line(error)}): {way_out or _RESAVE}"
         ) from None
+
+
+def write_torch(path: Path, content: Any) -> None:
+    """``torch.save`` of tensors and plain values: a kill leaves the old file.
+
+    Raises:
+        UserError: the disk or the quota is full, or there is no permission to write.
+    """
+    with atomic_open(path, "wb") as stream:
+        torch.save(content, stream)
 
 
 def check_no_script(path: Path, archive: zipfile.ZipFile) -> None:

@@ -14,7 +14,8 @@ from xlsrt.files import write_text
 Tree = dict[str, Any]
 
 
-class _Loader(yaml.SafeLoader):
+# libyaml's where PyYAML was built with it: config.yaml holds thousands of tokens.
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Safe YAML that refuses a key given twice (plain YAML keeps the last one without a word)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

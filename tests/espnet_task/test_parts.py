@@ -13,7 +13,7 @@ from torch import nn
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig, WaveAugment
-from xlsrt.espnet_task.checkpoint import plain_stats, reporter_stats, save_atomically
+from xlsrt.espnet_task.checkpoint import plain_stats, reporter_stats
 from xlsrt.espnet_task.encoder import contexts_of, read_encoder_conf
 from xlsrt.espnet_task.inputs import read_token_list
 from xlsrt.espnet_task.midepoch import EpochPosition, read_position
@@ -258,20 +258,6 @@ def test_tidy_keeps_the_best_and_the_last(tmp_path: Path) -> None:
     assert (tmp_path / "valid.ter.best.pth").resolve().name == "2epoch.pth"
     write_averages(tmp_path, stats, criteria, keep_best=2, keep_last=1)
     assert float(torch.load(tmp_path / "valid.ter.ave.pth", weights_only=True)["w"]) == 3.0
-
-
-def test_checkpoints_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pth"
-    save_atomically({"a": torch.ones(2)}, path)
-
-    class Unsaveable:
-        def __reduce__(self) -> tuple[object, ...]:
-            raise RuntimeError("cannot be pickled")
-
-    with pytest.raises(RuntimeError):
-        save_atomically({"a": torch.zeros(2), "b": Unsaveable()}, path)
-    assert torch.equal(read_checkpoint(path)["a"], torch.ones(2))
-    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pth"]
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:

@@ -171,10 +171,10 @@ def test_kill_9_and_start_again(corpus: Corpus, train: Train, tmp_path: Path) ->
     assert process.returncode == -signal.SIGKILL, "it was killed before it was done"
     # What the kill left can be read, and a half-written file beside it is cleared away.
     torch.load(checkpoint, weights_only=True)
-    (output / ".writing-1-checkpoint.pth").write_bytes(b"half")
+    (output / ".checkpoint.pth.1.tmp").write_bytes(b"half")
     resumed = train("killed", **changes)
     assert resumed == output
-    assert not list(output.glob(".writing-*"))
+    assert not list(output.glob(".*.tmp"))
     assert largest_difference(output / "latest.pth", train("whole", **changes) / "latest.pth") == 0
 
 

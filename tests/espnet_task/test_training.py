@@ -40,7 +40,7 @@ def test_writes_what_decoding_and_espnet_users_look_for(train: Train) -> None:
     assert (out / "latest.pth").resolve().name == "3epoch.pth"
     assert (out / "valid.ter.ave.pth").resolve().name == "valid.ter.ave_2best.pth"
     assert list((out / "tensorboard").rglob("events*")) and (out / "images" / "loss.png").stat().st_size > 0
-    assert not list(out.glob(".writing-*"))
+    assert not list(out.glob(".*.tmp"))
     kept = sorted(path.name for path in out.glob("*epoch.pth"))
     assert 2 <= len(kept) <= 3 and "3epoch.pth" in kept
     best = (out / "valid.ter.best.pth").resolve().name

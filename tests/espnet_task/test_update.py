@@ -11,9 +11,9 @@ import torch
 from espnet2.train.reporter import Reporter
 from torch import nn
 
-from xlsrt.espnet_task.checkpoint import save_atomically
 from xlsrt.espnet_task.training_run import TrainingRun
 from xlsrt.espnet_task.update import Updater
+from xlsrt.tensor_files import write_torch
 
 
 @pytest.mark.parametrize(("major", "dtype"), [(7, torch.float16), (8, torch.bfloat16)])
@@ -44,7 +44,7 @@ def test_a_checkpoint_is_read_to_the_cpu(tmp_path: Path) -> None:
     run.ranks, run.updater = SimpleNamespace(rank=0, size=1), SimpleNamespace(scaler=None)
     run.reporter, run.batches_per_epoch = Reporter(), 1
     saved = {"model": model.state_dict(), "optimizers": [optimizer.state_dict()], "training_state": {}}
-    save_atomically({**saved, "reporter": {}, "epochs_done": 0, "position": None}, run.checkpoint)
+    write_torch(run.checkpoint, {**saved, "reporter": {}, "epochs_done": 0, "position": None})
     assert run._resume() is None
     steps = [state["step"] for state in run.optimizer.state.values()]
     assert [(step.device.type, float(step)) for step in steps] == [("cpu", 1.0)] * 2

@@ -27,7 +27,7 @@ SEARCHES = [{"type": "greedy"}, {"type": "beam", "beam_size": 4}]
 def test_streams_say_what_the_masked_utterances_say(context, search):
     from xlsrt import Recognizer
     from xlsrt.data.kaldi import DataDir
-    from xlsrt.decoding.sets import load_samples, read_set
+    from xlsrt.data.waveforms import load_samples, read_set
 
     recognizer = Recognizer.from_exp(str(MODEL), context, search)
     data, entries = DataDir(Path(str(SET))), read_set(Path(str(SET)))

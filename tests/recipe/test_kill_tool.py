@@ -19,7 +19,7 @@ def make(folder: Path, weight: float = 1.0) -> Path:
 
 def test_whole_and_equal_runs_are_found_so(tmp_path: Path) -> None:
     one, other = make(tmp_path / "one"), make(tmp_path / "other")
-    (one / ".writing-1-latest.pth").write_bytes(b"half")
+    (one / ".latest.pth.1.tmp").write_bytes(b"half")
     journal = one / "dump" / "raw" / "dev" / ".done"
     journal.parent.mkdir(parents=True)
     journal.write_text("\nfba590a4 16000 1 59645 0 1 .\n98fd5e06 160", encoding="utf-8")

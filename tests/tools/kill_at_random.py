@@ -79,7 +79,7 @@ def damage(work: Path) -> Iterator[str]:
         # A dump's journal has lines, of which the last may be cut; who reads it, skips that.
         if path.name == JOURNAL and "dump" in path.relative_to(work).parts:
             continue
-        if not path.is_file() or path.name.startswith(".writing-") or path.suffix in (".new", ".tmp"):
+        if not path.is_file() or path.suffix in (".new", ".tmp"):
             continue
         try:
             if path.suffix == ".pth":

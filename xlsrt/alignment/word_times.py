@@ -11,7 +11,7 @@ from xlsrt.alignment.aligner import Aligner, SaidWord
 from xlsrt.context import AttentionContext
 from xlsrt.ctm import Timed, ctm_lines, read_ctm
 from xlsrt.data.kaldi import DataDir
-from xlsrt.decoding.sets import load_samples, read_set
+from xlsrt.data.waveforms import load_samples, read_set
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.recognizer import Recognizer

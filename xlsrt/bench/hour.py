@@ -15,7 +15,7 @@ import numpy as np
 from xlsrt.bench import trained
 from xlsrt.bench.loss import resident_bytes
 from xlsrt.data.kaldi import DataDir
-from xlsrt.decoding.sets import load_samples, read_set
+from xlsrt.data.waveforms import load_samples, read_set
 from xlsrt.errors import UserError
 from xlsrt.recognizer import EndpointRules, Recognizer
 from xlsrt.report.edits import Counts, align

@@ -13,7 +13,7 @@ import numpy as np
 
 from xlsrt.bench import trained
 from xlsrt.data.kaldi import DataDir
-from xlsrt.decoding.sets import load_samples, make_batches, read_set
+from xlsrt.data.waveforms import load_samples, make_batches, read_set
 from xlsrt.errors import UserError
 from xlsrt.report.edits import Counts, align
 from xlsrt.units import SAMPLE_RATE

@@ -88,7 +88,7 @@ def made_up(args: argparse.Namespace) -> tuple[TransducerHead, Speech]:
 def recorded(args: argparse.Namespace) -> tuple[TransducerHead, Speech]:
     """A trained head, the frames of its encoder, and the tokens of the transcripts."""
     from xlsrt.data.kaldi import DataDir
-    from xlsrt.decoding.sets import load_samples, read_set
+    from xlsrt.data.waveforms import load_samples, read_set
     from xlsrt.recognizer import Recognizer
     from xlsrt.recognizer.line import pad
 

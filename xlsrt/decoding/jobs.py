@@ -10,8 +10,8 @@ import signal
 import subprocess
 from collections.abc import Sequence
 
+from xlsrt.data.waveforms import read_set
 from xlsrt.decoding import outputs, runner
-from xlsrt.decoding.sets import read_set
 from xlsrt.errors import UserError
 
 log = logging.getLogger(__name__)

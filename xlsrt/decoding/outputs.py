@@ -19,12 +19,14 @@ from typing import Any
 
 from xlsrt.ctm import ctm_lines
 from xlsrt.errors import UserError
-from xlsrt.files import write_text
+from xlsrt.files import read_lines, write_text
 from xlsrt.units import FRAME_SECONDS
 
 FILES = ("text", "token", "token_int", "score", "token_time", "token_prob")
+WORDS = "words.ctm"
+"""When the words were said and how sure they are, in a set's directory."""
 WORD_STABLE = "word_stable"
-"""Written beside `FILES` where utterances went through in packets."""
+"""Written beside where utterances went through in packets: `read_stable`."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,15 @@ def _end_broken_line(path: Path) -> None:
             file.write(b"\n")
 
 
+def read_stable(decoded: Path) -> dict[str, list[float]]:
+    """For each utterance, for each of its words: the seconds of audio received when it could not change any
+    more. Empty where the set was not decoded as streams.
+    """
+    path = decoded / WORD_STABLE
+    rows = (line.split() for line in read_lines(path)) if path.is_file() else ()
+    return {row[0]: [float(value) for value in row[1:]] for row in rows if row}
+
+
 def _write_ranks(directory: Path, results: Sequence[Recognised]) -> None:
     """``1best_recog`` with all utterances, ``2best_recog`` ... with those that have so many hypotheses."""
     for path in directory.glob("*best_recog"):
@@ -198,6 +209,6 @@ def _write(directory: Path, results: Sequence[Recognised]) -> None:
     (directory / WORD_STABLE).unlink(missing_ok=True)
     names = (*FILES, WORD_STABLE) if streamed else FILES
     contents = {name: "".join(result.line(name) for result in results) for name in names}
-    contents["words.ctm"] = "".join(ctm_lines(result.utt, result.words, places=2) for result in results)
+    contents[WORDS] = "".join(ctm_lines(result.utt, result.words, places=2) for result in results)
     for name, content in contents.items():
         write_text(directory / name, content)

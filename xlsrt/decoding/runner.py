@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xlsrt.data.kaldi import DataDir
+from xlsrt.data.waveforms import Entry, load_samples, make_batches, read_set
 from xlsrt.decoding import outputs
 from xlsrt.decoding.config import DecodeConfig
-from xlsrt.decoding.sets import Entry, load_samples, make_batches, read_set
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.units import SAMPLE_RATE

@@ -1,56 +1,15 @@
-"""Checkpoint files: written whole or not at all, and of plain values, so that reading them runs no code."""
+"""What a checkpoint holds beside tensors, as plain values: reading them runs no code."""
 
 from __future__ import annotations
 
 import datetime
 import logging
-import os
 import random
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-
-from xlsrt.errors import UserError
-
-TEMPORARY = ".writing-"
-
-
-def save_atomically(state: Mapping[str, Any], path: Path) -> None:
-    """``torch.save`` to a temporary name beside ``path``, flush to the disk, rename: kill -9 leaves the old
-    file.
-    """
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
-    try:
-        with temporary.open("wb") as stream:
-            torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror}); free some space and start again"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def link_atomically(link: Path, target: str) -> None:
-    """Point the symbolic link at ``target`` (a name in the same directory) in one step."""
-    if link.is_symlink() and os.readlink(link) == target:
-        return
-    temporary = link.with_name(f"{TEMPORARY}{os.getpid()}-{link.name}")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
-    temporary.replace(link)
-
-
-def remove_leftovers(directory: Path) -> None:
-    """Delete what a killed process was writing."""
-    for path in directory.glob(f"{TEMPORARY}*"):
-        path.unlink(missing_ok=True)
 
 
 def plain_stats(stats: Mapping[int, Any]) -> dict[int, Any]:

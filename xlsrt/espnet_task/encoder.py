@@ -118,8 +118,8 @@ def contexts_of(
     Raises:
         UserError: one is none, or training samples its context and validation has none.
     """
-    context = training_context_from_dict(train) if train else AttentionContext.full()
-    if evaluation:
+    context = training_context_from_dict(train) if train is not None else AttentionContext.full()
+    if evaluation is not None:
         return context, AttentionContext.from_dict(evaluation)
     if isinstance(context, ContextSampler):
         raise UserError(

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
 from torch import nn
 
 from xlsrt.errors import UserError
 from xlsrt.tensor_files import check_finite, misfits, read_model
+from xlsrt.tree import read_tree
 
 
 def load_init_from(model: nn.Module, path: Path, token_list: Iterable[str]) -> None:
@@ -44,10 +44,7 @@ def _check_tokens(path: Path, tokens: list[str]) -> None:
     config = path.parent / "config.yaml"
     if not config.exists():
         return
-    with config.open(encoding="utf-8") as stream:
-        theirs = (yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}).get(
-            "token_list"
-        )
+    theirs = read_tree(config).get("token_list")
     if not isinstance(theirs, list) or theirs == tokens:
         return
     at = next(

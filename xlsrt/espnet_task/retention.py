@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xlsrt.errors import UserError
-from xlsrt.espnet_task.checkpoint import link_atomically
+from xlsrt.files import link_atomically
 from xlsrt.recipe.average import average_files
 
 Criterion = tuple[str, str, str]

@@ -25,7 +25,7 @@ from espnet2.train.reporter import Reporter, SubReporter
 from torch import nn
 
 from xlsrt.espnet_task import retention, sharding
-from xlsrt.espnet_task.checkpoint import plain_stats, remove_leftovers, reporter_stats, save_atomically
+from xlsrt.espnet_task.checkpoint import plain_stats, reporter_stats
 from xlsrt.espnet_task.distributed import Ranks, rates
 from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory
 from xlsrt.espnet_task.midepoch import EpochPosition, open_sub_reporter, position_of, read_position
@@ -34,7 +34,8 @@ from xlsrt.espnet_task.progress import Progress
 from xlsrt.espnet_task.signals import StopRequest
 from xlsrt.espnet_task.trained_model import TrainedModel
 from xlsrt.espnet_task.update import Updater
-from xlsrt.tensor_files import read_checkpoint
+from xlsrt.files import remove_leftovers
+from xlsrt.tensor_files import read_checkpoint, write_torch
 from xlsrt.units import SAMPLE_RATE
 
 FORMAT = 1
@@ -135,7 +136,7 @@ class TrainingRun:
         if self.ranks.writes:
             # In this order a kill between any two leaves something to go on from: the model of the epoch, the
             # checkpoint that counts the epoch as done, and then links and deletions, which follow from both.
-            save_atomically(weights, retention.epoch_file(self.directory, epoch))
+            write_torch(retention.epoch_file(self.directory, epoch), weights)
         self._save(None)
         if self.ranks.writes:
             improved = self._tidy()
@@ -233,7 +234,8 @@ class TrainingRun:
             return
         scaler = self.updater.scaler
         done = self.reporter.get_epoch() - (0 if position is None else 1)
-        save_atomically(
+        write_torch(
+            self.checkpoint,
             {
                 "format": FORMAT,
                 "model": weights,
@@ -245,7 +247,6 @@ class TrainingRun:
                 "schedulers": [None if self.scheduler is None else self.scheduler.state_dict()],
                 "scaler": None if scaler is None else scaler.state_dict(),
             },
-            self.checkpoint,
         )
 
     def _resume(self) -> EpochPosition | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from xlsrt.encoder.precision import multiplies_bfloat16
 from xlsrt.errors import UserError
 from xlsrt.pretrain.data import Inventory, SyntheticBatches, Utterance, loader
 from xlsrt.pretrain.model import PhonemeBatch, PhonemeModel
-from xlsrt.tensor_files import read_checkpoint
+from xlsrt.tensor_files import read_checkpoint, write_torch
 from xlsrt.units import SAMPLE_RATE
 
 # Seeds from here on make the validation set; training counts up from zero and never gets there.
@@ -92,12 +91,6 @@ def _optimizer(model: PhonemeModel, options: PretrainOptions) -> AdamW:
     )
 
 
-def _save(path: Path, state: dict) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
-
-
 class Pretraining:
     """One run in ``directory``; `run` continues from the last checkpoint found there.
 
@@ -162,7 +155,7 @@ class Pretraining:
             "next_seed": self._next_seed(),
             "options": asdict(self.options),
         }
-        _save(self.checkpoint, state)
+        write_torch(self.checkpoint, state)
 
     def run(self) -> None:
         """Train to the last update, with a progress line and a record in log.jsonl every 50 updates."""

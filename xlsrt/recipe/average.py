@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
-from xlsrt.tensor_files import read_model
+from xlsrt.tensor_files import read_model, write_torch
 
 
 def average_states(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -42,9 +40,4 @@ def average_states(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 def average_files(paths: Sequence[Path], output: Path) -> None:
     """Average model files (flat state dicts) into ``output``, which appears whole or not at all."""
     states = [read_model(path, "delete it, so that others are averaged") for path in paths]
-    temporary = output.with_name(f".writing-{os.getpid()}-{output.name}")
-    try:
-        torch.save(average_states(states), temporary)
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_torch(output, average_states(states))

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-import yaml
-
+from xlsrt.errors import UserError
 from xlsrt.report.environment import code_version
-from xlsrt.tree import write_tree
+from xlsrt.tree import read_tree, write_tree
 
 RECORD = "record.yaml"
 
@@ -24,8 +23,8 @@ def add_record(exp_dir: Path, title: str, command: Sequence[str]) -> None:
     """Add an entry to ``record.yaml``, and what the checkout had uncommitted to ``code.patch``."""
     path = exp_dir / RECORD
     try:
-        entries = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("runs", [])
-    except (OSError, yaml.YAMLError):
+        entries = read_tree(path).get("runs") or []
+    except UserError:
         entries = []
     entry = {
         "title": title,

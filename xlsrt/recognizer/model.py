@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor, nn
 
 from xlsrt.context import AttentionContext
@@ -19,6 +18,7 @@ from xlsrt.settings import as_mapping
 from xlsrt.tensor_files import check_finite, misfits, read_model
 from xlsrt.text import TokenModel
 from xlsrt.transducer import HeadConfig, TransducerHead
+from xlsrt.tree import read_tree
 
 PREFIXES = {"encoder": "encoder.xlsr.", "head": "head."}
 MODEL_FILES = ("valid.*.ave.pth", "valid.*.ave_*best.pth", "valid.*.best.pth", "latest.pth")
@@ -72,13 +72,10 @@ def found_ngrams(directory: Path | zipfile.Path) -> dict[str, Path | zipfile.Pat
 
 def read_config(path: Path) -> dict[str, Any]:
     """ESPnet's dumped arguments, checked for the keys that a model is built from."""
-    try:
-        args = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); is that an experiment?") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no valid YAML: {error}") from None
-    if not isinstance(args, dict) or "encoder_conf" not in args or "token_list" not in args:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; is that an experiment?")
+    args = read_tree(path)
+    if "encoder_conf" not in args or "token_list" not in args:
         raise UserError(f"{path} has no encoder_conf and token_list; it is no trained model's")
     return args
 

@@ -20,7 +20,7 @@ def groups(data_dir: Path) -> dict[str, dict[str, str]]:
     Raises:
         UserError: the data directory is not there or is broken.
     """
-    from xlsrt.decoding.sets import read_set
+    from xlsrt.data.waveforms import read_set
 
     entries = read_set(data_dir)
     languages = {e.name: e.utterance.extras["utt2lang"] for e in entries if "utt2lang" in e.utterance.extras}

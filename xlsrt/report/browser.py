@@ -15,6 +15,7 @@ import soundfile
 
 from xlsrt.ctm import WORD_TIMES, read_ctm
 from xlsrt.data.kaldi import DataDir
+from xlsrt.decoding.outputs import WORDS, read_stable
 from xlsrt.errors import UserError
 from xlsrt.report.decodings import Decoded
 from xlsrt.report.names import short_names
@@ -88,22 +89,14 @@ def word_times(path: Path) -> dict[str, Times]:
     return {utt: [[start, round(end, 3)] for _, start, end in words] for utt, words in table.items()}
 
 
-def _stable_times(path: Path) -> dict[str, list[float]]:
-    """``<utterance> <seconds> ...`` of a set decoded as streams, by utterance."""
-    if not path.is_file():
-        return {}
-    rows = (line.split() for line in path.read_text(encoding="utf-8").split("\n"))
-    return {row[0]: [float(value) for value in row[1:]] for row in rows if row}
-
-
 def _context(decoded: Decoded) -> list[int | None] | None:
     context = decoded.context
     return None if context is None else [context.chunk_frames, context.left_frames, context.sink_frames]
 
 
 def _utterances(decoded: Decoded) -> list[dict[str, Any]]:
-    times = word_times(decoded.path / "words.ctm")
-    stable = _stable_times(decoded.path / "word_stable")
+    times = word_times(decoded.path / WORDS)
+    stable = read_stable(decoded.path)
     rows = []
     for utt, alignment in decoded.alignments.items():
         heard = sum(hyp is not None for _, _, hyp in alignment.pairs)
@@ -146,7 +139,7 @@ def _sounds(decoded: Sequence[Decoded], budget: float) -> Sounds:
 
 def _add_sounds(sounds: Sounds, dataset: str, data: DataDir, words: Mapping[str, int], budget: float) -> None:
     """Of the utterances in ``words``, each with the number of its words, in this order while they fit."""
-    from xlsrt.decoding.sets import load_samples, read_set
+    from xlsrt.data.waveforms import load_samples, read_set
 
     entries = {entry.name: entry for entry in read_set(data.path)}
     said = word_times(data.path / WORD_TIMES)

@@ -23,7 +23,7 @@ from typing import Any
 
 from xlsrt.context import FRAME_MS, WINDOW_TAIL_MS, AttentionContext
 from xlsrt.ctm import read_ctm
-from xlsrt.decoding.outputs import WORD_STABLE
+from xlsrt.decoding.outputs import WORD_STABLE, WORDS, read_stable
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.report.edits import align
@@ -113,16 +113,15 @@ def measure(decoded: Path, word_times: Path) -> Latency:
     if not (decoded / WORD_STABLE).is_file():
         raise UserError(f"{decoded} has no {WORD_STABLE}: decode the set with `mode: streaming`")
     facts = json.loads((decoded / "decoding.json").read_text(encoding="utf-8"))
-    said, found = read_ctm(word_times), read_ctm(decoded / "words.ctm")
+    said, found = read_ctm(word_times), read_ctm(decoded / WORDS)
     emission, token, first, last, total = [], [], [], [], 0
-    for line in (decoded / WORD_STABLE).read_text(encoding="utf-8").splitlines():
-        utt, *stable = line.split()
+    for utt, stable in read_stable(decoded).items():
         refs, hyps = said.get(utt, []), found.get(utt, [])
         if len(hyps) != len(stable):
-            raise UserError(f"{decoded}: words.ctm and {WORD_STABLE} differ at {utt}; decode the set again")
+            raise UserError(f"{decoded}: {WORDS} and {WORD_STABLE} differ at {utt}; decode the set again")
         total += len(refs)
         for ref, hyp in matches([w for w, _, _ in refs], [w for w, _, _ in hyps]):
-            end, delay = refs[ref][2], float(stable[hyp]) - refs[ref][2]
+            end, delay = refs[ref][2], stable[hyp] - refs[ref][2]
             emission.append(delay)
             token.append(hyps[hyp][2] - end)
             if ref == 0:

@@ -71,7 +71,7 @@ def attention(material: Material) -> str:
 
 def _measure_decoded(decoded: Decoded) -> tuple[str, Measured]:
     """The utterance of the set nearest to `GOOD_SECONDS`, and what is seen on it or on its beginning."""
-    from xlsrt.decoding.sets import DataDir, load_samples, read_set
+    from xlsrt.data.waveforms import DataDir, load_samples, read_set
     from xlsrt.recognizer import Recognizer
 
     data = DataDir(decoded.need_data_dir())

@@ -101,7 +101,7 @@ def _measured(decoded: Decoded) -> StepTimes:
     import numpy as np
     import torch
 
-    from xlsrt.decoding.sets import DataDir, load_samples, read_set
+    from xlsrt.data.waveforms import DataDir, load_samples, read_set
     from xlsrt.recognizer import Recognizer
 
     facts, threads = decoded.facts, torch.get_num_threads()

@@ -52,7 +52,7 @@ def test_experiments_without_their_config_are_refused(encoder: XlsrEncoder, tmp_
     with pytest.raises(UserError, match=r"config.yaml has no encoder_conf.config"):
         load_pretrained(path)
     (tmp_path / "exp" / "config.yaml").write_text("a: [")
-    with pytest.raises(UserError, match=r"config.yaml is not valid YAML"):
+    with pytest.raises(UserError, match=r"config.yaml: cannot be read as YAML"):
         load_pretrained(path)
     (tmp_path / "exp" / "config.yaml").unlink()
     with pytest.raises(UserError, match=r"config.yaml is missing"):

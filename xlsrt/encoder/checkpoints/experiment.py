@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor
 
 from xlsrt.encoder.checkpoints.checkpoint import Checkpoint
 from xlsrt.errors import UserError
+from xlsrt.tree import read_tree
 
 CONFIG = "config.yaml"
 
@@ -27,13 +27,7 @@ def config_fields(directory: Path) -> dict[str, Any]:
         raise UserError(
             f"{path} is missing: an experiment's checkpoint needs the {CONFIG} that training wrote beside it"
         )
-    try:
-        content = yaml.load(
-            path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from None
-    conf = content.get("encoder_conf") if isinstance(content, Mapping) else None
+    conf = read_tree(path).get("encoder_conf")
     fields = conf.get("config") if isinstance(conf, Mapping) else None
     if not isinstance(fields, Mapping):
         raise UserError(f"{path} has no encoder_conf.config: it is not of an experiment of this recipe")

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from xlsrt.data.kaldi import DataDir, Utterance
-from xlsrt.decoding.sets import Entry, load_samples, make_batches, read_set
+from xlsrt.data.waveforms import Entry, load_samples, make_batches, read_set
 from xlsrt.errors import UserError
 
 
