@@ -8,14 +8,18 @@ from typing import Any
 
 import torch
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
-from torch import Tensor
+from torch import Tensor, nn
 
 from xlsrt.context import AttentionContext, ContextSampler, training_context_from_dict
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig, WaveAugment
 from xlsrt.settings import as_mapping, check_keys, typed
+from xlsrt.units import HOP, WINDOW
 
+LENGTH_FRAMES = 32
+"""On a CPU batches are padded to multiples of so many frames. oneDNN compiles its kernels anew for every
+shape: two fifths of the time of a training on joined utterances, hardly two of which have one length."""
 ENCODER_CONF = ("config", "pretrained", "train_context", "eval_context", "augment")
 """Keys of ``encoder_conf``."""
 
@@ -92,15 +96,15 @@ class XlsrEspnetEncoder(AbsEncoder):
         return self.train_context
 
     def heard(self, wav: Tensor, lens: Tensor) -> tuple[Tensor, Tensor, AttentionContext]:
-        """Waveform (B, S), lengths (B,) -> both as the encoder hears them, augmented in train mode, and the
-        context of this batch.
+        """Waveform (B, S), lengths (B,) -> both as the encoder hears them, augmented in train mode and with
+        more padding on a CPU, and the context of this batch.
         """
         context = self.current_context()
         if self.training:
             with torch.no_grad():
                 wav, lens = self.augment(wav, lens, step=self.batches_seen, rank=self.rank)
             self.batches_seen += 1
-        return wav, lens, context
+        return _to_few_lengths(wav), lens, context
 
     def forward(
         self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None
@@ -108,6 +112,15 @@ class XlsrEspnetEncoder(AbsEncoder):
         """Waveform (B, S) at 16 kHz, lengths (B,) -> frames (B, T, D), (B,), None."""
         frames, lens = self.xlsr(*self.heard(xs_pad, ilens))
         return frames, lens, None
+
+
+def _to_few_lengths(wav: Tensor) -> Tensor:
+    """Waveform (B, S) -> (B, S'), on a CPU padded to the next multiple of `LENGTH_FRAMES`."""
+    if wav.device.type != "cpu":
+        return wav
+    frames = -(-max(wav.size(1) - WINDOW + HOP, 0) // HOP)
+    wanted = -(-frames // LENGTH_FRAMES) * LENGTH_FRAMES
+    return nn.functional.pad(wav, (0, max(0, wanted * HOP + WINDOW - HOP - wav.size(1))))
 
 
 def contexts_of(

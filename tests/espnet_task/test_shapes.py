@@ -1,0 +1,50 @@
+"""On a CPU a training meets few shapes and few page faults, and learns the same."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from xlsrt.espnet_task.encoder import LENGTH_FRAMES, XlsrEspnetEncoder
+from xlsrt.units import HOP, WINDOW
+
+CONF = {"preset": "tiny", "hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
+CONF |= {"feat_proj_dropout": 0.0, "mask_time_prob": 0.0, "mask_channel_prob": 0.0, "layer_drop": 0.0}
+
+
+@pytest.mark.parametrize("samples", [50, 400, 401, 10_320, 10_321, 25_000])
+@pytest.mark.parametrize("context", [None, {"chunk_frames": 8, "left_frames": 8, "sink_frames": 2}])
+def test_padding_to_few_lengths_changes_no_frame(samples: int, context: dict | None) -> None:
+    torch.manual_seed(0)
+    encoder = XlsrEspnetEncoder(config=CONF, train_context=context).double()
+    wav, lens = torch.randn(2, samples, dtype=torch.float64), torch.tensor([samples, max(1, samples - 700)])
+    heard, _, used = encoder.heard(wav, lens)
+    frames = max(0, (heard.size(1) - WINDOW) // HOP + 1)
+    assert frames % LENGTH_FRAMES == 0 and heard.size(1) >= samples and (heard[:, samples:] == 0).all()
+    assert heard.size(1) < samples + (LENGTH_FRAMES + 1) * HOP
+    padded, padded_lens = encoder.xlsr(heard, lens, used)
+    plain, plain_lens = encoder.xlsr(wav, lens, used)
+    assert torch.equal(padded_lens, plain_lens)
+    for row, length in enumerate(plain_lens.tolist()):
+        torch.testing.assert_close(padded[row, :length], plain[row, :length], rtol=0, atol=1e-9)
+
+
+@pytest.mark.skipif(not hasattr(resource, "getrusage") or sys.platform != "linux", reason="glibc is Linux's")
+def test_freed_memory_is_kept() -> None:
+    """Ten blocks of 40 MB (9,766 pages) one after the other: page faults of one or two, not of ten."""
+    code = (
+        "import resource, torch\n"
+        "from xlsrt.espnet_task.heap import keep_freed_memory\n"
+        "keep_freed_memory()\n"
+        "torch.ones(10_000_000)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(10):\n"
+        "    torch.ones(10_000_000)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 2.5 * 9766
