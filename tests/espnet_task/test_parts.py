@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import re
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
@@ -185,10 +187,13 @@ def test_wrong_encoder_settings_are_refused_by_name(conf: object, says: str) -> 
 
 
 def test_contexts_that_are_none_are_refused_by_name() -> None:
-    with pytest.raises(UserError, match="training context is 16; it must be a mapping such as"):
-        contexts_of(16, None)  # type: ignore[arg-type]
+    for given in ("16", "0", "[]", "''"):
+        with pytest.raises(UserError, match=rf"training context is {re.escape(given)}; it must be a mapping"):
+            contexts_of(yaml.safe_load(given), None)
     with pytest.raises(UserError, match="context is 'all'; it must be a mapping such as"):
         contexts_of(None, "all")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"context is \[\]; it must be a mapping such as"):
+        contexts_of(None, [])  # type: ignore[arg-type]
 
 
 def test_augmentation_reads_numbers_as_yaml_writes_them() -> None:

@@ -55,6 +55,9 @@ def test_init_from_another_vocabulary_or_nothing_says_so(train: Train) -> None:
         train("stage2", "--init_from", str(first / "latest.pth"), **ONE)
     with pytest.raises(UserError, match="run the stage"):
         train("stage2", "--init_from", str(first / "absent.pth"), **ONE)
+    (first / "config.yaml").write_text("token_list: [")
+    with pytest.raises(UserError, match=r"config\.yaml: cannot be read as YAML"):
+        train("stage2", "--init_from", str(first / "latest.pth"), **ONE)
 
 
 def test_a_resumed_training_does_not_need_its_origin(train: Train) -> None:
