@@ -43,7 +43,7 @@ MAY_IMPORT = {
         *("files", "tree", "numbers", "settings", "ctm"),
     },
     "alignment": {"context", "recognizer", "data", "files", "ctm"},
-    "live": {"context", "search", "recognizer", "decoding", "data"},
+    "live": {"context", "search", "recognizer", "decoding", "data", "files"},
     "bench": {
         "context",
         "encoder",
@@ -56,7 +56,7 @@ MAY_IMPORT = {
         "espnet_task",
         "pretrain",
     },
-    "pretrain": {"context", "encoder", "data", "settings", "tensor_files"},
+    "pretrain": {"context", "encoder", "data", "files", "settings", "tensor_files"},
     "memory": {"context", "encoder", "transducer", "settings"},
     "espnet_task": {
         *("context", "encoder", "transducer", "search", "recipe", "pretrain"),

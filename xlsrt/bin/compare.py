@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xlsrt.bin import make_room, run_main
+from xlsrt.files import write_text
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -32,7 +33,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     rows = compare_decoded(decoded, pick_baseline(decoded, args.baseline))
     print(comparison_table(rows))
     if args.output:
-        args.output.write_text(comparison_table(rows, markdown=True) + "\n", encoding="utf-8")
+        write_text(args.output, comparison_table(rows, markdown=True) + "\n")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ HELP = "audio without transcripts, for adaptation: --source names folders of aud
 
 log = logging.getLogger(__name__)
 
-# What libsndfile reads, and what people have besides: the latter are named as unreadable, not passed over.
+# What libsndfile reads, and what people have besides: without ffmpeg the latter are named as unreadable.
 _READ = ".wav .flac .mp3 .ogg .opus .sph .aif .aiff .au .w64 .caf"
 _NOT_READ = ".m4a .mp4 .aac .wma .webm .amr"
 SUFFIXES = frozenset(f"{_READ} {_NOT_READ}".split(" "))

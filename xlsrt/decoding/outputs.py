@@ -143,11 +143,10 @@ def is_merged(output_dir: Path, fingerprint: str) -> bool:
 def mark_merged(output_dir: Path, fingerprint: str | None) -> None:
     """Note that the final files are of ``fingerprint``; None takes the note away."""
     marker = output_dir / "logdir" / "merged"
-    marker.parent.mkdir(parents=True, exist_ok=True)
     if fingerprint is None:
         marker.unlink(missing_ok=True)
     else:
-        marker.write_text(fingerprint + "\n", encoding="utf-8")
+        write_text(marker, fingerprint + "\n")
 
 
 def _result_files(output_dir: Path, fingerprint: str) -> list[Path]:

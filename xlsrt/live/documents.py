@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlsrt.errors import UserError
+from xlsrt.files import write_text
 from xlsrt.recognizer.formats import formatted
 from xlsrt.recognizer.result import Result
 
@@ -62,7 +63,7 @@ class Documents:
             sys.stdout.flush()
         else:
             path = self.directory / (Path(name).stem + SUFFIXES[self.kind])
-            path.write_text(document, encoding="utf-8")
+            write_text(path, document)
             print(path, file=sys.stderr)
 
     def _recording(self, name: str) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from xlsrt.errors import UserError
+from xlsrt.files import write_text
 from xlsrt.pretrain.model import IGNORED, PhonemeBatch
 from xlsrt.units import HOP, SAMPLE_RATE, WINDOW
 
@@ -52,7 +53,7 @@ class Inventory:
         return cls(sorted((s for s, n in counts.items() if n >= min_count), key=lambda s: (-counts[s], s)))
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(self.symbols, ensure_ascii=False), encoding="utf-8")
+        write_text(path, json.dumps(self.symbols, ensure_ascii=False))
 
     @classmethod
     def load(cls, path: Path) -> Inventory:

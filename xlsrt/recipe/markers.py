@@ -42,7 +42,6 @@ SPEED_OPTIONS = {
     "--nj",
     "--ngpu",
     "--num_workers",
-    "--batch_size_decoding",
     "--cmd",
     "--log",
     "--num_nodes",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from xlsrt.files import copy_file
+from xlsrt.files import copy_file, write_text
 from xlsrt.recipe.adapt import Adaptation
 from xlsrt.recipe.launch import first_log, launch_command, remove_meeting_points
 from xlsrt.recipe.record import add_record
@@ -62,7 +62,7 @@ def _prepare(plan: Plan | Adaptation, wanted: str, training: Sequence[str]) -> N
         _move_aside(exp_dir)
     exp_dir.mkdir(parents=True, exist_ok=True)
     remove_meeting_points(exp_dir)
-    known.write_text(wanted, encoding="utf-8")
+    write_text(known, wanted)  # half of it would move the experiment aside at the next start
     write_tree(
         plan.config_file, plan.settings, f"{plan.title}; made by run.sh. config.yaml has the defaults too"
     )

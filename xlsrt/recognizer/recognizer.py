@@ -92,8 +92,7 @@ class Recognizer:
             rate: of samples that are no file, in hertz; 16000 alone is taken.
 
         Raises:
-            UserError: bad samples, a file that cannot be read, or more of them than a context that keeps all
-                the past can hold (`max_stream_seconds`).
+            UserError: bad samples, or a file that cannot be read.
         """
         return self.transcribe_batch([samples], rate)[0]
 

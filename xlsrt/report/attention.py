@@ -14,6 +14,7 @@ import numpy as np
 
 from xlsrt.context import AttentionContext
 from xlsrt.errors import UserError
+from xlsrt.files import write_text
 from xlsrt.report import figures
 from xlsrt.units import FRAME_SECONDS
 
@@ -169,7 +170,7 @@ def write_facts(measured: Measured, directory: Path) -> tuple[Path, Path]:
     """The shares as ``attention.json`` and every head's picture as ``heads.png``; where they are."""
     directory.mkdir(parents=True, exist_ok=True)
     facts, heads = directory / "attention.json", directory / "heads.png"
-    facts.write_text(json.dumps(measured.to_dict()) + "\n", encoding="utf-8")
+    write_text(facts, json.dumps(measured.to_dict()) + "\n")
     figures.save_pixels(mosaic(measured), heads)
     return facts, heads
 
