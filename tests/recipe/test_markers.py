@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from xlsrt.errors import UserError
 from xlsrt.recipe import markers
 from xlsrt.recipe.markers import fingerprint, is_done, read_marker, write_marker
+from xlsrt.recipe.step import Step
 
 
 @pytest.fixture
@@ -57,3 +59,17 @@ def test_a_marker_counts_with_its_outputs_only(tmp_path: Path, text: Path) -> No
 def test_a_damaged_marker_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "m").write_text(content, encoding="latin-1")
     assert read_marker(tmp_path / "m") == {}
+
+
+def test_all_of_a_steps_settings_count_also_before_a_path(tmp_path: Path) -> None:
+    """They are a line of JSON with paths in it: no program, of which the name after the last slash counts."""
+    text = tmp_path / "text"
+    text.write_text("a\n", encoding="utf-8")
+
+    def made_from(**settings: object) -> str:
+        words = [json.dumps(settings, sort_keys=True)]
+        return Step("title", "train", tmp_path / "m", ["python"], [str(text)], identity=words).fingerprint()
+
+    before = made_from(lr=1, path="exp/a/config.yaml", z=1)
+    assert before == made_from(lr=1, path="exp/a/config.yaml", z=1)
+    assert len({before, made_from(lr=2, path="exp/a/config.yaml", z=1), made_from(lr=1, path="b", z=1)}) == 3

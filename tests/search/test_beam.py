@@ -77,7 +77,7 @@ def test_cuts_and_batches_do_not_matter(data):
 
 
 def test_finds_at_least_what_greedy_finds():
-    better = 0
+    gains = []
     for seed in range(8):
         head = make_head(seed=seed, blank_bias=5.0)
         enc, lens = torch.randn(2, 20, 6), torch.tensor([20, 15])
@@ -88,8 +88,9 @@ def test_finds_at_least_what_greedy_finds():
             greedy.finish(greedy.step(enc, lens, greedy.init_state(2))),
             strict=True,
         ):
-            better += ours.score > theirs.score
-    assert better >= 13
+            gains.append(ours.score - theirs.score)
+    # Where both find the same, the last digits are the processor's.
+    assert min(gains) > -1e-4 and sum(gain > 0.1 for gain in gains) >= 8
 
 
 def test_restart_and_select():

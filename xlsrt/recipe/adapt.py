@@ -116,7 +116,7 @@ def data_steps(data: UnlabelledData, nj: int, allow_pipes: bool) -> list[Step]:
             command=[*look, "--nj", str(nj)],
             inputs=[str(path) for path in tables],
             outputs=[str(path) for path in made],
-            identity=[*look, *(_listing(one) for one in data.sources if not _tables(one))],
+            identity=[*look[1:], *(_listing(one) for one in data.sources if not _tables(one))],
         ),
         Step(
             title="run.sh stage 5: unlabelled audio formatted",

@@ -61,7 +61,9 @@ class Step:
 
     def fingerprint(self) -> str:
         """Hash of everything that the result depends on."""
-        return fingerprint(self.kind, self.command if self.identity is None else self.identity, self.inputs)
+        # Of a command's first word, the program, the name alone counts; of settings all, paths in them too.
+        words = self.command if self.identity is None else [self.kind, *self.identity]
+        return fingerprint(self.kind, words, self.inputs)
 
     def is_done(self) -> bool:
         """Whether it has been done with what it depends on now."""
