@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from xlsrt.errors import UserError
@@ -34,6 +38,20 @@ def test_an_equal_copy_stays(tmp_path):
     source.write_bytes(b"two")
     copy_file(source, target)
     assert target.read_bytes() == b"two"
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_text(pipe, "through\n")
+        assert os.read(reader, 100) == b"through\n" and pipe.is_fifo()
+    finally:
+        os.close(reader)
+    said = "from xlsrt.files import write_text; write_text('/dev/stdout', 'said')"
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert done.stdout == "said"
 
 
 def test_a_link_moves_in_one_step_and_leftovers_go(tmp_path):

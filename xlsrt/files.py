@@ -26,21 +26,24 @@ CANNOT_WRITE = frozenset(
 def atomic_open(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
     """Open a file that appears under its name only when the block ends without an error.
 
-    Text is UTF-8 with Unix line ends. Missing parent directories are made.
+    Text is UTF-8 with Unix line ends. Missing parent directories are made. A device or a pipe, such as
+    /dev/stdout, is written to as it is.
 
     Raises:
         UserError: the disk or the quota is full, or there is no permission to write.
     """
     target = Path(path)
-    temporary = _beside(target)
+    temporary = target if _is_special(target) else _beside(target)
     encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, mode, encoding=encoding, newline=newline) as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
+            if temporary != target:
+                os.fsync(stream.fileno())
+        if temporary != target:
+            os.replace(temporary, target)
     except OSError as error:
         if error.errno in CANNOT_WRITE:
             raise UserError(
@@ -48,8 +51,16 @@ def atomic_open(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[An
             ) from None
         raise
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        if temporary != target:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def _is_special(target: Path) -> bool:
+    """Whether a name stands for a device, a pipe or an open file, which nothing may be moved over."""
+    return str(target.parent) in ("/dev", "/dev/fd", "/proc/self/fd") or (
+        target.exists() and not target.is_file() and not target.is_dir()
+    )
 
 
 def link_atomically(link: Path, target: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -14,8 +14,13 @@ from xlsrt.files import write_text
 Tree = dict[str, Any]
 
 
-# libyaml's where PyYAML was built with it: config.yaml holds thousands of tokens.
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _Safe
+else:  # libyaml's where PyYAML was built with it: config.yaml holds thousands of tokens
+    _Safe = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Safe):
     """Safe YAML that refuses a key given twice (plain YAML keeps the last one without a word)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -36,9 +36,12 @@ def test_the_fingerprint_follows_options_inputs_kind_and_code(
 
 
 def test_speed_and_the_interpreters_place_do_not_count(text: Path) -> None:
-    one = fingerprint("format", ["/a/python3", "-m", "tool", "--nj", "1", "--x", "1"], [text])
-    assert fingerprint("format", ["/b/python", "-m", "tool", "--nj", "8", "--x", "1"], [text]) == one
-    assert fingerprint("format", ["/b/python", "-m", "tool", "--nj", "8", "--x", "8"], [text]) != one
+    def made_by(*command: str) -> str:
+        return Step("title", "format", text.with_name(".done"), command, [str(text)]).fingerprint()
+
+    one = made_by("/a/python3", "-m", "tool", "--nj", "1", "--x", "1")
+    assert made_by("/b/python", "-m", "tool", "--nj", "8", "--x", "1") == one
+    assert made_by("/b/python", "-m", "tool", "--nj", "8", "--x", "8") != one
 
 
 def test_a_missing_input_is_named(tmp_path: Path) -> None:
@@ -61,14 +64,13 @@ def test_a_damaged_marker_is_none(tmp_path: Path, content: str) -> None:
     assert read_marker(tmp_path / "m") == {}
 
 
-def test_all_of_a_steps_settings_count_also_before_a_path(tmp_path: Path) -> None:
+def test_all_of_a_steps_settings_count_also_before_a_path(text: Path) -> None:
     """They are a line of JSON with paths in it: no program, of which the name after the last slash counts."""
-    text = tmp_path / "text"
-    text.write_text("a\n", encoding="utf-8")
 
     def made_from(**settings: object) -> str:
         words = [json.dumps(settings, sort_keys=True)]
-        return Step("title", "train", tmp_path / "m", ["python"], [str(text)], identity=words).fingerprint()
+        marker = text.with_name(".done")
+        return Step("title", "train", marker, ["python"], [str(text)], identity=words).fingerprint()
 
     before = made_from(lr=1, path="exp/a/config.yaml", z=1)
     assert before == made_from(lr=1, path="exp/a/config.yaml", z=1)

@@ -149,6 +149,15 @@ def mark_merged(output_dir: Path, fingerprint: str | None) -> None:
         write_text(marker, fingerprint + "\n")
 
 
+def read_stable(decoded: Path) -> dict[str, list[float]]:
+    """For each utterance, for each of its words: the seconds of audio received when it could not change any
+    more. Empty where the set was not decoded as streams.
+    """
+    path = decoded / WORD_STABLE
+    rows = (line.split() for line in read_lines(path)) if path.is_file() else ()
+    return {row[0]: [float(value) for value in row[1:]] for row in rows if row}
+
+
 def _result_files(output_dir: Path, fingerprint: str) -> list[Path]:
     return sorted((output_dir / "logdir").glob(f"output.*/results.{fingerprint}.jsonl"))
 
@@ -181,15 +190,6 @@ def _end_broken_line(path: Path) -> None:
         file.seek(-1, os.SEEK_END)
         if file.read(1) != b"\n":
             file.write(b"\n")
-
-
-def read_stable(decoded: Path) -> dict[str, list[float]]:
-    """For each utterance, for each of its words: the seconds of audio received when it could not change any
-    more. Empty where the set was not decoded as streams.
-    """
-    path = decoded / WORD_STABLE
-    rows = (line.split() for line in read_lines(path)) if path.is_file() else ()
-    return {row[0]: [float(value) for value in row[1:]] for row in rows if row}
 
 
 def _write_ranks(directory: Path, results: Sequence[Recognised]) -> None:

@@ -18,8 +18,8 @@ from xlsrt.settings import as_mapping, check_keys, typed
 from xlsrt.units import HOP, WINDOW
 
 LENGTH_FRAMES = 32
-"""On a CPU batches are padded to multiples of so many frames. oneDNN compiles its kernels anew for every
-shape: two fifths of the time of a training on joined utterances, hardly two of which have one length."""
+"""Where a CPU computes in bfloat16, batches are padded to multiples of so many frames: oneDNN compiles those
+kernels anew for every shape, and hardly two batches of joined utterances have one length."""
 ENCODER_CONF = ("config", "pretrained", "train_context", "eval_context", "augment")
 """Keys of ``encoder_conf``."""
 
@@ -96,8 +96,8 @@ class XlsrEspnetEncoder(AbsEncoder):
         return self.train_context
 
     def heard(self, wav: Tensor, lens: Tensor) -> tuple[Tensor, Tensor, AttentionContext]:
-        """Waveform (B, S), lengths (B,) -> both as the encoder hears them, augmented in train mode and with
-        more padding on a CPU, and the context of this batch.
+        """Waveform (B, S), lengths (B,) -> both as the encoder hears them, augmented in train mode, perhaps
+        padded further, and the context of this batch.
         """
         context = self.current_context()
         if self.training:
@@ -115,8 +115,8 @@ class XlsrEspnetEncoder(AbsEncoder):
 
 
 def _to_few_lengths(wav: Tensor) -> Tensor:
-    """Waveform (B, S) -> (B, S'), on a CPU padded to the next multiple of `LENGTH_FRAMES`."""
-    if wav.device.type != "cpu":
+    """Waveform (B, S) -> (B, S'), padded to the next multiple of `LENGTH_FRAMES` where that pays."""
+    if wav.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
         return wav
     frames = -(-max(wav.size(1) - WINDOW + HOP, 0) // HOP)
     wanted = -(-frames // LENGTH_FRAMES) * LENGTH_FRAMES

@@ -75,10 +75,14 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(kind: str, command: Sequence[str], inputs: Iterable[str | Path]) -> str:
-    """What a step's result depends on, as one hash. An input that is missing is a `UserError`."""
+def fingerprint(kind: str, words: Sequence[str], inputs: Iterable[str | Path]) -> str:
+    """What a step's result depends on, as one hash. An input that is missing is a `UserError`.
+
+    Args:
+        kind: key of `STEP_VERSIONS`. words: the settings, or the `relevant_command`. inputs: files.
+    """
     digest = hashlib.sha256(f"{kind} {STEP_VERSIONS[kind]}\n".encode())
-    digest.update(json.dumps(relevant_command(command)).encode())
+    digest.update(json.dumps(list(words)).encode())
     for path in map(Path, inputs):
         if not path.is_file():
             stage = next((number for part, number in _MADE_BY.items() if path.match(part)), None)

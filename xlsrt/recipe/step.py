@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xlsrt.recipe.markers import file_digest, fingerprint, is_done, write_marker
+from xlsrt.recipe.markers import file_digest, fingerprint, is_done, relevant_command, write_marker
 
 _PR_SET_PDEATHSIG = 1
 _TAIL_LINES = 25
@@ -61,8 +61,7 @@ class Step:
 
     def fingerprint(self) -> str:
         """Hash of everything that the result depends on."""
-        # Of a command's first word, the program, the name alone counts; of settings all, paths in them too.
-        words = self.command if self.identity is None else [self.kind, *self.identity]
+        words = relevant_command(self.command) if self.identity is None else self.identity
         return fingerprint(self.kind, words, self.inputs)
 
     def is_done(self) -> bool:

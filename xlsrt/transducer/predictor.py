@@ -100,7 +100,7 @@ class LstmPredictor(Predictor):
 
     def forward(self, tokens: Tensor) -> Tensor:
         embedded = self.dropout(self.embed(nn.functional.pad(tokens, (1, 0), value=self.blank_id)))
-        # In bfloat16 a CPU's kernel takes three to four times as long, most of it in its backward.
+        # In bfloat16 a CPU's kernel takes two to three times as long, most of it in its backward.
         with torch.autocast("cpu", enabled=False):
             output: Tensor = self.lstm(embedded)[0]
         return output
