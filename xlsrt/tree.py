@@ -43,7 +43,7 @@ def read_tree(path: str | Path) -> Tree:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read as YAML: {error}") from None
+        raise UserError(f"{path}: cannot be read as YAML, mend it or restore a copy: {error}") from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
