@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "ctm": {"files"},
     "tree": {"files"},
     "context": {"settings"},
-    "encoder": {"context", "settings", "tensor_files", "tree"},
+    "encoder": {"context", "settings", "files", "tensor_files", "tree"},
     "transducer": {"settings"},
     "search": {"context", "transducer", "settings"},
     "recognizer": {

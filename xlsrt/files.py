@@ -33,15 +33,32 @@ def atomic_open(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[An
         UserError: the disk or the quota is full, or there is no permission to write.
     """
     target = Path(path)
-    temporary = target if _is_special(target) else _beside(target)
     encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
+    with (
+        atomic_path(target) as temporary,
+        open(temporary, mode, encoding=encoding, newline=newline) as stream,
+    ):
+        yield stream
+        stream.flush()
+        if temporary != target:
+            os.fsync(stream.fileno())
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A name to write a file under that gets its own when the block ends without an error.
+
+    For libraries that open files themselves; `atomic_open` for all else, which waits for the disk too. The
+    name's suffix is ``.tmp``. Missing parent directories are made; a device or a pipe keeps its name.
+
+    Raises:
+        UserError: the disk or the quota is full, or there is no permission to write.
+    """
+    target = Path(path)
+    temporary = target if _is_special(target) else _beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, mode, encoding=encoding, newline=newline) as stream:
-            yield stream
-            stream.flush()
-            if temporary != target:
-                os.fsync(stream.fileno())
+        yield temporary
         if temporary != target:
             os.replace(temporary, target)
     except OSError as error:

@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from xlsrt.data.kaldi import Utterance, write_data_dir
 from xlsrt.data.kaldi_source import read_source
+from xlsrt.data.sound_file import write_sound
 from xlsrt.data.tables import decode_line
 from xlsrt.errors import UserError
 from xlsrt.units import SAMPLE_RATE
@@ -143,8 +143,5 @@ def _wrap_raw(path: Path, output: Path, utt: str) -> str:
     big, little = (np.frombuffer(data, dtype=order, count=len(data) // 2) for order in (">i2", "<i2"))
     # In the wrong byte order speech is noise: neighbours differ far more.
     samples = min(big, little, key=lambda x: float(np.abs(np.diff(x.astype(np.float64))).sum()))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.tmp")
-    soundfile.write(temporary, samples.astype(np.int16), SAMPLE_RATE, format="WAV", subtype="PCM_16")
-    temporary.replace(target)
+    write_sound(target, samples.astype(np.int16), SAMPLE_RATE)
     return str(target.absolute())

@@ -16,6 +16,7 @@ import soundfile
 import soxr
 
 from xlsrt.data.audio_source import AudioProblem, open_audio
+from xlsrt.data.sound_file import new_sound_file
 from xlsrt.errors import UserError
 from xlsrt.units import SAMPLE_RATE, WINDOW
 
@@ -138,7 +139,7 @@ def convert(
 
     Raises:
         AudioProblem: as `open_audio` and `mono_blocks`, and fewer than 400 samples (one encoder frame).
-        OSError: the target cannot be written.
+        UserError: the target cannot be written.
     """
     with open_audio(source, allow_pipes) as audio:
         rate, channels = audio.samplerate, audio.channels
@@ -154,34 +155,15 @@ def convert(
             count = sum(len(block) for block in blocks)
             _check_length(count, sample_rate)
             return AudioFacts(rate, channels, count, 0, True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{os.getpid()}.tmp{target.suffix}")
-        try:
-            try:
-                count, clipped = _write(temporary, blocks, sample_rate)
-            except soundfile.LibsndfileError as error:
-                # Errors of the source are AudioProblems by now: this one is of the file being written.
-                raise OSError(f"disk full or not writable: {error.error_string.strip()}") from None
+        count = clipped = 0
+        with new_sound_file(target, sample_rate) as write:
+            for block in blocks:
+                # Rounding of a full-scale sample is no clipping; tell only of what is audible.
+                clipped += int(np.count_nonzero(np.abs(block) > 1.0 + 1e-3))
+                write(np.clip(np.rint(block * 32768.0), -32768, 32767).astype(np.int16))
+                count += len(block)
             _check_length(count, sample_rate)
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
         return AudioFacts(rate, channels, count, clipped)
-
-
-def _write(path: Path, blocks: Iterator[np.ndarray], sample_rate: int) -> tuple[int, int]:
-    """Returns the samples written and how many of them were beyond full scale."""
-    count = clipped = 0
-    with soundfile.SoundFile(
-        path, "w", samplerate=sample_rate, channels=1, format=path.suffix[1:].upper(), subtype="PCM_16"
-    ) as out:
-        for block in blocks:
-            scaled = np.rint(block * 32768.0)
-            # Rounding of a full-scale sample is no clipping; tell only of what is audible.
-            clipped += int(np.count_nonzero(np.abs(block) > 1.0 + 1e-3))
-            out.write(np.clip(scaled, -32768, 32767).astype(np.int16))
-            count += len(block)
-    return count, clipped
 
 
 def _check_length(count: int, sample_rate: int) -> None:

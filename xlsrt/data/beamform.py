@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 
 from xlsrt.data.audio import AudioProblem
+from xlsrt.data.sound_file import new_sound_file
 
 _WINDOW_SECONDS = 0.5
 _MAX_DELAY_SECONDS = 0.002  # 69 cm: more than an array is wide
@@ -38,12 +39,9 @@ def beamform(sources: Sequence[Path], target: Path) -> None:
         rate = files[0].samplerate
         if len({file.samplerate for file in files}) > 1 or any(file.channels != 1 for file in files):
             raise AudioProblem("an array's channels must have one rate and be files of one channel")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.tmp.flac")
-        with soundfile.SoundFile(temporary, "w", rate, 1, "PCM_16", format="FLAC") as out:
+        with new_sound_file(target, rate) as write:
             for block in summed(files, rate):
-                out.write(np.clip(block, -1.0, 1.0))
-        temporary.replace(target)
+                write(np.clip(block, -1.0, 1.0))
 
 
 def summed(files: Sequence[soundfile.SoundFile], rate: int) -> Iterator[np.ndarray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from xlsrt.data.audio import AudioProblem, mono_blocks, open_audio
 from xlsrt.data.kaldi import Utterance
 from xlsrt.data.parallel import ordered_map
+from xlsrt.data.sound_file import write_sound
 from xlsrt.errors import UserError
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -103,10 +102,7 @@ def _render(plan: _Plan, folder: Path) -> Utterance:
         if part is not None:
             pieces.append(part)
     path = folder / f"{plan.utt}.flac"
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{plan.utt}.{os.getpid()}.tmp"
-    soundfile.write(temporary, _int16(np.concatenate(pieces)), rate, format="FLAC", subtype="PCM_16")
-    os.replace(temporary, path)
+    write_sound(path, _int16(np.concatenate(pieces)), rate)
     words = " ".join(take.word for take in plan.takes)
     return Utterance(plan.utt, plan.takes[0].speaker, words, str(path.absolute()))
 

@@ -270,10 +270,6 @@ def _work(job: _Job, options: FormatOptions) -> _Done:
         )
     except AudioProblem as problem:
         return _Done(job, None, str(problem))
-    except OSError as error:
-        raise UserError(
-            f"{job.target}: cannot be written ({error.strerror or error}): free some space there"
-        ) from None
     return _Done(job, facts, None)
 
 

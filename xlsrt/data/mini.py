@@ -12,18 +12,17 @@ from __future__ import annotations
 import argparse
 import itertools
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from xlsrt.ctm import WORD_TIMES, ctm_lines
 from xlsrt.data.kaldi import Utterance, write_data_dir
 from xlsrt.data.mini_plan import SIZES, Job, generator, more_text, plan
 from xlsrt.data.parallel import ordered_map
+from xlsrt.data.sound_file import write_sound
 from xlsrt.data.synth import rooms, voices
 from xlsrt.errors import UserError
 from xlsrt.files import atomic_open
@@ -144,9 +143,7 @@ def make_recording(job: Job) -> Made:
     wav = np.concatenate([*pieces, np.zeros(int(rng.uniform(0.1, 0.4) * RATE), np.float32)])
     wav = rooms.degrade(wav, rng, _CONDITIONS, rooms.babble(wav))
     samples = np.round(np.clip(wav, -1, 1) * 32767).astype(np.int16)
-    temporary = f"{job.path}.{os.getpid()}.tmp"
-    soundfile.write(temporary, samples, RATE, format="FLAC", subtype="PCM_16")
-    os.replace(temporary, job.path)
+    write_sound(Path(job.path), samples, RATE)
     return Made(len(samples), tuple(words))
 
 

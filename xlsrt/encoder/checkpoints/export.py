@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 from xlsrt.encoder.checkpoints.hf import CONFIG, PREPROCESSOR, WEIGHTS, config_content, preprocessor_content
 from xlsrt.encoder.encoder import XlsrEncoder
 from xlsrt.errors import UserError
+from xlsrt.files import atomic_path, write_text
 
 DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -47,13 +47,12 @@ def save_pretrained(
         directory.mkdir(parents=True, exist_ok=True)
         # The config comes last: a directory that has one is complete.
         (directory / CONFIG).unlink(missing_ok=True)
-        _replace(directory / WEIGHTS[0], lambda path: save_file(tensors, path, metadata={"format": "pt"}))
-        _replace(
-            directory / PREPROCESSOR, lambda path: _write_json(path, preprocessor_content(encoder.config))
-        )
-        # safetensors lets nobody else read its file: as readable as its neighbour.
-        shutil.copymode(directory / PREPROCESSOR, directory / WEIGHTS[0])
-        _replace(directory / CONFIG, lambda path: _write_json(path, content))
+        write_text(directory / PREPROCESSOR, _json(preprocessor_content(encoder.config)))
+        with atomic_path(directory / WEIGHTS[0]) as temporary:
+            save_file(tensors, temporary, metadata={"format": "pt"})
+            # safetensors lets nobody else read its file: as readable as its neighbour.
+            shutil.copymode(directory / PREPROCESSOR, temporary)
+        write_text(directory / CONFIG, _json(content))
     except OSError as error:
         raise UserError(f"cannot write an export to {directory}: {error}") from None
     except TypeError as error:
@@ -82,19 +81,5 @@ def _stored(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     return stored
 
 
-def _replace(path: Path, write: Any) -> None:
-    """Write to a temporary name and rename: what stands under ``path`` is always whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        # safetensors makes files that only their owner can read: the mode is to be that of any new file.
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        write(temporary)
-        temporary.chmod(mode)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
