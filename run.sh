@@ -22,6 +22,7 @@ stop_stage=13          # last stage
 skip_data=false        # leave out stages 1 to 4
 skip_train=false       # leave out stages 5 to 9
 skip_eval=false        # leave out stages 10 to 13
+quiet=false            # say warnings, errors and the final table only
 debug=false            # a few utterances and steps of every stage, in data/debug, dump/debug and exp/debug
 # Data
 corpus=mini            # folder below egs/, or a path, with local/data.sh and conf/; none: data/<set> exist already
@@ -76,10 +77,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/utils/parse_options.sh"
 unset XLSRT_PYTHON_BIN; . "$here/path.sh" # asked anew: the environment may have changed since a shell sourced it
 . "$here/cmd.sh"
-mkdir -p "${workdir:=$root}" && cd "$workdir"
+die() { echo "run.sh: error: $*" >&2; exit 2; }
+{ mkdir -p "${workdir:=$root}" && cd "$workdir"; } 2>/dev/null || die "--workdir $workdir: cannot be made or entered: choose another place"
 
 # Names first: nothing below depends on which stages run.
-die() { echo "run.sh: error: $*" >&2; exit 2; }
 config() { # a configuration file: as given, or of the corpus, or of the recipe
   local place; for place in "$1" "$corpus_dir/$1" "$root/$1"; do if [ -f "$place" ]; then echo "$place"; return; fi; done
   die "configuration $1 is neither here nor in ${corpus_dir:-the recipe} nor in $root"
@@ -90,11 +91,11 @@ case $corpus in
   *) corpus_dir=$root/egs/$corpus; [ -d "$corpus_dir" ] || die "--corpus $corpus: there is no egs/$corpus" ;;
 esac
 folders=("${corpus_dir:-$root}" "$root"); [ . -ef "$root" ] || folders=(. "${folders[@]}") # where decoding configurations are looked up
-datadir=data source_dir=data last_config=()
+datadir=data source_dir=data last_config=(); export XLSRT_QUIET=$quiet
 if "$debug"; then
   datadir=data/debug
   if [ "$corpus" = mini ]; then source_dir=$datadir local_data_opts+=" --size smoke"; fi
-  dumpdir=$dumpdir/debug expdir=$expdir/debug nbpe=40
+  dumpdir=$dumpdir/debug expdir=$expdir/debug; [ "$nbpe" != 400 ] || nbpe=40
   [ "$train_config" != conf/train_small.yaml ] || train_config=conf/train_tiny.yaml
   last_config=("$(config conf/debug.yaml)")
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # a busy machine makes two threads on small products many times slower
@@ -105,8 +106,6 @@ stages_yaml=("$(config "$stages_config")")
 if [ "$stages_config" = conf/stages.yaml ]; then stages_yaml=("$root/conf/stages.yaml"); for place in "${corpus_dir:-$root}" .; do
   if [ -f "$place/conf/stages.yaml" ] && ! [ "$place" -ef "$root" ] && ! [ "$place/conf/stages.yaml" -ef "${stages_yaml[-1]}" ]; then stages_yaml+=("$place/conf/stages.yaml"); fi
 done; fi
-[[ $audio_format =~ ^(auto|flac|wav|flac\.ark)$ ]] || die "--audio_format $audio_format: write flac, wav, flac.ark or auto"
-[[ $train_hours =~ ^(all|[0-9]*\.?[0-9]+)$ ]] || die "--train_hours $train_hours: write a number such as 0.17 or 1, or all"
 hours=_${train_hours}h; hours=${hours#_allh}
 if [ "$token_type" = auto ]; then token_type=bpe; [ "$corpus/$debug" != mini/false ] || token_type=char; fi
 case $token_type in
@@ -114,7 +113,6 @@ case $token_type in
   char) token_tag=char token_dir=$datadir/token_list/char${speed_perturb_factors:+_sp}$hours; bpemodel=() ;;
   *) die "--token_type $token_type: write bpe, char or auto" ;;
 esac
-[[ $use_ngram/$ngram_num =~ ^(auto|true|false)/[1-9][0-9]*$ ]] || die "--use_ngram $use_ngram --ngram_num $ngram_num: write true, false or auto, and a number from 1 on"
 whole_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp} train_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp}$hours
 valid_dump=$dumpdir/raw/$valid_set stats_dir=$expdir/asr_stats_$token_tag${speed_perturb_factors:+_sp}$hours
 train_name=$(basename "$train_config" .yaml) adapt_exp=$expdir/adapt_${train_name#train_} adapt_from=$pretrained adapted=
@@ -125,18 +123,19 @@ if [ "$ngpu" = auto ]; then ngpu=$((gpus > 0)); fi; [[ $ngpu =~ ^[0-9]+$ ]] || d
 if [ "$num_nodes" = auto ] && [ "$ngpu" = 0 ] && [ "${cmd_backend:-local}" = local ] && ! "$debug"; then # a rank for each core:
   num_nodes=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc | awk '{print ($1 < 4) ? $1 : 4}') # which nproc takes those for
 elif [ "$num_nodes" = auto ]; then num_nodes=1; fi; [ "$cmd_backend:$((ngpu > 0 && num_nodes > 1))" != local:1 ] || die "--ngpu $ngpu --num_nodes $num_nodes: cmd_backend=local has one node; choose another in cmd.sh"
-[[ $num_nodes =~ ^[1-9][0-9]*$ ]] || die "--num_nodes $num_nodes: write a number or auto"; [[ $gpu_inference =~ ^(auto|true|false)$ ]] || die "--gpu_inference $gpu_inference: write true, false or auto"
-decode_gpus=$((ngpu > 0)); if [ "$gpu_inference" != auto ]; then decode_gpus=$([ "$gpu_inference" = true ] && echo 1 || echo 0); fi
+[[ $num_nodes =~ ^[1-9][0-9]*$ ]] || die "--num_nodes $num_nodes: write a number or auto"
+decode_gpus=$((ngpu > 0)) gpus_here=0; if [ "$gpu_inference" != auto ]; then decode_gpus=$([ "$gpu_inference" = true ] && echo 1 || echo 0); fi
+if [ "$cmd_backend" = local ]; then gpus_here=$((ngpu > decode_gpus ? ngpu : decode_gpus)); fi
 read -ra tests <<< "$test_sets"; shopt -s nullglob; mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | awk '!seen[$0]++')
 if ((stop_stage >= 10)) && ! "$skip_eval" && ((${#tests[@]} == 0)); then die "--test_sets is empty: name sets to decode, or add --skip_eval true"; fi
 if [[ -n $speed_perturb_factors && " $valid_set ${tests[*]} " = *" $train_set "* ]]; then die "--train_set $train_set is among --valid_set and --test_sets: with --speed_perturb_factors copy it first (utils/combine_data.sh $datadir/<name> $datadir/$train_set) and name the copy there"; fi
 [[ $stage -ge 1 && $stop_stage -le 13 && $stage -le $stop_stage ]] || die "--stage $stage --stop_stage $stop_stage: stages are 1 to 13, in this order"
 tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
-tool check_start --stages_config "${stages_yaml[@]}" --variants "$variants" --stage "$stage" --stop_stage "$stop_stage" --asr_exp "$asr_exp" \
-  --skip_data "$skip_data" --skip_train "$skip_train" --skip_eval "$skip_eval" --pretrained "$adapt_from" --train_config "$train_yaml" \
-  --last_config "${last_config[@]}" --adapt "$adapt" --adapt_config "$adapt_yaml" --adapt_exp "$adapt_exp" --adapt_sets "$adapt_sets" \
-  --data_dirs "$datadir" "$source_dir" --prepares ${corpus_dir:+"${all_sets[@]}"} --decode_configs "$decode_configs" \
-  --config_folders "${folders[@]}" --use_ngram "$use_ngram" --lm_train_text "$lm_train_text" # before any work
+given=(); for name in $(_options_names); do given+=("--$name=${!name}"); done
+tool check_start "${given[@]}" --stages_config "${stages_yaml[@]}" --pretrained "$adapt_from" --train_config "$train_yaml" \
+  --last_config "${last_config[@]}" --adapt_config "$adapt_yaml" --adapt_exp "$adapt_exp" --data_dirs "$datadir" "$source_dir" \
+  --prepares ${corpus_dir:+"${all_sets[@]}"} --config_folders "${folders[@]}" \
+  --gpus "$gpus_here" # before any work
 step() { # run a command unless its marker says that it is done; title, kind, marker, inputs..., -- command...
   local place=(--cmd "$train_cmd --num-threads $nj" --log "$(dirname "$3")/log/$2.log") # what runs elsewhere, on a cluster
   if [ "$cmd_backend" = local ] || [[ ! $2 =~ ^(format|tokens|shapes)$ ]]; then place=(); fi
@@ -185,7 +184,7 @@ stage_3() { # token training
   step "stage 3: $token_type tokens" tokens "$token_dir/.trained" "$train_dump/text" --outputs "$token_dir/tokens.txt" -- \
     "$python" -m xlsrt.bin.train_tokens --text "$train_dump/text" --output_dir "$token_dir" --token_type "$token_type" --nbpe "$nbpe"
   if [ "$use_ngram" = auto ] && [ "$(cat "${texts[@]}" | wc -c)" -gt 5000000 ]; then
-    rm -f "$token_dir"/{ngram.arpa,bigram.arpa,.ngram}; echo "run.sh stage 3: no n-gram model of over 5 MB of text; --use_ngram true makes one"; return
+    rm -f "$token_dir"/{ngram.arpa,bigram.arpa,.ngram}; echo "run.sh stage 3: no n-gram model of over 5 MB of text; --use_ngram true makes one" >&2; return
   elif [ "$use_ngram" = false ]; then return; fi
   step "stage 3: $ngram_num-grams of tokens" ngram "$token_dir/.ngram" "${texts[@]}" "$token_dir/tokens.txt" --outputs "$token_dir"/{ngram,bigram}.arpa -- \
     "$python" -m xlsrt.bin.train_ngram --text "${texts[@]}" --token_list "$token_dir/tokens.txt" --token_type "$token_type" \
@@ -229,15 +228,15 @@ evaluate() { # decode or score every model with every configuration that is mean
     --all_contexts "$decode_all" --dumpdir "$dumpdir/raw" --test_sets "$test_sets" --nj "$inference_nj" \
     --ngpu "$decode_gpus" --cmd "$decode_cmd" "${bpemodel[@]}" "${with_ngram[@]}"
 }
-stage_10() { evaluate decode; }; stage_11() { evaluate score; }; stage_12() { # decoding, scoring, report with pictures
+stage_10() { evaluate decode; }; stage_11() { evaluate score || { failed=$?; ((failed == 3)) || exit "$failed"; }; }; stage_12() { # 3: all but some sets
   local scores=("$expdir"/*/*/*/{score_wer/score,latency}.jso[n])
   step "stage 12: report" report "$expdir/report/.written" "${scores[@]}" -- \
     "$python" -m xlsrt.bin.report --expdir "$expdir" --output "$expdir/report/index.html"
 }
-stage_13() { # packing: the last of the trained models
-  local variant exp; variant=$(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" | tail -n 1)
+stage_13() { # packing: the last of the trained models, of the default path if there is one
+  local variant exp; variant=$(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" --to_pack)
   exp=${asr_exp}_stage$variant
-  step "stage 13: packing training stage $variant" pack "$exp/.packed" "$exp/.done" "$exp"/*/*/decoding.json -- \
+  step "stage 13: packing training stage $variant" pack "$exp/.packed" "$exp/.done" "$exp"/*/*/{decoding,score_*/score,latency}.jso[n] -- \
     "$python" -m xlsrt.bin.pack --exp_dir "$exp" --output_dir "$exp/packed" --model_file "$inference_asr_model"
 }
 
@@ -246,4 +245,4 @@ for ((number = stage; number <= stop_stage; number++)); do
   if "$skip_train" && ((number >= 5 && number <= 9)); then continue; fi
   if "$skip_eval" && ((number >= 10)); then continue; fi
   "stage_$number"
-done; exit # on one line, so that bash has read it all when run.sh is edited meanwhile
+done; exit "${failed:-0}" # on one line, so that bash has read it all when run.sh is edited meanwhile

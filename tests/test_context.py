@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,6 +65,29 @@ def test_milliseconds() -> None:
     assert AttentionContext(32, 64, 4).cache_frames == 68
     assert AttentionContext(32).cache_frames is None
     assert str(AttentionContext(32, 64, 4)) == "chunk 640 ms, left 1280 ms, 4 sink frames"
+
+
+@pytest.mark.parametrize("number", [np.int64, np.uint8, np.int16, torch.tensor])
+def test_whatever_counts_is_a_number_of_frames(number: Callable[[int], Any]) -> None:
+    found = AttentionContext(number(16), number(32), number(3))
+    assert found == AttentionContext(16, 32, 3) and hash(found) == hash(AttentionContext(16, 32, 3))
+    assert {type(value) for value in vars(found).values()} == {int}
+    assert ContextSampler((number(16),), (number(8),)).to_dict()["chunk_frames"] == [16]
+
+
+@pytest.mark.parametrize("number", [np.int64, np.float32, np.float64, float])
+def test_milliseconds_of_numpy(number: Callable[[int], Any]) -> None:
+    found = AttentionContext.from_ms(number(640), number(1280), np.int64(4))
+    assert found == AttentionContext(32, 64, 4)
+    assert {type(value) for value in vars(found).values()} == {int}
+    with pytest.raises(UserError, match="multiple of 20"):
+        AttentionContext.from_ms(number(650))
+
+
+@pytest.mark.parametrize("value", [True, np.bool_(True), 16.0, np.float64(16), "16", None])
+def test_what_does_not_count_is_refused(value: Any) -> None:
+    with pytest.raises(UserError, match="sink_frames must be a whole number"):
+        AttentionContext(16, 0, value)
 
 
 @given(st.one_of(contexts, st.just(AttentionContext.full())))
@@ -139,6 +164,7 @@ def test_sampler_is_a_function_of_seed_and_step() -> None:
         ({"chunk_frames": [16], "full_prob": 2}, "between 0 and 1"),
         ({"chunk_frames": [16], "full_prob": "often"}, "full_prob is 'often'; it must be a finite number"),
         ({"chunk_frames": [16], "seed": 0.5}, "seed"),
+        ({"chunk_frames": [16], "per_rank": "yes"}, "per_rank is 'yes'"),
         ({"chunk_frames": [16], "chunk_ms": [320]}, "context sampler: unknown key chunk_ms"),
         ([16], "context sampler is .*must be a mapping"),
         ({"chunk_frames": {1: 2, "min": 3}}, "min, max and multiple"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from xlsrt.ctm import ctm_lines, read_ctm
+from xlsrt.ctm import aligned_by, alignment_head, ctm_lines, read_ctm
 from xlsrt.errors import UserError
 
 
@@ -23,6 +23,15 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     first, second = [("a", 0.0, 0.5), ("b", 0.5, 0.75)], [("c", 1.0, 2.0, 0.9)]
     path.write_text(ctm_lines("u1", first) + ctm_lines("u2", second))
     assert read_ctm(path) == {"u1": first, "u2": [("c", 1.0, 2.0)]}
+
+
+def test_times_by_forced_alignment_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "words.ctm"
+    path.write_text(alignment_head("exp/a model") + ctm_lines("u1", [("a", 0.0, 0.5)]))
+    assert aligned_by(path) == "exp/a model" and read_ctm(path) == {"u1": [("a", 0.0, 0.5)]}
+    for other in (";; made by hand\nu1 1 0 1 a\n", "u1 1 0 1 a\n", ""):
+        path.write_text(other)
+        assert aligned_by(path) == ""
 
 
 def test_comments_blanks_and_tabs(tmp_path: Path) -> None:

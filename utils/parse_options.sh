@@ -10,6 +10,11 @@
 # A variable that starts as true or false, as a whole number or as 0.1 takes nothing else; an unknown option ends the script
 # with exit code 2.
 # `option_aliases` may hold pairs "other_name:name".
+#
+# In a script without the two marker lines it does what Kaldi's does: any variable that is set is an option, `--config FILE`
+# is sourced first, `--help` prints $help_message, the words after the options stay in "$@".
+
+_kaldi_options() { grep -q '^# Options$' "$0" 2>/dev/null && return 1 || return 0; }
 
 _options_block() { sed -n '/^# Options$/,/^# End of options$/p' "$0"; }
 
@@ -35,10 +40,20 @@ _options_fail() {
   exit 2
 }
 
+if _kaldi_options; then
+  for ((_at = 1; _at < $#; _at++)); do
+    if [ "${!_at}" = --config ]; then
+      _name=$((_at + 1))
+      [ -r "${!_name}" ] || _options_fail "--config ${!_name}: no such file"
+      # shellcheck disable=SC1090
+      . "${!_name}"
+    fi
+  done
+fi
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h)
-      _options_help
+      if _kaldi_options; then printf '%s\n' "${help_message:-no help for $(basename "$0")}"; else _options_help; fi
       exit 0
       ;;
     --*=*)
@@ -52,7 +67,10 @@ while [ $# -gt 0 ]; do
       _value=$2
       shift 2
       ;;
-    *) _options_fail "unexpected argument '$1': options look like --name value (see --help)" ;;
+    *)
+      if _kaldi_options; then break; fi
+      _options_fail "unexpected argument '$1': options look like --name value (see --help)"
+      ;;
   esac
   _given=$_name
   _name=${_name#--}
@@ -60,7 +78,10 @@ while [ $# -gt 0 ]; do
   for _alias in ${option_aliases:-}; do
     if [ "$_name" = "${_alias%%:*}" ]; then _name=${_alias#*:}; fi
   done
-  if ! _options_names | grep -qx -- "$_name"; then
+  if _kaldi_options; then
+    if [ "$_name" = config ]; then continue; fi
+    if [[ ! $_name =~ ^[a-z][a-z_0-9]*$ || -z ${!_name+x} ]]; then _options_fail "unknown option ${_given}"; fi
+  elif ! _options_names | grep -qx -- "$_name"; then
     _close=$(_options_names | grep -i -- "^${_name:0:3}" | sed 's/^/--/' | tr '\n' ' ' || true)
     _options_fail "unknown option ${_given}${_close:+; did you mean ${_close% }?} (see --help)"
   fi

@@ -7,9 +7,11 @@ torch until a mask is asked for.
 from __future__ import annotations
 
 import math
+import operator
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from xlsrt.errors import UserError
@@ -28,18 +30,27 @@ _ALL = "all"
 _EXAMPLE = "{chunk_ms: 640, left_ms: 1280}"
 
 
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise UserError(f"{name} must be a whole number of 20 ms frames, not {value!r}")
-    if value < least:
-        raise UserError(f"{name} must be at least {least}, not {value}")
-    return value
+def whole(name: str, value: Any, least: int, of: str = "20 ms frames") -> int:
+    """``value`` as a plain int: whatever Python counts with, numpy's whole numbers too, but no bool.
+
+    Raises:
+        UserError: it is something else, or below ``least``; ``name`` says which, ``of`` what it counts.
+    """
+    try:
+        found = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        found = None
+    if found is None:
+        raise UserError(f"{name} must be a whole number of {of}, not {value!r}")
+    if found < least:
+        raise UserError(f"{name} must be at least {least}, not {found}")
+    return found
 
 
 def _frames_from_ms(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+    if isinstance(value, bool) or not isinstance(value, Real) or value != value:
         raise UserError(f"{name} must be a number of milliseconds (a multiple of {FRAME_MS}), not {value!r}")
-    frames = value / FRAME_MS
+    frames = float(value) / FRAME_MS
     if not math.isfinite(frames) or frames != int(frames):
         near = f"; nearest: {round(frames) * FRAME_MS}" if math.isfinite(frames) and frames > 0.5 else ""
         raise UserError(f"{name} must be a multiple of {FRAME_MS} (one encoder frame), not {value!r}{near}")
@@ -75,11 +86,10 @@ class AttentionContext:
     sink_frames: int = 0
 
     def __post_init__(self) -> None:
-        if self.chunk_frames is not None:
-            _whole("chunk_frames", self.chunk_frames, 1)
-        if self.left_frames is not None:
-            _whole("left_frames", self.left_frames, 0)
-        _whole("sink_frames", self.sink_frames, 0)
+        for name, least in (("chunk_frames", 1), ("left_frames", 0), ("sink_frames", 0)):
+            value = getattr(self, name)
+            if value is not None or name == "sink_frames":
+                object.__setattr__(self, name, whole(name, value, least))
         if self.chunk_frames is None and (self.left_frames is not None or self.sink_frames):
             raise UserError(
                 "full attention (no chunk) sees everything already: leave left_frames at None (all) and "
@@ -185,8 +195,8 @@ def _choices(name: str, value: Any) -> tuple[Any, ...]:
             raise UserError(
                 f"{name} as a range has the keys min, max and multiple (default 1), not {dict(value)!r}"
             )
-        step = _whole(f"{name}.multiple", value.get("multiple", 1), 1)
-        low, high = _whole(f"{name}.min", value["min"], 0), _whole(f"{name}.max", value["max"], 0)
+        step = whole(f"{name}.multiple", value.get("multiple", 1), 1)
+        low, high = whole(f"{name}.min", value["min"], 0), whole(f"{name}.max", value["max"], 0)
         found = tuple(range(-(-low // step) * step, high + 1, step))
         if not found:
             raise UserError(f"{name}: no multiple of {step} lies between {low} and {high}")
@@ -203,7 +213,7 @@ def _check_left(value: Any) -> Any:
         if value.endswith("x") and value[:-1].isdigit():
             return value
         raise UserError(f'left must be frames, a multiple of the chunk such as "2x", or "all", not {value!r}')
-    return None if value in (None, _ALL) else _whole("left", value, 0)
+    return None if value in (None, _ALL) else whole("left", value, 0)
 
 
 @dataclass(frozen=True)
@@ -217,6 +227,8 @@ class ContextSampler:
     left: left contexts to draw from: frames, "Nx" (N times the drawn chunk) or None = all
     sink_frames: sink counts to draw from
     full_prob: probability of full attention instead
+    per_rank: whether the ranks of a training draw each on its own: more contexts in an update, which then
+        takes as long as the dearest
     """
 
     chunk_frames: tuple[int, ...]
@@ -224,17 +236,19 @@ class ContextSampler:
     sink_frames: tuple[int, ...] = (0,)
     full_prob: float = 0.0
     seed: int = 0
+    per_rank: bool = False
 
     def __post_init__(self) -> None:
-        chunks = tuple(_whole("chunk_frames", v, 1) for v in _choices("chunk_frames", self.chunk_frames))
+        chunks = tuple(whole("chunk_frames", v, 1) for v in _choices("chunk_frames", self.chunk_frames))
         object.__setattr__(self, "chunk_frames", chunks)
         object.__setattr__(self, "left", tuple(_check_left(v) for v in _choices("left", self.left)))
-        sinks = tuple(_whole("sink_frames", v, 0) for v in _choices("sink_frames", self.sink_frames))
+        sinks = tuple(whole("sink_frames", v, 0) for v in _choices("sink_frames", self.sink_frames))
         object.__setattr__(self, "sink_frames", sinks)
         object.__setattr__(self, "full_prob", typed(self.full_prob, int | float, "full_prob"))
         if not 0.0 <= self.full_prob <= 1.0:
             raise UserError(f"full_prob must lie between 0 and 1, not {self.full_prob}")
         object.__setattr__(self, "seed", typed(self.seed, int, "seed"))
+        object.__setattr__(self, "per_rank", typed(self.per_rank, bool, "per_rank"))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ContextSampler:
@@ -253,6 +267,7 @@ class ContextSampler:
             "sink_frames": list(self.sink_frames),
             "full_prob": self.full_prob,
             "seed": self.seed,
+            **({"per_rank": True} if self.per_rank else {}),
         }
 
     def sample(self, step: int, rank: int = 0) -> AttentionContext:
@@ -284,6 +299,6 @@ def training_context_from_dict(values: Mapping[str, Any]) -> AttentionContext | 
         isinstance(v, Mapping) or (isinstance(v, Sequence) and not isinstance(v, str))
         for v in values.values()
     )
-    if many or {"left", "full_prob", "seed"} & set(values):
+    if many or {"left", "full_prob", "seed", "per_rank"} & set(values):
         return ContextSampler.from_dict(values)
     return AttentionContext.from_dict(values)

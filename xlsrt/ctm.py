@@ -11,6 +11,8 @@ from xlsrt.files import read_lines
 WORD_TIMES = "word_times.ctm"
 """In a data directory: when the words of its transcripts were said."""
 
+_ALIGNED = ";; by forced alignment with "
+
 Timed = list[tuple[str, float, float]]
 """Words with start and end in seconds."""
 
@@ -56,3 +58,18 @@ def read_ctm(path: Path) -> dict[str, Timed]:
                 f"{path}:{number}: not `<utterance> <channel> <start> <duration> <word>`: {line!r}"
             ) from None
     return table
+
+
+def alignment_head(model: str) -> str:
+    """The comment on top of a file whose times a model has found; `aligned_by` reads it."""
+    return f"{_ALIGNED}{model}\n"
+
+
+def aligned_by(path: Path) -> str:
+    """The model that found a file's times by forced alignment; empty where they are from elsewhere.
+
+    Raises:
+        UserError: the file is missing or not UTF-8.
+    """
+    first = read_lines(path)[0]
+    return first.removeprefix(_ALIGNED) if first.startswith(_ALIGNED) else ""

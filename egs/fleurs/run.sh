@@ -4,7 +4,9 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export LANGUAGES=${LANGUAGES:-et_ee}
 read -ra codes <<< "$LANGUAGES"
-tests=(test) nbpe=300
-if [ "${#codes[@]}" -gt 1 ]; then tests=("${codes[@]/#/test_}") nbpe=1000; fi
+tests=(test) nbpe=300 config=conf/train_xlsr53.yaml
+if [ "${#codes[@]}" -gt 1 ]; then
+  tests=("${codes[@]/#/test_}") nbpe=1000 config=egs/common_voice/conf/train_xlsr53_balanced.yaml
+fi
 exec "$here/../../run.sh" --corpus fleurs --workdir "$here/work/${LANGUAGES// /_}" \
-  --test_sets "${tests[*]}" --train_config conf/train_xlsr53.yaml --nbpe "$nbpe" --speed_perturb_factors "0.9 1.0 1.1" "$@"
+  --test_sets "${tests[*]}" --train_config "$config" --nbpe "$nbpe" --speed_perturb_factors "0.9 1.0 1.1" "$@"

@@ -4,7 +4,9 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export LANGUAGES=${LANGUAGES:-es}
 read -ra codes <<< "$LANGUAGES"
-tests=(test) nbpe=500
-if [ "${#codes[@]}" -gt 1 ]; then tests=("${codes[@]/#/test_}") nbpe=1000; fi
+tests=(test) nbpe=500 config=conf/train_xlsr53.yaml
+if [ "${#codes[@]}" -gt 1 ]; then
+  tests=("${codes[@]/#/test_}") nbpe=1000 config=egs/common_voice/conf/train_xlsr53_balanced.yaml
+fi
 exec "$here/../../run.sh" --corpus voxpopuli --workdir "$here/work/${LANGUAGES// /_}" \
-  --test_sets "${tests[*]}" --train_config conf/train_xlsr53.yaml --nbpe "$nbpe" "$@"
+  --test_sets "${tests[*]}" --train_config "$config" --nbpe "$nbpe" "$@"

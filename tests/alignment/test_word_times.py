@@ -10,6 +10,7 @@ import soundfile
 from tests.alignment.make import letter_model
 from tests.recognizer.make import noise
 from xlsrt.bin.align import main
+from xlsrt.ctm import aligned_by, read_ctm
 from xlsrt.errors import UserError
 
 
@@ -41,9 +42,10 @@ def test_a_set_with_a_model(
     output = tmp_path / "times.ctm"
     command = ["--model", str(model), "--data_dir", str(data), "--output"]
     main([*command, str(output)])
-    assert "3 words of 2 utterances" in capsys.readouterr().out
+    assert "3 words of 2 utterances, 1 utterances are left out (u3)" in capsys.readouterr().out
     assert "u3 is left out: 8 tokens do not fit into 4 frames" in caplog.text
-    rows = [line.split() for line in output.read_text().splitlines()]
+    assert aligned_by(output) == str(model)
+    rows = [line.split() for line in output.read_text().splitlines()[1:]]
     assert [(row[0], row[4]) for row in rows] == [("u1", "bad"), ("u1", "cab"), ("u2", "a")]
     first, second = ((float(row[2]), float(row[3])) for row in rows[:2])
     assert 0 <= first[0] < first[0] + first[1] <= second[0] < 2.0 and 0 < float(rows[0][5]) <= 1
@@ -69,9 +71,9 @@ def test_an_hour_is_refused_where_attention_has_no_bounds(
     command = ["--exp_dir", str(model), "--data_dir", str(data), "--output", str(output), "--context"]
     main([*command, "full"])
     assert "u1 is left out: 2 s are too long for a context without bounds (full attention)" in caplog.text
-    assert [line.split()[0] for line in output.read_text().splitlines()] == ["u2"]
+    assert list(read_ctm(output)) == ["u2"]
     main([*command, "640,640,16"])
-    assert {line.split()[0] for line in output.read_text().splitlines()} == {"u1", "u2"}
+    assert list(read_ctm(output)) == ["u1", "u2"]
 
 
 def test_a_model_without_ctc_head_is_named(tmp_path: Path, data: Path) -> None:

@@ -38,6 +38,11 @@ def test_measured_attention(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ("options", "message"),
     [
         (["--seconds", "0"], "--seconds 0"),
+        (["--seconds", "nan"], "--seconds nan: pictures show 0.02 s .* to 40 s"),
+        (["--seconds", "1e9"], "to 40 s"),
+        (["--packet_ms", "nan"], "--packet_ms nan"),
+        (["--packet_ms", "1e9"], "at most 40000"),
+        (["--seconds", "40", "--packet_ms", "0.1"], "at least 20"),
         (["--model", "exp"], "both --model and --wav"),
         (["--first", "0"], "--first 0"),
         (["--first", "4"], "--first is for --model"),

@@ -75,10 +75,21 @@ def test_a_user_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
 
 
+def test_a_folder_is_not_taken_for_a_file(tmp_path: Path) -> None:
+    score(tmp_path)
+    options = ["--ref", str(tmp_path / "ref"), "--hyp", str(tmp_path), "--score_dir", str(tmp_path / "s")]
+    with pytest.raises(UserError, match=f"{tmp_path} is a folder"):
+        main(options)
+
+
 def test_show_results_prints_the_table(tmp_path: Path) -> None:
     expdir = score(tmp_path)
+    damaged = expdir / "asr_1" / "decode_other" / "test" / "score_wer" / "score.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("{")
     env = {**os.environ, "XLSRT_PYTHON": sys.executable}
     command = [str(ROOT / "utils" / "show_results.sh"), str(expdir)]
     result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert "decode_offline_best" in result.stdout
+    assert "decode_offline_best" in result.stdout and "decode_other" not in result.stdout
+    assert "95 % of WER" in result.stdout and f"WARNING: left out: {damaged} is damaged" in result.stderr

@@ -166,6 +166,12 @@ def test_missing_and_damaged_annotations(corpus: Path, tmp_path: Path) -> None:
         prepare("ami", corpus / "amicorpus", tmp_path / "data")
     with pytest.raises(UserError, match=r"--max_overlap 2"):
         prepare("ami", corpus, tmp_path / "data", "--max_overlap", 2)
+    path = notes / "corpusResources" / "meetings.xml"
+    path.write_text(path.read_text().replace('channel="1"', 'channel="x"', 1))
+    with pytest.raises(
+        UserError, match=r"meetings.xml: ES2002a: the channel of participant B is no number: 'x'"
+    ):
+        prepare("ami", corpus, tmp_path / "data")
 
 
 def test_official_partition() -> None:

@@ -143,8 +143,49 @@ def test_early_releases_have_fewer_columns_and_no_suffix(tmp_path: Path) -> None
     assert list(table(data / "train" / "text").values()) == ["demat d'an holl"]
 
 
+def estonian(root: Path, name: str, code: str, locale: bool) -> Path:
+    """A folder of another name than its language's; without the column ``locale`` as before version 5."""
+    tables = {
+        part: [row(letter, f"common_voice_et_{letter}.mp3", "Õige sõna", code)]
+        for part, letter in (("train", "a"), ("dev", "b"), ("test", "c"))
+    }
+    folder = language(root, name, tables)
+    for path in folder.glob("*.tsv"):
+        if not locale:
+            rows = [line.split("\t")[:-2] for line in path.read_text().splitlines()]
+            path.write_text("".join("\t".join(cells) + "\n" for cells in rows))
+    return folder
+
+
+def test_the_rows_tell_the_language(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = estonian(tmp_path / "release", "estonian", "et", locale=True)
+    for source in (folder, folder.parent):
+        data = prepare("common_voice", source, tmp_path / "data", "--languages", "et")
+        assert set(table(data / "train" / "utt2lang").values()) == {"et"}
+        assert list(table(data / "train" / "text").values()) == ["õige sõna"]
+    assert "text_rules" not in caplog.text, "the letters of Estonian are known"
+    with pytest.raises(UserError, match=r"--languages ca: not in .*estonian, which has et"):
+        prepare("common_voice", folder, tmp_path / "data", "--languages", "ca")
+    shutil.copytree(folder, folder.parent / "again")
+    with pytest.raises(UserError, match=r"again and .*estonian are both et: give one"):
+        prepare("common_voice", folder.parent, tmp_path / "data")
+
+
+def test_a_single_folder_of_no_code_is_named_by_the_option(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = estonian(tmp_path, "cv4 estonian", "et", locale=False)
+    data = prepare("common_voice", folder, tmp_path / "data", "--languages", "et")
+    assert set(table(data / "train" / "utt2lang").values()) == {"et"} and not caplog.messages
+    prepare("common_voice", folder, tmp_path / "data")
+    assert "the letters of 'cv4 estonian' are not known" in caplog.text
+    with pytest.raises(UserError, match=r"--languages ca: not in .*, which has et"):
+        prepare("common_voice", folder.rename(tmp_path / "et"), tmp_path / "data", "--languages", "ca")
+
+
 def test_wrong_sources_and_languages_are_named(release: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none: no such folder: get a release from commonvoice"):
+    sites = r"get a release from commonvoice.mozilla.org.*datacollective.mozillafoundation.org"
+    with pytest.raises(UserError, match=f"none: no such folder: {sites}"):
         prepare("common_voice", tmp_path / "none", tmp_path / "data")
     with pytest.raises(UserError, match=r"neither train.tsv nor <language>/train.tsv"):
         prepare("common_voice", release / "et" / "clips", tmp_path / "data")

@@ -92,6 +92,8 @@ def test_voxpopuli(tmp_path: Path) -> None:
     assert table(data / "test" / "wav.scp")[f"et-96795-{session}4"].endswith(
         "test_part_0/" + session + "4.wav"
     )
+    with pytest.raises(UserError, match=r"download_audios --root ROOT .*get_asr_data --root ROOT --lang es"):
+        prepare("voxpopuli", tmp_path / "nowhere", tmp_path / "data")
     (folder / "asr_dev.tsv").unlink()
     with pytest.raises(UserError, match=r"asr_dev.tsv: no such file"):
         prepare("voxpopuli", folder, tmp_path / "data")

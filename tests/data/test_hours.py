@@ -68,7 +68,10 @@ def test_the_command_writes_a_set(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert set(load_table(tmp_path / "part/spk2utt")) == {"a", "b"}
     main(["subset", "--hours", "9", str(dump), str(tmp_path / "all")])
     assert len(load_table(tmp_path / "all/text")) == 40
-    assert "has only 0.40 hours" in caplog.text
+    assert caplog.text.count("train: has only 0.40 hours, not 9: all of it is used") == 1
+    caplog.clear()
+    assert len(choose_hours(dump, 0.4)) == 40 and not caplog.messages, "it has just so many"
+    assert len(choose_hours(dump, 0.395)) == 39 and "has only" not in caplog.text
     for hours, message in (("0", "more than 0"), ("0.001", "less than the first utterance")):
         with pytest.raises(UserError, match=message):
             main(["subset", "--hours", hours, str(dump), str(tmp_path / "none")])

@@ -113,6 +113,36 @@ def test_mls(tmp_path: Path) -> None:
     }
 
 
+def test_mls_transcripts_stay_as_published(tmp_path: Path) -> None:
+    polish = mls(tmp_path, "mls_polish", ".flac")
+    (polish / "test" / "transcripts.txt").write_text("300_7_000000\tnie-wiem  l'âme\n")
+    data = prepare("mls", polish, tmp_path / "data")
+    assert table(data / "test" / "text") == {"pl-300_7_000000": "nie-wiem l'âme"}
+    data = prepare("mls", polish, tmp_path / "data", "--text_rules", "light")
+    assert table(data / "test" / "text") == {"pl-300_7_000000": "nie wiem l'âme"}
+
+
+def test_mls_languages_of_one_folder(tmp_path: Path) -> None:
+    for name in ("mls_spanish", "mls_italian", "mls_polish"):
+        mls(tmp_path / "downloads", name, ".flac")
+    data = prepare("mls", tmp_path / "downloads", tmp_path / "data", "--languages", "it", "es")
+    assert {path.name for path in data.iterdir()} == {"train", "dev", "test", "test_it", "test_es"}
+    assert set(table(data / "train" / "utt2lang").values()) == {"it", "es"}
+    with pytest.raises(UserError, match=r"--languages fr: not in .*downloads, which has it, pl, es"):
+        prepare("mls", tmp_path / "downloads", tmp_path / "data", "--languages", "fr")
+    opus = mls(tmp_path / "other", "mls_italian_opus", ".opus")
+    with pytest.raises(UserError, match=r"mls_italian and .*mls_italian_opus are both it: give one"):
+        prepare("mls", [tmp_path / "downloads", opus], tmp_path / "data", "--languages", "it")
+
+
+def test_mls_handles_that_are_not_utf8(tmp_path: Path) -> None:
+    spanish = mls(tmp_path, "mls_spanish", ".flac")
+    handles = spanish / "train" / "limited_supervision" / "9hr" / "handles.txt"
+    handles.write_bytes(b"100_7_000000\n100_7_\xff\n")
+    with pytest.raises(UserError, match=r"9hr/handles.txt:2: .* is not UTF-8"):
+        prepare("mls", spanish, tmp_path / "data", "--limited", "9hr")
+
+
 def test_mls_small_sets(tmp_path: Path) -> None:
     spanish = mls(tmp_path, "mls_spanish", ".flac")
     data = prepare("mls", spanish, tmp_path / "data", "--limited", "9hr")

@@ -79,6 +79,79 @@ def test_cuts_whose_speakers_are_numbers_or_structures(own: Path, tmp_path: Path
     }
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl"])
+def test_times_that_are_no_numbers_cost_their_row_alone(kind: str, own: Path, tmp_path: Path) -> None:
+    names = ("path", "text", "start", "end")
+    rows = [("a.wav", "one", "nan", "0.2"), ("a.wav", "two", "0.1", "inf"), ("a.wav", "three", "1e400", "")]
+    rows += [("a.wav", "four", "-inf", "nan"), ("b.wav", "five", "0.1", "0.2")]
+    if kind == "jsonl":
+        lines = [json.dumps(dict(zip(names, row, strict=True))) for row in rows]
+    else:
+        lines = [("," if kind == "csv" else "\t").join(row) for row in (names, *rows)]
+    (own / f"list.{kind}").write_text("\n".join(lines) + "\n")
+    data = prepare("manifest", own / f"list.{kind}", tmp_path / "data", *WHOLE) / "train"
+    assert table(data / "text") == {"b-0000010-0000020": "five"}
+    reasons = ["start is no number: nan", "end is no number: inf", "start is no number: 1e400"]
+    assert list(dropped(data).values()) == [*reasons, "start is no number: -inf"]
+
+
+def test_structures_in_json_lines_are_no_text_and_no_path(own: Path, tmp_path: Path) -> None:
+    rows = [
+        {"path": ["a.wav"], "text": "x", "id": "r1"},
+        {"path": "a.wav", "text": {"a": 1}},
+        {"path": "a.wav", "text": "x", "speaker": ["ann"]},
+        {"path": "b.wav", "text": 5},
+    ]
+    (own / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = prepare("manifest", own / "list.jsonl", tmp_path / "data", *WHOLE) / "train"
+    assert table(data / "text") == {"b": "5"}
+    assert dropped(data) == {
+        "r1": "malformed: path is a structure: ['a.wav']",
+        "list.jsonl:2": "malformed: text is a structure: {'a': 1}",
+        "list.jsonl:3": "malformed: speaker is a structure: ['ann']",
+    }
+
+
+SUPERVISION = {"id": "u", "start": 0.0, "duration": 0.3, "text": "words", "speaker": "ann"}
+SOURCE = {"type": "file", "channels": [0], "source": "a.wav"}
+RECORDING = {"id": "r", "sources": [SOURCE], "duration": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"supervisions": [{"id": "u", "text": "x"}]}, "malformed: no duration"),
+        ({"supervisions": [{**SUPERVISION, "duration": None}]}, "malformed: duration is None, no seconds"),
+        ({"supervisions": [{**SUPERVISION, "duration": float("nan")}]}, "malformed: duration is nan"),
+        ({"supervisions": [{**SUPERVISION, "start": "0"}]}, "malformed: start is '0', no seconds"),
+        ({"supervisions": [{**SUPERVISION, "channel": []}]}, "no source for channel []"),
+        ({"supervisions": [None]}, "malformed: a supervision is None"),
+        ({"supervisions": {"id": "u"}}, "malformed: no duration"),
+        ({"supervisions": 3}, "malformed: a supervision is 3"),
+        ({"start": None}, "malformed: start is None, no seconds"),
+        ({"recording": {**RECORDING, "duration": None}}, "malformed: duration is None, no seconds"),
+        ({"recording": {"id": "r", "duration": 0.3}}, "malformed: no sources"),
+        ({"recording": {**RECORDING, "sources": [{}]}}, "malformed: no type"),
+        ({"recording": {**RECORDING, "sources": [None]}}, "malformed: a source is None"),
+        ({"recording": {**RECORDING, "sources": []}}, "malformed: sources is []"),
+        ({"recording": {**RECORDING, "sources": [{**SOURCE, "channels": 0}]}}, "malformed: channels is 0"),
+        ({"recording": {**RECORDING, "sources": [{**SOURCE, "source": None}]}}, "malformed: source is None"),
+        ({"recording": "a.wav"}, "malformed: recording is 'a.wav'"),
+    ],
+)
+def test_a_malformed_cut_costs_that_cut_alone(
+    change: dict[str, object], why: str, own: Path, tmp_path: Path
+) -> None:
+    good = {"id": "good", "type": "MonoCut", "start": 0.0, "recording": RECORDING}
+    good["supervisions"] = [{**SUPERVISION, "id": "good"}]
+    bad = {**good, "id": "bad", "supervisions": [{**SUPERVISION, "id": "bad"}], **change}
+    (own / "cuts.jsonl").write_text(f"{json.dumps(bad)}\n{json.dumps(good)}\n")
+    data = prepare("lhotse", own / "cuts.jsonl", tmp_path / "data", *WHOLE) / "train"
+    assert table(data / "text") == {"good": "words"}
+    (reason,) = dropped(data).values()
+    assert reason.startswith(why)
+
+
 @pytest.mark.parametrize("what", ["audio", "text", "segment"])
 def test_sets_are_drawn_among_what_can_be_used(own: Path, tmp_path: Path, what: str) -> None:
     """Of 24 speakers 18 have nothing usable; whichever the seed takes, dev and test have utterances."""

@@ -96,6 +96,9 @@ def test_combine_refuses_contradictions(make_set: MakeSet, tmp_path, caplog) -> 
     third = make_set("third", utts={"s-b": "three"})
     (third / "utt2lang").write_text("s-b en\n")
     combine(tmp_path / "both", [one, third])
+    assert "--extra-files" not in caplog.text
+    combine(tmp_path / "both", [one, third], extra_files=["utt2lang", "utt2foo"])
+    assert "both: --extra-files: in none of the sets: utt2foo" in caplog.text
     assert "left out: utt2lang" in caplog.text and DataDir(tmp_path / "both").extra_names() == []
     (third / "segments").write_text("s-b s-b 0 0.1\n")
     with pytest.raises(UserError, match="some of the sets have segments"):

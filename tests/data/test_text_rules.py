@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from xlsrt.data.text_rules import LETTERS, NAMES, TextRules
+from xlsrt.data.text_rules import LETTERS, NAMES, TextRules, make_rules
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,9 @@ from xlsrt.data.text_rules import LETTERS, NAMES, TextRules
         ("en", "\"Don't,\" he said—Zoë's naïve", "don't he said zoe's naive"),
         ("de", "Straße, weiß", "straße weiß"),
         ("es-419", "NIÑO", "niño"),
+        ("es", "¿sí? ¡no! «a» „b” c… d · e • f † g ‡ h (i) [j]; k: l - m", "sí no a b c d e f g h i j k l m"),
+        ("be", "I вось: ён i яна, y лес a яна «O так». I рэкi", "і вось ён і яна у лес а яна о так і рэкі"),
+        ("be", "сям'i суб'iх мa\u0301ма", "сям'і суб'іх мама"),
     ],
 )
 def test_full_rules(language: str, text: str, expected: str) -> None:
@@ -38,10 +41,30 @@ def test_full_rules(language: str, text: str, expected: str) -> None:
         ("it", "слово", "letter that is not Italian: 'с' (U+0441)"),
         ("be", "щука", "letter that is not Belarusian: 'щ' (U+0449)"),
         ("ca", "…—!", "empty transcript: nothing but punctuation"),
+        ("be", "Мікалай I", "letter that is not Belarusian: 'i' (U+0069)"),
+        ("be", "XIX стагоддзе", "letter that is not Belarusian: 'x' (U+0078)"),
+        ("be", "у XX-м веку", "letter that is not Belarusian: 'x' (U+0078)"),
+        ("be", "вітамін C", "letter that is not Belarusian: 'c' (U+0063)"),
+        ("be", "io кажа", "letter that is not Belarusian: 'i' (U+0069)"),
+        ("be", "i a o", "letter that is not Belarusian: 'i' (U+0069)"),
     ],
 )
 def test_what_nobody_can_read_is_refused_with_the_reason(language: str, text: str, why: str) -> None:
     assert TextRules(language)(text)[1] == why
+
+
+@pytest.mark.parametrize("sign", "&%@#*§¶‰‱/\\_＆％＠＃＊／﹪٪؉+=<>|~^$€£°№©®™¬×÷½²")
+def test_signs_that_are_spoken_are_refused_as_digits_are(sign: str) -> None:
+    assert TextRules("es")(f"dos {sign} de agua")[1] == f"spoken form unknown: '{sign}'"
+    assert TextRules("en")(f"rock{sign}roll")[1] == f"spoken form unknown: '{sign}'"
+
+
+def test_a_language_whose_letters_are_not_known_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    assert make_rules("cy", "full")("Dau 2!") == ("dau 2", None)
+    assert "the letters of 'cy' are not known" in caplog.text and "the rules 'light'" in caplog.text
+    caplog.clear()
+    make_rules("cy", "light"), make_rules("et_ee", "full")
+    assert not caplog.text
 
 
 def test_light_rules_suit_any_language() -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.data.conftest import MakeSet, edit
 from xlsrt.bin import data_dir
 from xlsrt.data.kaldi import DataDir, Utterance, write_data_dir
+from xlsrt.data.repair import fix
 from xlsrt.data.validate import validate
 from xlsrt.errors import UserError
 
@@ -41,6 +42,17 @@ def test_every_empty_transcript_is_named(make_set: MakeSet) -> None:
     ):
         validate(path)
     assert validate(path, need_text=False).num_utterances == 3
+
+
+def test_blanks_of_any_script_and_control_characters_are_no_transcript(make_set: MakeSet) -> None:
+    path = make_set(utts={"s-a": "\u3000 \u00a0", "s-b": "word", "s-c": "wo\x00rd", "s-d": "日本\u3000語"})
+    with pytest.raises(UserError) as caught:
+        validate(path)
+    assert "2 problem" in str(caught.value)
+    assert "utterance 's-a' has an empty transcript" in str(caught.value)
+    assert "utterance 's-c' has a control character (U+0000)" in str(caught.value)
+    assert set(fix(path)) == {"s-a", "s-c"}
+    assert validate(path).num_utterances == 2
 
 
 def test_transcript_that_is_not_utf8(make_set: MakeSet) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from xlsrt.recipe import evaluation
 from xlsrt.recipe.decoding import Decoding
-from xlsrt.recipe.evaluation import Shards, collect_step, decode, decode_step, score_step
+from xlsrt.recipe.evaluation import PARTLY, Shards, collect_step, decode, decode_step, score, score_step
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.training import MARKER
 
@@ -91,3 +92,50 @@ def test_results_are_collected_where_a_figure_is_new(plans: list[Decoding], tmp_
     assert collect_step(tmp_path / "exp").fingerprint() == before
     (folder / "latency.json").write_text("[]", encoding="utf-8")
     assert collect_step(tmp_path / "exp").fingerprint() != before
+
+
+def hypotheses(plans: list[Decoding], *texts: str) -> None:
+    (plans[0].data_dir / "text").write_text("u1 a b\nu2 c\n", encoding="utf-8")
+    for plan, text in zip(plans, texts, strict=True):
+        plan.output_dir.mkdir(parents=True, exist_ok=True)
+        (plan.output_dir / ".decoded").write_text("{}", encoding="utf-8")
+        (plan.output_dir / "text").write_text(text, encoding="utf-8")
+
+
+def test_a_set_that_cannot_be_scored_leaves_the_rest(plans: list[Decoding], tmp_path, capfd) -> None:
+    expdir = tmp_path / "exp"
+    hypotheses(plans, "u1 a b\nu2 c\n", "u1 a b\nu2 c\n", "u1 a x\nu2 c\n")
+    assert score(plans, expdir) == 0
+    capfd.readouterr()
+    # One hypothesis is missing, of another decoding nothing is left.
+    hypotheses(plans, "u1 a b\n", "u1 a b\nu2 c\n", "u1 x x\nu2 c\n")
+    (plans[1].output_dir / "text").unlink()
+    assert score(plans, expdir) == PARTLY
+    shown, said = capfd.readouterr()
+    assert "1 of 2 utterances are missing (u2)" in said
+    assert "2 of 3 decoded sets could not be scored" in said.rpartition("error: ")[2]
+    for plan in plans[:2]:
+        assert str(plan.output_dir / "text") in said.rpartition("error: ")[2]
+        assert not list(plan.output_dir.glob("*/score.json")), "figures of earlier hypotheses"
+    table = shown.partition("dataset ")[2]
+    assert "decode_streaming_320ms" in table and "decode_offline" not in table and " 66.7 " in table
+    results = (expdir / "RESULTS.md").read_text(encoding="utf-8")
+    assert "|66.7|" in results and "decode_offline" not in results
+    # Mended, it is whole again.
+    hypotheses(plans, "u1 a b\nu2 c\n", "u1 a b\nu2 c\n", "u1 x x\nu2 c\n")
+    assert score(plans, expdir) == 0
+    shown, _ = capfd.readouterr()
+    assert "decode_offline_beam4" in shown and f"{plans[2].title}: done already" in shown
+
+
+def test_scoring_that_is_ended_from_outside_ends(plans: list[Decoding], tmp_path, monkeypatch) -> None:
+    begun = []
+    monkeypatch.setattr(evaluation, "run_step", lambda step: begun.append(step.title) or -15)
+    hypotheses(plans, "u1 a\n", "u1 a\n", "u1 a\n")
+    assert score(plans, tmp_path / "exp") == -15 and len(begun) == 1
+
+
+def test_no_scores_at_all_are_said(plans: list[Decoding], tmp_path, capfd) -> None:
+    hypotheses(plans, "u1 a\n", "u1 a\n", "u1 a\n")
+    assert score(plans[:1], tmp_path / "exp") == PARTLY
+    assert "1 of 1 decoded sets could not be scored" in capfd.readouterr().err

@@ -78,6 +78,45 @@ def test_wrong_words_end_the_script(script: Path, words: list[str], message: str
     assert not done.stdout
 
 
+@pytest.fixture
+def kaldi_script(tmp_path: Path) -> Path:
+    """As in Kaldi's and ESPnet's recipes: variables, no marker lines."""
+    path = tmp_path / "steps.sh"
+    path.write_text(
+        '#!/usr/bin/env bash\nnj=2\nwrite_utt2num=false\ncmd=run.pl\nhelp_message="Usage: steps.sh <dir>"\n'
+        f'. {ROOT}/utils/parse_options.sh || exit 1\nprintf "%s|" "$nj" "$write_utt2num" "$cmd" "$@"\n',
+        encoding="utf-8",
+    )
+    (tmp_path / "set.conf").write_text("nj=7\ncmd=queue.pl\n", encoding="utf-8")
+    return path
+
+
+def test_kaldi_scripts_read_their_options(kaldi_script: Path) -> None:
+    for words, printed in (
+        ([], "2|false|run.pl|"),
+        (["--nj", "4", "data/train", "--exp"], "4|false|run.pl|data/train|--exp|"),
+        (["--write-utt2num", "true", "--cmd", "slurm.pl --mem 4G", "a b"], "2|true|slurm.pl --mem 4G|a b|"),
+        (["--nj", "3", "--config", str(kaldi_script.parent / "set.conf"), "x"], "3|false|queue.pl|x|"),
+    ):
+        done = shell(kaldi_script, *words)
+        assert (done.stdout, done.stderr, done.returncode) == (printed, "", 0)
+    assert shell(kaldi_script, "--help").stdout == "Usage: steps.sh <dir>\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--njobs", "4"], "unknown option --njobs"),
+        (["--write-utt2num", "yes"], "--write-utt2num takes true or false"),
+        (["--nj"], "--nj needs a value"),
+        (["--config", "nowhere"], "--config nowhere: no such file"),
+    ],
+)
+def test_wrong_words_end_a_kaldi_script(kaldi_script: Path, words: list[str], message: str) -> None:
+    done = shell(kaldi_script, *words)
+    assert done.returncode and message in done.stderr and not done.stdout
+
+
 def test_seconds_are_numbers() -> None:
     for value in ("x", "-1", "1.", "1e3"):
         done = shell(RUN, "--max_wav_duration", value, "--help")
@@ -132,7 +171,19 @@ def test_run_sh_is_short() -> None:
         (["--train_hours", "most"], "--train_hours most: write a number"),
         (["--train_hours", "..."], "--train_hours ...: write a number"),
         (["--audio_format", "mp3"], "--audio_format mp3: write flac"),
+        (["--inference_nj", "0"], "--inference_nj 0: write a number from 1 on"),
+        (["--num_splits_asr", "0", "--stage", "5"], "--num_splits_asr 0: write a number from 1 on"),
+        (
+            ["--inference_asr_model", "nope.pth"],
+            "--inference_asr_model nope.pth: no exp/asr_small_char_stage*",
+        ),
+        (["--expdir", "/proc/x"], "--expdir /proc/x: cannot be written"),
+        (["--dumpdir", "/proc/x"], "--dumpdir /proc/x: cannot be written"),
         (["--ngpu", "2", "--num_nodes", "2"], "cmd_backend=local has one node"),
+        (
+            ["--stage", "3", "--test_sets", "test nope"],
+            "raw/test/wav.scp is missing: run stages 1 and 2 first",
+        ),
         (["--adapt_config", "nowhere.yaml"], "configuration nowhere.yaml is neither here"),
         (["--pretrained", "/nowhere"], "/nowhere: no such file or directory"),
         (["--corpus", "none", "--stop_stage", "1"], "data/train/wav.scp is missing"),
@@ -143,6 +194,16 @@ def test_run_sh_refuses_before_any_work(tmp_path: Path, words: list[str], messag
     assert done.returncode == 2
     assert message in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [[], ["--stage", "12"]])
+def test_run_sh_does_not_work_elsewhere_than_asked(tmp_path: Path, words: list[str]) -> None:
+    """A work folder that cannot be made was once passed over: the run went on where it was started."""
+    (tmp_path / "file").touch()
+    done = shell(RUN, "--workdir", str(tmp_path / "file/x"), *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"--workdir {tmp_path}/file/x: cannot be made or entered" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_run_sh_needs_the_schedulers_program(tmp_path: Path) -> None:

@@ -170,3 +170,19 @@ def test_variables_that_a_command_reads_count(tmp_path: Path) -> None:
     for value in ("a", "a", "b", None, None):
         made(value)
     assert (tmp_path / "log").read_text().split() == ["a", "b", "none"]
+
+
+def test_a_quiet_step_says_warnings_and_errors_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a step without a log prints is left out; a log keeps all; what goes wrong is said."""
+    monkeypatch.setenv("XLSRT_QUIET", "true")
+    words = "echo progress; echo careful >&2; echo quiet: ${XLSRT_QUIET:-no}"
+    assert run_step(make_step(tmp_path, words)) == 0
+    logged = make_step(tmp_path / "logged", words, log=tmp_path / "log", echo="prog")
+    assert run_step(logged) == 0
+    assert capfd.readouterr() == ("", "careful\n")
+    told = (tmp_path / "log").read_text(encoding="utf-8").split("\n", 1)[1]
+    assert told == "progress\ncareful\nquiet: no\n"
+    assert run_step(make_step(tmp_path / "wrong", "false")) == 1
+    assert "error: stage 0: trying failed" in capfd.readouterr().err

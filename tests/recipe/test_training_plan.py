@@ -87,6 +87,20 @@ def test_no_stage_repeats_the_draws_of_another(tmp_path: Path, config: str, corp
         assert control == seeds[-1], "a control sees what its variant sees"
 
 
+def test_each_seed_draws_contexts_of_its_own(tmp_path: Path, config: str, corpus: Corpus) -> None:
+    finish(tmp_path, "3b")
+    finish(tmp_path, "4")
+
+    def context(variant: str, seed: int | None) -> dict[str, object]:
+        found = plan(tmp_path, config, corpus, variant, seed=seed).settings["encoder_conf"]["train_context"]
+        assert isinstance(found, dict)
+        return found
+
+    assert "seed" not in context("4", None) and "seed" not in context("4", 0)
+    assert context("4", 3) == {"seed": 3, **context("4", 0)}
+    assert context("5b", 3) == context("5b", 0), "nothing is drawn here"
+
+
 def test_later_layers_win(tmp_path: Path, config: str, corpus: Corpus) -> None:
     last = tmp_path / "last.yaml"
     last.write_text("max_epoch: 1\noptim_conf: {weight_decay: 0.5}", encoding="utf-8")

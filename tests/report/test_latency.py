@@ -13,9 +13,9 @@ import soundfile
 from tests.recognizer.make import make_exp, noise
 from xlsrt.bin import asr_decode, latency, score
 from xlsrt.context import AttentionContext
-from xlsrt.ctm import read_ctm
+from xlsrt.ctm import alignment_head, read_ctm
 from xlsrt.errors import UserError
-from xlsrt.report.latency import Spread, algorithmic, matches, measure, read_latency
+from xlsrt.report.latency import Spread, algorithmic, matches, measure, read_latency, write_latency
 
 
 def decoded(folder: Path, ctm: str, stable: str) -> Path:
@@ -43,7 +43,28 @@ def test_delays_by_hand(tmp_path: Path) -> None:
     assert found.token == Spread(3, 66.7, 100.0, 180.0)
     assert found.first_word == Spread(2, 200.0, 200.0, 280.0)
     assert found.last_word == Spread(2, 300.0, 300.0, 300.0)
+    # Of the utterances with words: 1.2 - 0.9 and 0.8 - 0.5, whether their last words are right or not.
+    assert found.final == Spread(2, 300.0, 300.0, 300.0)
+    assert (found.word_times, found.aligned_by) == (str(tmp_path / "ref.ctm"), "")
+    assert found.row()[-3:] == ("300", "300", "given")
     assert (found.algorithmic_mean_ms, found.algorithmic_max_ms) == (240, 400)
+
+
+def test_times_by_forced_alignment_are_marked(tmp_path: Path) -> None:
+    words = "u1 1 0.1 0.2 one\nu1 1 0.5 0.1 two\n"
+    (tmp_path / "ref.ctm").write_text(alignment_head("exp/asr_stage1") + words)
+    out = decoded(tmp_path / "out", words.replace("two", "too"), "u1 0.4 0.8\n")
+    found = write_latency(out, tmp_path / "ref.ctm")
+    assert found == read_latency(out)
+    assert found.aligned_by == "exp/asr_stage1" and found.row()[-1] == "aligned"
+    assert found.last_word.count == 0 and found.final == Spread(1, 200.0, 200.0, 200.0)
+    # Delays that were measured before these were known.
+    content = json.loads((out / "latency.json").read_text())
+    for name in ("final", "word_times", "aligned_by"):
+        del content[name]
+    (out / "latency.json").write_text(json.dumps(content))
+    before = read_latency(out)
+    assert before is not None and before.row()[-3:] == ("-", "-", "given")
 
 
 def test_algorithmic_delay_counts_the_packets() -> None:

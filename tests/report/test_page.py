@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.made import make_expdir
+from xlsrt.ctm import alignment_head
 from xlsrt.errors import UserError
 from xlsrt.report.browser import word_times
 from xlsrt.report.decodings import find_decoded, read_trn
@@ -72,6 +73,7 @@ def test_page(expdir: Path) -> None:
     assert "could not be made" not in page and "asr_small_char_sp_stage5b" in page
     assert "delay of words" in page and "Delays of words" in page
     assert "WER % by language" in page and "WER % by length" in page and "<td>et</td>" in page
+    assert "CER % by language" in page and "TER % by" not in page
     assert '<td dir="auto">b</td><td dir="auto">x</td>' in page
     delays = page.partition("Delays of words")[2].partition("</table>")[0]
     assert ">packets (ms)<" in delays and ">chunk and packet mean<" in delays
@@ -92,6 +94,45 @@ def test_page(expdir: Path) -> None:
     assert last["context"] == [32, 32, 16] and data["chosen"] == 1
     assert set(data["audio"]) == {"test/s-u1", "test/s-u2"} and len(data["waves"]["test/s-u2"]) == 20
     assert data["seconds"]["test/s-u1"] == 2.6 and data["said"] == {"test/s-u1": [[0.05, 0.25], [0.3, 0.45]]}
+
+
+def test_parts_of_a_set_have_intervals(expdir: Path) -> None:
+    data = expdir.parent / "dump/test"
+    (data / "utt2lang").unlink()
+    (data / "utt2num_samples").write_text("s-u1 41600\ns-u2 8000\ns-u3 8000\n")
+    for name in ("text", "utt2spk", "wav.scp"):
+        (data / name).write_text(
+            (data / name).read_text() + {"text": "s-u3 a b\n"}.get(name, f"s-u3 {data}/u2.wav\n")
+        )
+    (data / "utt2spk").write_text("s-u1 s\ns-u2 s\ns-u3 s\n")
+    for out in expdir.glob("*/*/test"):
+        (out / "text").write_text((out / "text").read_text() + "s-u3 a\n")
+        score_files(data / "text", out / "text", out)
+    write_report(expdir, expdir / "index.html", attention=False)
+    page = (expdir / "index.html").read_text()
+    parts = page.partition("WER % by length")[2].partition("</table>")[0]
+    # Of u2 and u3 one word of four is wrong; one utterance alone has no interval.
+    assert re.findall(r">([0-9.]+ [(][0-9.]+ to [0-9.]+[)])<", parts)[0] == "25.0 (0.0 to 50.0)"
+    assert ">50.0<" in parts
+    chars = page.partition("CER % by length")[2].partition("</table>")[0]
+    assert re.search(r">[0-9.]+ [(][0-9.]+ to [0-9.]+[)]<", chars)
+
+
+def test_times_by_forced_alignment_are_said(expdir: Path) -> None:
+    """They lie below exp/, and the page has them and says whose they are."""
+    times = expdir / "asr_small_char_sp_stage1" / "word_times" / "test" / "word_times.ctm"
+    times.parent.mkdir(parents=True)
+    own = expdir.parent / "dump/test/word_times.ctm"
+    times.write_text(alignment_head("exp/asr_small_char_sp_stage1") + own.read_text())
+    own.unlink()
+    for out in expdir.glob("*/decode*/test"):
+        score_files(expdir.parent / "dump/test/text", out / "text", out, word_times=times)
+    write_report(expdir, expdir / "index.html", attention=False)
+    page = (expdir / "index.html").read_text()
+    assert browser(page)["said"] == {"test/s-u1": [[0.05, 0.25], [0.3, 0.45]]}
+    assert browser(page)["aligned"] == {"test": "exp/asr_small_char_sp_stage1"}
+    assert page.count("known from forced alignment with exp/asr_small_char_sp_stage1") == 2
+    assert ">aligned<" in page and ">final p50<" in page
 
 
 def test_sound_stays_within_its_budget(expdir: Path) -> None:

@@ -27,11 +27,13 @@ def test_all_results_are_collected(expdir: Path) -> None:
     assert "|decode_x_best/test|2|4|100.0|0.0|0.0|0.0|0.0|0.0|0.0 to 0.0|" in text
     assert "- command: `./run.sh --stage 11`" in text
     assert "- date: `" in text and "Git hash: `" in text
-    assert "|test|asr_2b|decode_x_best|2|4|50.0|50.0|-|100.0|" in text
+    assert "|test|asr_2b|decode_x_best|2|4|50.0|50.0|-|100.0|50.0 to 50.0|" in text
     assert "asr_2b" not in (expdir / "asr_1" / "RESULTS.md").read_text()
     table = summary_text(results).splitlines()
-    assert table[0].split() == ["dataset", "model", "decoding", "Snt", "Wrd", "WER", "CER", "TER", "S.Err"]
+    head = ["dataset", "model", "decoding", "Snt", "Wrd", "WER", "CER", "TER", "S.Err", "95 % of WER"]
+    assert table[0].split() == " ".join(head).split(), "the columns ESPnet users know come first"
     assert [line.split()[5] for line in table[2:]] == ["0.0", "50.0"]
+    assert [line.split()[-3:] for line in table[2:]] == [["0.0", "to", "0.0"], ["50.0", "to", "50.0"]]
 
 
 def test_a_score_that_was_not_finished_is_left_out(expdir: Path) -> None:
@@ -63,6 +65,29 @@ def test_scores_of_earlier_versions_have_no_interval(expdir: Path) -> None:
         "|decode_x_best/test|2|4|100.0|0.0|0.0|0.0|0.0|0.0|-|"
         in (expdir / "asr_1" / "RESULTS.md").read_text()
     )
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "caf\xe9", '{"metric": "wer"}', '{"metric": "wer", "utterances": "2"}']
+)
+def test_a_damaged_score_is_named_and_the_rest_collected(
+    expdir: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged = expdir / "asr_1" / "decode_x_best" / "test" / "score_wer" / "score.json"
+    damaged.write_bytes(content.encode("latin-1"))
+    results = write_all_results(expdir)
+    assert f"{damaged} is damaged" in caplog.text and "remove it and score the set again" in caplog.text
+    assert [(r.model, r.metric) for r in results] == [("asr_1", "cer"), ("asr_2b", "cer"), ("asr_2b", "wer")]
+    # Another model all of whose scores are damaged.
+    (damaged.parents[1] / "score_cer" / "score.json").write_text("{}")
+    assert {r.model for r in write_all_results(expdir)} == {"asr_2b"}
+
+
+def test_damaged_delays_leave_the_rest(expdir: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (expdir / "asr_1/decode_x_best/test/latency.json").write_text('{"words": 3}')
+    write_all_results(expdir)
+    assert "latency.json is damaged" in caplog.text
+    assert "### WER" in (expdir / "asr_1/RESULTS.md").read_text()
 
 
 def test_nothing_to_collect(tmp_path: Path) -> None:

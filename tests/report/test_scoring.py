@@ -89,12 +89,14 @@ def test_other_utterances_fail(files: tuple[Path, Path], tmp_path: Path, hyp: st
 def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere does not exist"):
         read_text(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="is a folder: name a file in it"):
+        read_text(tmp_path)
     (tmp_path / "latin").write_bytes("u1 caf\xe9".encode("latin-1"))
     with pytest.raises(UserError, match="latin is not UTF-8"):
         read_text(tmp_path / "latin")
 
 
-def test_delays_of_an_earlier_decoding_are_removed(tmp_path: Path) -> None:
+def test_delays_of_an_earlier_decoding_are_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     for folder in (data, out):
         folder.mkdir()
@@ -118,6 +120,15 @@ def test_delays_of_an_earlier_decoding_are_removed(tmp_path: Path) -> None:
     assert not scored()
     times.rename(data / "word_times.ctm")
     assert scored()
+    # Scores stand without delays.
+    (data / "word_times.ctm").write_text("u1 1 0.1\n")
+    assert not scored() and "no delays of words in" in caplog.text
+    (data / "word_times.ctm").unlink()
+    (tmp_path / "other.ctm").write_text("u1 1 0.1 0.2 a\nu1 1 0.4 0.2 b\n")
+    score_files(data / "text", out / "text", out, word_times=tmp_path / "other.ctm")
+    assert (out / "latency.json").exists()
+    with pytest.raises(UserError, match=r"none\.ctm: there is no such file"):
+        score_files(data / "text", out / "text", out, word_times=tmp_path / "none.ctm")
     # Decoded again, as whole utterances.
     (out / "word_stable").unlink()
     assert not scored()
@@ -179,3 +190,7 @@ def test_ter_uses_the_token_model(files: tuple[Path, Path], tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "out" / "score_ter").iterdir()] == ["mine"]
     with pytest.raises(UserError, match=r"token model .* does not exist"):
         score_files(*files, tmp_path / "out", bpemodel=tmp_path / "none.model")
+    for content in ("", "no model"):
+        (tmp_path / "bad.model").write_text(content)
+        with pytest.raises(UserError, match=r"bad\.model is no SentencePiece model .*stage 3"):
+            score_files(*files, tmp_path / "out", bpemodel=tmp_path / "bad.model")

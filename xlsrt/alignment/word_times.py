@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xlsrt.alignment.aligner import Aligner, SaidWord
 from xlsrt.context import AttentionContext
-from xlsrt.ctm import Timed, ctm_lines, read_ctm
+from xlsrt.ctm import Timed, alignment_head, ctm_lines, read_ctm
 from xlsrt.data.kaldi import DataDir
 from xlsrt.data.waveforms import load_samples, read_set
 from xlsrt.errors import UserError
@@ -28,7 +28,7 @@ def write_word_times(
     device: str = "cpu",
     word_times: Path | None = None,
 ) -> str:
-    """Align every utterance of a set and write a CTM file; returns what to tell the user.
+    """Align every utterance of a set and write a CTM file that says so; returns what to tell the user.
 
     Args:
         model, context, model_file, device: as `Recognizer.from_exp` takes them.
@@ -36,13 +36,17 @@ def write_word_times(
     """
     true = None if word_times is None else read_ctm(word_times)
     recognizer = Recognizer.from_exp(model, context, model_file=model_file, device=device)
-    found = dict(align_set(Aligner(recognizer, str(model)), data_dir))
+    left_out: list[str] = []
+    found = dict(align_set(Aligner(recognizer, str(model)), data_dir, left_out))
     if not found:
-        raise UserError(f"{data_dir}: not one utterance could be aligned")
+        raise UserError(f"{data_dir}: not one utterance could be aligned (the log above says why)")
     timed = {utt: [(w.word, w.start, w.end, w.prob) for w in words] for utt, words in found.items()}
-    write_text(output, "".join(ctm_lines(utt, words) for utt, words in timed.items()))
+    lines = [ctm_lines(utt, words) for utt, words in timed.items()]
+    write_text(output, "".join([alignment_head(str(model)), *lines]))
     count = sum(map(len, found.values()))
     said = f"{output}: {count} words of {len(found)} utterances"
+    if left_out:
+        said += f", {len(left_out)} utterances are left out ({left_out[0]}{', ...' if left_out[1:] else ''})"
     if true is None:
         return said
     starts, ends = errors_ms(found, true)
@@ -51,8 +55,11 @@ def write_word_times(
     return f"{said}\n{_errors('starts', starts)}\n{_errors('ends', ends)}"
 
 
-def align_set(aligner: Aligner, data_dir: Path) -> Iterator[tuple[str, list[SaidWord]]]:
-    """Every utterance of a data directory with its words; what cannot be aligned is named and left out.
+def align_set(
+    aligner: Aligner, data_dir: Path, left_out: list[str] | None = None
+) -> Iterator[tuple[str, list[SaidWord]]]:
+    """Every utterance of a data directory with its words; what cannot be aligned is named in the log and, if
+    it is given, in ``left_out``.
 
     Raises:
         UserError: the set has no transcripts.
@@ -69,6 +76,8 @@ def align_set(aligner: Aligner, data_dir: Path) -> Iterator[tuple[str, list[Said
             yield entry.name, aligner(load_samples(data, entry), text)
         except UserError as error:
             log.warning("%s is left out: %s", entry.name, error)
+            if left_out is not None:
+                left_out.append(entry.name)
         if number % 100 == 0 or number == len(entries):
             log.info("%d of %d utterances", number, len(entries))
 

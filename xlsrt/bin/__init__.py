@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xlsrt.errors import UserError
+from xlsrt.errors import QUIET, UserError
 from xlsrt.files import CANNOT_WRITE
 
 
 def run_main(main: Callable[[], int | None]) -> None:
     """Run a command line's ``main`` and leave the process; 2 with one line for a `UserError`."""
+    if os.environ.get(QUIET) == "true":
+        logging.disable(logging.INFO)
     try:
         sys.exit(main() or 0)
     except UserError as error:

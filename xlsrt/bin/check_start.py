@@ -10,9 +10,11 @@ from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
 from xlsrt.errors import UserError
 from xlsrt.recipe.decoding import find_configs, without_ngram
+from xlsrt.recipe.options import check_model_choice, check_options, check_writable
 from xlsrt.recipe.stages import StageTable, load_stages
 from xlsrt.recipe.start import (
     check_audio,
+    check_dumps,
     check_sets,
     check_texts,
     encoders,
@@ -24,7 +26,7 @@ from xlsrt.recipe.start import (
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="check_start", description=__doc__)
+    parser = argparse.ArgumentParser(prog="check_start", description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "--stages_config", nargs="+", required=True, help="stage table; later files over earlier ones"
     )
@@ -54,14 +56,32 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config_folders", nargs="+", type=Path, default=[Path()], help="where they are looked up"
     )
+    parser.add_argument("--inference_asr_model", default="ave", help="what to decode with")
+    parser.add_argument("--dumpdir", type=Path, help="where stage 2 puts the audio")
+    parser.add_argument("--test_sets", default="", help="sets to decode")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs that jobs on this machine are to use")
     return parser
 
 
 def main(cmd: Sequence[str] | None = None) -> int:
-    args = get_parser().parse_args(cmd)
+    args, others = get_parser().parse_known_args(
+        cmd
+    )  # the others are options of run.sh: of interest by value
+    check_options({"use_ngram": args.use_ngram} | dict(word[2:].split("=", 1) for word in others))
     stages = range(args.stage, args.stop_stage + 1)
     table = load_stages(*args.stages_config)
     table.select(args.variants)
+    check_writable("--expdir", Path(args.asr_exp).parent)
+    if args.dumpdir and args.stage <= 4 and not args.skip_data:
+        check_writable("--dumpdir", args.dumpdir)
+    if args.stop_stage >= 10 and not args.skip_eval:
+        check_model_choice(args.inference_asr_model, args.asr_exp)
+        if args.dumpdir and (args.stage > 2 or args.skip_data):
+            check_dumps(args.dumpdir / "raw", args.test_sets.split())
+    if args.gpus > 0:
+        from xlsrt.espnet_task.gpus import check_gpus
+
+        check_gpus(args.gpus)
     check_texts(args.lm_train_text, args.data_dirs, stages)
     if args.stage == 1 and not args.skip_data:
         check_sets(args.data_dirs[-1], args.prepares)

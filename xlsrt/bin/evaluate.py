@@ -13,6 +13,7 @@ from xlsrt.recipe.decoding import find_configs, plan_decoding
 from xlsrt.recipe.evaluation import Shards, decode, score
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.step import die_with_parent
+from xlsrt.recipe.word_times import Aligning, first_stage
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -47,8 +48,9 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(cmd)
     die_with_parent(signal.SIGTERM)
+    table = load_stages(*args.stages_config)
     plans = plan_decoding(
-        load_stages(*args.stages_config),
+        table,
         args.variants,
         args.asr_exp,
         find_configs(args.decode_configs, args.config_folders),
@@ -59,7 +61,8 @@ def main(cmd: Sequence[str] | None = None) -> int:
     )
     if args.task == "decode":
         return decode(plans, Shards(args.nj, args.ngpu, args.cmd), args.ngram_dir)
-    return score(plans, args.expdir, args.bpemodel)
+    aligning = Aligning(first_stage(table, args.asr_exp), args.ngpu, args.cmd)
+    return score(plans, args.expdir, args.bpemodel, aligning)
 
 
 if __name__ == "__main__":

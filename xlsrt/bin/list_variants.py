@@ -16,13 +16,20 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--variants", default="default", help="default, all or names")
     parser.add_argument("--run_stage", type=int, help="stage of run.sh, 5 to 9")
+    parser.add_argument(
+        "--to_pack", action="store_true", help="only the one that run.sh packs: the last, default rows first"
+    )
     return parser
 
 
 def main(cmd: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(cmd)
     table = load_stages(*args.stages_config)
-    for variant in table.select(args.variants, args.run_stage):
+    variants = table.select(args.variants, args.run_stage)
+    if args.to_pack:
+        # The last row of all may be a control of a comparison.
+        variants = ([variant for variant in variants if variant.default] or variants)[-1:]
+    for variant in variants:
         print(variant.name)
     return 0
 

@@ -9,6 +9,9 @@ from pathlib import Path
 from xlsrt.bin import check_needs, make_room, run_main
 from xlsrt.errors import UserError
 
+MOST_PACKETS = 2000
+"""A moving picture has one frame for each."""
+
 
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m xlsrt.bin.plot_attention", description=__doc__)
@@ -21,7 +24,9 @@ def get_parser() -> argparse.ArgumentParser:
         "(default: the training stages' contexts). The last one is streamed and, with --model, measured in "
         "(default with --model: the model's own)",
     )
-    parser.add_argument("--seconds", type=float, default=3.2, help="length of audio in patterns and stream")
+    parser.add_argument(
+        "--seconds", type=float, default=3.2, help="length of audio in patterns and stream, at most 40"
+    )
     parser.add_argument("--packet_ms", type=float, default=80.0, help="length of the stream's packets")
     parser.add_argument("--format", choices=["png", "svg", "pdf"], default="png", help="of the pictures")
     measured = parser.add_argument_group("measured attention")
@@ -37,13 +42,20 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     from xlsrt.report import figures, patterns, streaming
-    from xlsrt.report.attention import received_figure, share_figure, write_facts
+    from xlsrt.report.attention import MOST_SECONDS, received_figure, share_figure, write_facts
     from xlsrt.report.measure import measure_file
 
     make_room(args.output_dir / "stream.gif")
+    # Both comparisons are false of nan.
+    if not 0.02 <= args.seconds <= MOST_SECONDS:
+        raise UserError(f"--seconds {args.seconds:g}: pictures show 0.02 s (one frame) to {MOST_SECONDS} s")
     frames = round(args.seconds * 50)
-    if frames < 1:
-        raise UserError(f"--seconds {args.seconds}: a picture needs one frame (0.02 s) at least")
+    least = args.seconds / MOST_PACKETS
+    if args.packet_ms != 0 and not least <= args.packet_ms / 1000 <= MOST_SECONDS:
+        raise UserError(
+            f"--packet_ms {args.packet_ms:g}: of {args.seconds:g} s at least {1000 * least:g} (a picture has "
+            f"at most {MOST_PACKETS} packets), at most {1000 * MOST_SECONDS}"
+        )
     if (args.model is None) != (args.wav is None):
         raise UserError("attention is measured with a model on an utterance: give both --model and --wav")
     if args.first is not None and args.first < 1:

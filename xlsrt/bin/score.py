@@ -22,6 +22,12 @@ def get_parser() -> argparse.ArgumentParser:
     one.add_argument("--bpemodel", type=Path, help="SentencePiece model to cut both sides with, for TER")
     one.add_argument("--compare", type=Path, help="other hypotheses: is the difference in WER significant?")
     one.add_argument("--utt2spk", type=Path, help="speakers (default: utt2spk beside --ref, if any)")
+    one.add_argument(
+        "--word_times",
+        type=Path,
+        help="when the reference's words were said, a CTM file, for the delays of streams (default: "
+        "word_times.ctm beside --ref, if any)",
+    )
     many = parser.add_argument_group("collect")
     many.add_argument("--expdir", type=Path, help="folder of experiments: RESULTS.md in it and in each")
     many.add_argument("--asr_exp", type=Path, nargs="+", help="collect these experiments only")
@@ -42,7 +48,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         raise UserError(
             "give --ref, --hyp and --score_dir to score, or --expdir or --asr_exp to collect scores"
         )
-    check_needs(args, bpemodel="score_dir", compare="score_dir", utt2spk="score_dir")
+    check_needs(args, bpemodel="score_dir", compare="score_dir", utt2spk="score_dir", word_times="score_dir")
     if collecting:
         results = collection.write_all_results(args.expdir, args.command) if args.expdir else []
         for model_dir in args.asr_exp or []:
@@ -52,7 +58,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         return
     check_needs(args, command="expdir")
     make_room(args.score_dir / "score")
-    scores = score_files(args.ref, args.hyp, args.score_dir, args.bpemodel, args.utt2spk)
+    scores = score_files(args.ref, args.hyp, args.score_dir, args.bpemodel, args.utt2spk, args.word_times)
     if args.compare:
         print(comparison_text(args.ref, args.hyp, args.compare))
     if not args.quiet:

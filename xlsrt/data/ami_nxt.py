@@ -59,7 +59,11 @@ def _root(path: Path) -> ElementTree.Element:
 
 
 def read_meetings(path: Path) -> dict[str, dict[str, Participant]]:
-    """Meeting to agent (A, B ...) to participant, of ``corpusResources/meetings.xml``."""
+    """Meeting to agent (A, B ...) to participant, of ``corpusResources/meetings.xml``.
+
+    Raises:
+        UserError: the file is damaged, or a channel is no number.
+    """
     meetings: dict[str, dict[str, Participant]] = {}
     for meeting in _root(path):
         name = meeting.get("observation", "")
@@ -67,12 +71,22 @@ def read_meetings(path: Path) -> dict[str, dict[str, Participant]]:
             continue
         meetings[name] = {
             speaker.get("nxt_agent", ""): Participant(
-                speaker.get("global_name", ""), int(speaker.get("channel", 0))
+                speaker.get("global_name", ""), _channel(path, name, speaker)
             )
             for speaker in meeting
             if speaker.get("global_name")
         }
     return meetings
+
+
+def _channel(path: Path, meeting: str, speaker: ElementTree.Element) -> int:
+    channel = speaker.get("channel", "0")
+    if not channel.isdecimal():
+        raise UserError(
+            f"{path}: {meeting}: the channel of participant {speaker.get('nxt_agent')} is no number: "
+            f"'{channel}': unpack the annotations again"
+        )
+    return int(channel)
 
 
 def read_words(path: Path) -> dict[str, Element]:

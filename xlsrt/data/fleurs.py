@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from xlsrt.data.multilingual import Sink, add_language_arguments, fill_sets, find_languages, need_table
-from xlsrt.data.text_rules import TextRules, add_text_argument
+from xlsrt.data.text_rules import TextRules, add_text_argument, make_rules
 from xlsrt.data.tsv import read_tsv
 from xlsrt.errors import UserError
 
@@ -30,9 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def prepare(args: argparse.Namespace) -> None:
     folders = find_languages(Path(args.source), "train.tsv", args.languages, WHERE)
+    rules = {language: make_rules(language, args.text_rules) for language in folders}
 
     def read(folder: Path, part: str, sink: Sink) -> None:
-        _read(folder, part, sink, TextRules(sink.language, args.text_rules))
+        _read(folder, part, sink, rules[sink.language])
 
     fill_sets(Path(args.output_dir), folders, read, WHERE)
 

@@ -58,7 +58,9 @@ def choose_hours(source: str | os.PathLike[str], hours: float) -> list[str]:
         if queues[speaker]:
             heapq.heappush(heap, (spoken + samples, speaker))
     else:
-        log.warning("%s: has only %.2f hours: all of it is taken", data.path, total / SAMPLE_RATE / 3600)
+        if total < wanted:
+            has = total / SAMPLE_RATE / 3600
+            log.warning("%s: has only %.2f hours, not %g: all of it is used", data.path, has, hours)
     if not chosen:
         raise UserError(f"--hours {hours:g}: less than the first utterance of {data.path}; give more")
     hours_found = total / SAMPLE_RATE / 3600

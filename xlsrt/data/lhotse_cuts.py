@@ -2,13 +2,14 @@
 
 Each supervision of a cut is an utterance: its stretch of the recording, its text, speaker and language. What
 a Kaldi directory cannot hold (mixtures, audio in memory or behind commands, one channel of a file with
-several) is left out with its reason.
+several) is left out with its reason, and so is a cut that is not as lhotse writes them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,25 @@ def read(path: Path) -> Iterator[Entry]:
         yield from _supervisions(where, cut, path.parent)
 
 
+class _Malformed(Exception):
+    """A part of a cut is not what lhotse's format says; it costs that utterance alone."""
+
+
+def _part(tree: dict[str, Any], name: str, kind: type) -> Any:
+    if name not in tree:
+        raise _Malformed(f"no {name}")
+    if not isinstance(tree[name], kind) or not tree[name]:
+        raise _Malformed(f"{name} is {tree[name]!r}")
+    return tree[name]
+
+
+def _seconds(tree: dict[str, Any], name: str, default: float | None = None) -> float:
+    value = tree.get(name, default) if default is not None else tree.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise _Malformed(f"{name} is {value!r}, no seconds" if name in tree else f"no {name}")
+    return float(value)
+
+
 def _supervisions(where: str, cut: dict[str, Any], base: Path) -> Iterator[Entry]:
     name = str(cut.get("id", where))
     if cut.get("type") in ("MixedCut", "PaddingCut"):
@@ -56,35 +76,44 @@ def _supervisions(where: str, cut: dict[str, Any], base: Path) -> Iterator[Entry
     if not cut.get("supervisions"):
         yield Entry(where, utt=name, problem="no supervision")
         return
-    for supervision in cut["supervisions"]:
-        yield _entry(where, cut, supervision, base)
+    supervisions = cut["supervisions"]
+    for supervision in supervisions if isinstance(supervisions, list) else [supervisions]:
+        utt = name
+        try:
+            if not isinstance(supervision, dict):
+                raise _Malformed(f"a supervision is {supervision!r}")
+            utt = str(supervision.get("id", name))
+            yield _entry(where, utt, cut, supervision, base)
+        except _Malformed as error:
+            yield Entry(where, utt=utt, problem=f"malformed: {error}")
 
 
-def _entry(where: str, cut: dict[str, Any], supervision: dict[str, Any], base: Path) -> Entry:
-    utt = str(supervision.get("id", cut.get("id", where)))
-    recording = cut.get("recording")
-    if not recording:
+def _entry(where: str, utt: str, cut: dict[str, Any], supervision: dict[str, Any], base: Path) -> Entry:
+    """Raises `_Malformed`."""
+    if not cut.get("recording"):
         return Entry(where, utt=utt, problem="no recording: the cut has features alone")
+    recording = _part(cut, "recording", dict)
     channel = supervision.get("channel", cut.get("channel", 0))
-    channel = channel[0] if isinstance(channel, list) else channel
-    source = next((s for s in recording["sources"] if channel in s["channels"]), None)
+    channel = channel[0] if isinstance(channel, list) and channel else channel
+    source = _source(recording, channel)
     if source is None:
         return Entry(where, utt=utt, problem=f"no source for channel {channel}")
     if source["type"] != "file":
         return Entry(where, utt=utt, problem=f"its audio is no file: {source['type']}")
+    audio = _part(source, "source", str)
     if len(source["channels"]) > 1:
-        return Entry(where, utt=utt, problem=f"one channel of several: {source['source']}, split the file")
+        return Entry(where, utt=utt, problem=f"one channel of several: {audio}, split the file")
     if recording.get("transforms"):
         return Entry(where, utt=utt, problem="its recording is transformed: save the cuts' audio first")
     words = {name: supervision.get(name) for name in ("text", "speaker", "language")}
     if odd := [name for name, value in words.items() if isinstance(value, (dict, list))]:
         return Entry(where, utt=utt, problem=f"no text but a structure: {odd[0]} is {words[odd[0]]!r}")
-    start = float(cut.get("start", 0.0)) + float(supervision.get("start", 0.0))
-    end = start + float(supervision["duration"])
-    whole = start < _SAME_SECONDS and end > float(recording["duration"]) - _SAME_SECONDS
+    start = _seconds(cut, "start", 0.0) + _seconds(supervision, "start", 0.0)
+    end = start + _seconds(supervision, "duration")
+    whole = start < _SAME_SECONDS and end > _seconds(recording, "duration") - _SAME_SECONDS
     return Entry(
         where,
-        base / source["source"] if (base / source["source"]).exists() else Path(source["source"]),
+        base / audio if (base / audio).exists() else Path(audio),
         as_text(words["text"]),
         as_text(words["speaker"]) or None,
         None if whole else max(0.0, start),
@@ -92,3 +121,17 @@ def _entry(where: str, cut: dict[str, Any], supervision: dict[str, Any], base: P
         as_text(words["language"]) or None,
         utt,
     )
+
+
+def _source(recording: dict[str, Any], channel: object) -> dict[str, Any] | None:
+    """The audio that holds a channel, with its type and channels; None: there is none.
+
+    Raises `_Malformed`.
+    """
+    for source in _part(recording, "sources", list):
+        if not isinstance(source, dict):
+            raise _Malformed(f"a source is {source!r}")
+        _part(source, "type", str)
+        if channel in _part(source, "channels", list):
+            return source
+    return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -73,21 +74,30 @@ Rows = Iterator[tuple[str, "Mapping[str, object] | Entry"]]
 
 def _entry(where: str, row: Mapping[str, object], base: Path, path: Path, strict: bool) -> Entry:
     """``strict``: a row without path or text is a mistake in all of them, not in itself."""
-    cells = {}
+    cells: dict[str, str] = {}
+    problem: str | None = None
     for name, others in _NAMES.items():
         key = next((other for other in others if other in row), None)
-        cells[name] = as_text(row[key]) if key is not None else ""
+        value = row[key] if key is not None else None
+        if isinstance(value, (dict, list)):
+            problem = problem or f"malformed: {name} is a structure: {value!r}"
+            value = None
+        cells[name] = as_text(value)
         if key is None and strict and name in ("path", "text"):
             raise UserError(
                 f"{path}: there is no column '{name}', only {', '.join(map(str, row))}: name one of them so, "
                 f"or {', '.join(others[1:4])}"
             )
     utt = cells["id"] or None
+    if problem:
+        return Entry(where, utt=utt, problem=problem)
     times: dict[str, float | None] = {}
     for name in ("start", "end", "duration"):
         try:
             times[name] = float(cells[name]) if cells[name] else None
         except ValueError:
+            times[name] = math.nan
+        if not math.isfinite(times[name] or 0.0):
             return Entry(where, utt=utt, problem=f"{name} is no number: {cells[name]}")
     start, end = times["start"], times["end"]
     # A duration without a start is that of the file, as NeMo's lists have it.

@@ -11,13 +11,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from xlsrt.data.multilingual import Sink, fill_sets, need_table
-from xlsrt.data.text_rules import TextRules, add_text_argument
+from xlsrt.data.multilingual import Sink, choose_languages, fill_sets, need_table
+from xlsrt.data.tables import decode_line
+from xlsrt.data.text_rules import TextRules, add_text_argument, make_rules
 from xlsrt.data.tsv import read_lines, read_tsv
 from xlsrt.errors import UserError
 
 NAME = "mls"
-HELP = "Multilingual LibriSpeech: --source is one or more mls_<language> folders (flac or opus)"
+HELP = (
+    "Multilingual LibriSpeech: --source is one or more mls_<language> folders (flac or opus), or holds them"
+)
 WHERE = "get mls_<language>.tar.gz (or _opus) from www.openslr.org/94, unpack it and give its folder"
 
 _CODES = {
@@ -33,20 +36,34 @@ _CODES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source", required=True, nargs="+", help="mls_spanish, mls_italian_opus ...")
+    parser.add_argument(
+        "--source",
+        required=True,
+        nargs="+",
+        help="mls_spanish, mls_italian_opus ...; or a folder in which such folders lie",
+    )
+    parser.add_argument(
+        "--languages", nargs="+", default=[], help="codes such as es it (default: all of the source)"
+    )
     parser.add_argument(
         "--limited", choices=("9hr", "1hr"), help="train on the official small set instead of the whole"
     )
-    # The transcripts are published in lower case without punctuation.
-    add_text_argument(parser, "light")
+    # The transcripts are published in lower case without punctuation: even hyphens are those of words.
+    add_text_argument(parser, "none")
 
 
 def prepare(args: argparse.Namespace) -> None:
-    folders = {_language_of(Path(source)): Path(source) for source in args.source}
+    found: dict[str, list[Path]] = {}
+    for source in map(Path, args.source):
+        within = [path for path in sorted(source.glob("mls_*")) if path.is_dir()]
+        for folder in within or [source]:
+            found.setdefault(_language_of(folder), []).append(folder)
+    folders = choose_languages(found, args.languages, " ".join(args.source))
+    rules = {language: make_rules(language, args.text_rules) for language in folders}
 
     def read(folder: Path, part: str, sink: Sink) -> None:
         chosen = _limited(folder, args.limited) if part == "train" and args.limited else None
-        _read(folder / part, sink, TextRules(sink.language, args.text_rules), chosen)
+        _read(folder / part, sink, rules[sink.language], chosen)
 
     fill_sets(Path(args.output_dir), folders, read, WHERE)
 
@@ -67,7 +84,8 @@ def _limited(folder: Path, amount: str) -> set[str]:
     """Utterances of the official small sets; the hour comes in six parts."""
     root = folder / "train" / "limited_supervision" / amount
     handles = sorted(root.glob("handles.txt")) + sorted(root.glob("*/handles.txt"))
-    names = {raw.decode().strip() for path in handles for _, raw in read_lines(path)} - {""}
+    lines = (decode_line(raw, f"{path}:{number}") for path in handles for number, raw in read_lines(path))
+    names = {line.strip() for line in lines} - {""}
     if not names:
         raise UserError(f"--limited {amount}: no handles.txt in {root}: {WHERE}")
     return names

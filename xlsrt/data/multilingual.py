@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,37 +16,72 @@ from xlsrt.errors import UserError
 
 log = logging.getLogger(__name__)
 
+_CODE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*")
+
 
 def add_language_arguments(parser: argparse.ArgumentParser, source: str, codes: str) -> None:
     """``--source`` and ``--languages``."""
     parser.add_argument("--source", required=True, help=source)
     parser.add_argument(
-        "--languages", nargs="+", default=[], help=f"codes such as {codes} (default: all of the source)"
+        "--languages",
+        nargs="+",
+        default=[],
+        help=f"codes such as {codes} (default: all of the source); of a single folder that has another name, "
+        "its code",
     )
 
 
-def find_languages(source: Path, table: str, wanted: Sequence[str], where: str) -> dict[str, Path]:
+def find_languages(
+    source: Path,
+    table: str,
+    wanted: Sequence[str],
+    where: str,
+    code_of: Callable[[Path], str | None] = lambda folder: None,
+) -> dict[str, Path]:
     """Language code to its folder: ``source`` itself, or those below it, that hold ``table``.
 
+    The code is what ``code_of(folder)`` reads in the folder, else the folder's name. A single folder whose
+    name is no code, and in which none can be read, takes the one that is wanted.
+
     Raises:
-        UserError: nothing there, or a wanted language is not; ``where`` says how to get it.
+        UserError: nothing there, or a wanted language is not, or two folders are of one language; ``where``
+            says how to get it.
     """
     if not source.is_dir():
         raise UserError(f"--source {source}: no such folder: {where}")
-    if (source / table).is_file():
-        found = {source.resolve().name: source}
-    else:
-        found = {}
-        for pattern in (f"*/{table}", f"*/*/{table}"):
-            found = found or {path.parent.name: path.parent for path in sorted(source.glob(pattern))}
-    if not found:
+    folders = [source] if (source / table).is_file() else []
+    for pattern in (f"*/{table}", f"*/*/{table}"):
+        folders = folders or [path.parent for path in sorted(source.glob(pattern))]
+    if not folders:
         raise UserError(f"--source {source}: neither {table} nor <language>/{table} is in it: {where}")
-    missing = [language for language in wanted if language not in found]
-    if missing:
-        raise UserError(
-            f"--languages {missing[0]}: not in {source}, which has {', '.join(found)}: fetch or omit it"
-        )
-    return {language: found[language] for language in wanted or found}
+    found: dict[str, list[Path]] = {}
+    for folder in folders:
+        name, read = folder.resolve().name, code_of(folder) or ""
+        code = read if _CODE.fullmatch(read) else name
+        if code == name and len(folders) == len(wanted) == 1 and not _CODE.fullmatch(name):
+            code = wanted[0]
+        if code != name:
+            log.info("%s: its language is %s", folder, code)
+        found.setdefault(code, []).append(folder)
+    return choose_languages(found, wanted, str(source))
+
+
+def choose_languages(found: dict[str, list[Path]], wanted: Sequence[str], source: str) -> dict[str, Path]:
+    """The folder of each wanted language, of all where none is named.
+
+    Raises:
+        UserError: one is not in the source, or has two folders.
+    """
+    for language in wanted or found:
+        if language not in found:
+            raise UserError(
+                f"--languages {language}: not in {source}, which has {', '.join(found)}: fetch or omit it"
+            )
+        if len(found[language]) > 1:
+            raise UserError(
+                f"--source: {' and '.join(map(str, found[language]))} are both {language}: give one"
+            )
+    return {language: found[language][0] for language in wanted or found}
 
 
 @dataclass(frozen=True)

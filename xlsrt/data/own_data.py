@@ -23,7 +23,7 @@ import soundfile
 
 from xlsrt.data.kaldi import Utterance
 from xlsrt.data.set_writer import SetWriter, safe_id
-from xlsrt.data.text_rules import TextRules, add_text_argument
+from xlsrt.data.text_rules import TextRules, add_text_argument, make_rules
 from xlsrt.data.validate import audio_file_problem
 from xlsrt.errors import UserError
 
@@ -257,7 +257,7 @@ class _Writer:
     def _text(self, entry: Entry) -> tuple[str, str | None]:
         language = self._language(entry)
         if language not in self.rules:
-            self.rules[language] = TextRules(language, self.strength)
+            self.rules[language] = make_rules(language, self.strength)
         return self.rules[language](entry.text)
 
     def _outside(self, entry: Entry) -> str | None:

@@ -12,7 +12,7 @@ from xlsrt.data.arks import read_format, write_format
 from xlsrt.data.kaldi import DataDir, is_pipe, parse_segment, write_spk2utt
 from xlsrt.data.set_tables import BY_RECORDING, new_tables, speaker_tables, table_names
 from xlsrt.data.tables import decode_line, load_table, write_table
-from xlsrt.data.validate import audio_file_problem
+from xlsrt.data.validate import audio_file_problem, transcript_problem
 from xlsrt.errors import UserError
 from xlsrt.files import atomic_open
 
@@ -108,6 +108,8 @@ def _reason(
     for name in needed:
         if not tables[name].get(utt):
             return f"empty in {name}" if utt in tables[name] else f"missing in {name}"
+    if "text" in tables and (problem := transcript_problem(tables["text"][utt])):
+        return problem
     recording = utt
     if "segments" in tables:
         try:
@@ -207,6 +209,8 @@ def combine(
     lost = set().union(*tables) - names
     if lost:
         log.warning("%s: not in every set, left out: %s", target, ", ".join(sorted(lost)))
+    if nowhere := sorted(set(extra_files) - set().union(*tables)):
+        log.warning("%s: --extra-files: in none of the sets: %s", target, ", ".join(nowhere))
     merged: dict[str, dict[str, str]] = {name: {} for name in names}
     for data in datas:
         for name in names:

@@ -8,9 +8,12 @@ alone.
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import unicodedata
 from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
 
 STRENGTHS = ("full", "light", "none")
 
@@ -55,8 +58,12 @@ _LIGATURES = str.maketrans(
     {"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "đ": "d", "ł": "l", "ð": "d", "þ": "th"}
 )
 # Latin letters that look like Cyrillic ones and are typed in their place.
-_LOOKALIKES = str.maketrans("aceiopxy", "асеіорху")
+_LOOKALIKES = str.maketrans("aceiopxyACEIOPXY", "асеіорхуАСЕІОРХУ")
 _CYRILLIC = re.compile("[\u0400-\u04ff]")
+_WORD = re.compile(r"(?:[^\W\d_]|[\u0300-\u036f])+(?:'(?:[^\W\d_]|[\u0300-\u036f])+)*")
+_AMID_SENTENCE = re.compile(r"[\w,;(–—-]")
+# Unicode's class of these is that of the full stop, but they are read aloud, each in several ways.
+_SPOKEN_SIGNS = frozenset("&%@#*§¶‰‱/\\_\u066a\u0609\u060a\u204e")
 _GEMINATED_L = re.compile("l[\u00b7\u2022\u2027\u2219\u22c5.]l|\u0140l")
 _DOTLESS = ("az", "crh", "tr", "tt")
 # Written without spaces; where words end may be told by an invisible one.
@@ -84,6 +91,11 @@ class TextRules:
     def base(self) -> str:
         return re.split("[-_]", self.language.lower())[0]
 
+    @property
+    def falls_back(self) -> bool:
+        """Whether ``full`` was asked for and only ``light`` is there."""
+        return self.strength == "full" and self.base not in LETTERS
+
     def __call__(self, text: str) -> tuple[str, str | None]:
         """The transcript, and why it cannot be used (None: it can)."""
         text = unicodedata.normalize("NFC", text)
@@ -92,12 +104,29 @@ class TextRules:
         text = _INVISIBLE.sub("", text)
         if self.strength == "none":
             return " ".join(text.split()), None
-        light = self.strength == "light" or self.base not in LETTERS
+        light = self.strength == "light" or self.falls_back
         if light:
             text = _LETTER_MARKS.sub(_MARK, _WITHIN_WORDS.sub("", text))
             text = _UZBEK_MARKS.sub(_MARK, text) if self.base == "uz" else text
-        text = unicodedata.normalize("NFC", _lower(_APOSTROPHES.sub("'", text), self.base))
+        text = _APOSTROPHES.sub("'", text)
+        if self.base == "be" and not light:
+            text = _belarusian(text)
+        text = unicodedata.normalize("NFC", _lower(text, self.base))
         return (_light(text, self.base), None) if light else _full(text, self.base)
+
+
+def make_rules(language: str, strength: str) -> TextRules:
+    """The rules of a language; a warning says so where they are weaker than what was asked for."""
+    rules = TextRules(language, strength)
+    if rules.falls_back:
+        log.warning(
+            "--text_rules full: the letters of '%s' are not known (those of %s are): its transcripts are "
+            "written by the rules 'light', digits stay in; if it is one of these, name it (--language, "
+            "--languages)",
+            language,
+            ", ".join(sorted(LETTERS)),
+        )
+    return rules
 
 
 def _lower(text: str, language: str) -> str:
@@ -123,13 +152,33 @@ def _light(text: str, language: str) -> str:
     return " ".join(word.strip("'") for word in words if word.strip("'")).replace(_MARK, "'")
 
 
+def _belarusian(text: str) -> str:
+    """Latin look-alikes as Cyrillic, where they are no foreign words.
+
+    In words that have other Cyrillic letters; and the words і, а, у, о, since the keyboards of other
+    languages lack і. No longer words and no other single letters: IX, XX and the C of a vitamin are
+    not read as they look, nor is a capital I amid a sentence, which is the first of a name.
+    """
+    if not _CYRILLIC.search(text):
+        return text
+
+    def mended(match: re.Match[str]) -> str:
+        word = match[0]
+        if word in (*"AIOY",):
+            alone = not _AMID_SENTENCE.match(text[: match.start()].rstrip()[-1:])
+        else:
+            alone = word in (*"aioy",)
+        mixed = _CYRILLIC.search(word)
+        # A stress mark and the Latin letter below it are one character in NFC.
+        return unicodedata.normalize("NFD", word).translate(_LOOKALIKES) if alone or mixed else word
+
+    return _WORD.sub(mended, text)
+
+
 def _full(text: str, language: str) -> tuple[str, str | None]:
     letters = LETTERS[language]
     if language == "ca":
         text = _GEMINATED_L.sub("l·l", text)
-    if language == "be":
-        words = (w.translate(_LOOKALIKES) if _CYRILLIC.search(w) else w for w in text.split())
-        text = " ".join(words)
     written: list[str] = []
     for position, char in enumerate(text):
         if char in "'·":
@@ -143,12 +192,12 @@ def _full(text: str, language: str) -> tuple[str, str | None]:
             written.append(char)
             continue
         kind = unicodedata.category(char)
+        if kind[0] in "NS" or unicodedata.normalize("NFKC", char) in _SPOKEN_SIGNS:
+            return text, f"spoken form unknown: '{char}'"
         if kind[0] in "PZC":
             written.append(" ")
         elif kind[0] == "M":
             continue  # a stress mark: the letter that it stands on is there
-        elif kind[0] in "NS":
-            return text, f"spoken form unknown: '{char}'"
         else:
             plain = _plain(char)
             if not plain or any(c not in letters for c in plain):
@@ -175,6 +224,6 @@ def add_text_argument(parser: argparse.ArgumentParser, default: str) -> None:
         choices=STRENGTHS,
         default=default,
         help="full: the letters of the language alone, utterances with digits, signs or foreign letters are "
-        f"left out (for {', '.join(sorted(LETTERS))}; others as light); light: lower case, no punctuation; "
-        "none: as published, Unicode mended (default: %(default)s)",
+        f"left out (for {', '.join(sorted(LETTERS))}; others as light); light: lower case, no punctuation "
+        "and no signs; none: as published, Unicode mended (default: %(default)s)",
     )

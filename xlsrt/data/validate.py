@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from xlsrt.data.tables import read_table
 from xlsrt.errors import UserError
 
 _SHOWN = 10
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ def validate(
     for row in data.utterances(need_text=need_text, need_wav=need_audio):
         count += 1
         speakers.add(row.speaker)
-        if row.text is not None and need_text and not row.text:
-            problems.append(f"{data.path}/text: utterance '{row.utt}' has an empty transcript")
+        if row.text is not None and need_text and (problem := transcript_problem(row.text)):
+            problems.append(f"{data.path}/text: utterance '{row.utt}' {problem}")
         # Utterances of one recording share its file: look at it once.
         if row.start is not None:
             if row.wav in checked:
@@ -78,6 +80,15 @@ def validate(
         raise UserError(f"{data.path}: a set without utterances: prepare it again, or choose another set")
     _check_spk2utt(data)
     return Summary(count, len(speakers))
+
+
+def transcript_problem(text: str) -> str | None:
+    """Why a transcript cannot be learnt from, or None. Blanks of any script count as nothing."""
+    if not text.strip():
+        return "has an empty transcript"
+    if control := _CONTROL.search(text):
+        return f"has a control character (U+{ord(control[0]):04X}) in its transcript"
+    return None
 
 
 def audio_file_problem(path: str) -> str | None:

@@ -12,15 +12,16 @@ import argparse
 from pathlib import Path
 
 from xlsrt.data.multilingual import Sink, add_language_arguments, fill_sets, find_languages, need_table
-from xlsrt.data.text_rules import TextRules, add_text_argument
+from xlsrt.data.text_rules import TextRules, add_text_argument, make_rules
 from xlsrt.data.tsv import read_tsv
 from xlsrt.data.walk import files_below
 
 NAME = "voxpopuli"
 HELP = "VoxPopuli, transcribed: --source is transcribed_data (its language folders), or one of them"
 WHERE = (
-    "run `python -m voxpopuli.download_audios --subset asr` and `python -m voxpopuli.get_asr_data` of "
-    "github.com/facebookresearch/voxpopuli and give the folder transcribed_data"
+    "run `python -m voxpopuli.download_audios --root ROOT --subset asr` and `python -m "
+    "voxpopuli.get_asr_data --root ROOT --lang es` (once for each language) in a clone of "
+    "github.com/facebookresearch/voxpopuli and give the folder ROOT/transcribed_data"
 )
 
 
@@ -31,9 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def prepare(args: argparse.Namespace) -> None:
     folders = find_languages(Path(args.source), "asr_train.tsv", args.languages, WHERE)
+    rules = {language: make_rules(language, args.text_rules) for language in folders}
 
     def read(folder: Path, part: str, sink: Sink) -> None:
-        _read(folder, part, sink, TextRules(sink.language, args.text_rules))
+        _read(folder, part, sink, rules[sink.language])
 
     fill_sets(Path(args.output_dir), folders, read, WHERE)
 

@@ -14,23 +14,11 @@ from xlsrt.context import AttentionContext, ContextSampler, training_context_fro
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig, WaveAugment
-from xlsrt.settings import as_mapping, check_keys, typed
 from xlsrt.units import HOP, WINDOW
 
 LENGTH_FRAMES = 32
 """Where a CPU computes in bfloat16, batches are padded to multiples of so many frames: oneDNN compiles those
 kernels anew for every shape, and hardly two batches of joined utterances have one length."""
-ENCODER_CONF = ("config", "pretrained", "train_context", "eval_context", "augment")
-"""Keys of ``encoder_conf``."""
-
-
-def read_encoder_conf(conf: Any) -> dict[str, Any]:
-    """``encoder_conf`` as a dict; unknown keys are refused by name, what is no section or path too."""
-    given = as_mapping(conf, "encoder_conf", optional=True)
-    check_keys(given, ENCODER_CONF, "encoder_conf")
-    typed(given.get("pretrained"), str | None, "encoder_conf.pretrained")
-    as_mapping(given.get("config"), "encoder_conf.config", "{preset: tiny}", optional=True)
-    return given
 
 
 class XlsrEspnetEncoder(AbsEncoder):
@@ -92,7 +80,9 @@ class XlsrEspnetEncoder(AbsEncoder):
         if not self.training:
             return self.eval_context
         if isinstance(self.train_context, ContextSampler):
-            return self.train_context.sample(self.batches_seen)
+            return self.train_context.sample(
+                self.batches_seen, self.rank if self.train_context.per_rank else 0
+            )
         return self.train_context
 
     def heard(self, wav: Tensor, lens: Tensor) -> tuple[Tensor, Tensor, AttentionContext]:

@@ -19,6 +19,7 @@ from torch.multiprocessing import ProcessExitedException
 
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.balance import LanguageBalance, read_languages
+from xlsrt.espnet_task.gpus import check_gpus
 from xlsrt.espnet_task.inputs import check_choices, check_criteria, check_data_options, check_numbers
 from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory, read_lengths
 from xlsrt.espnet_task.optim import build_optimizer
@@ -111,6 +112,7 @@ class SharedTask(abs_task.AbsTask):
     def main_worker(cls, args: argparse.Namespace) -> None:
         """One training process, from its options to its end."""
         try:
+            check_gpus(min(args.ngpu, 1))
             super().main_worker(args)
         except UserError as error:
             if multiprocessing.parent_process() is None:

@@ -10,11 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlsrt.ctm import WORD_TIMES
+from xlsrt.errors import UserError
 from xlsrt.recipe.decoding import Decoding, config_files, give_ngrams, share_encoder
 from xlsrt.recipe.launch import is_queue
 from xlsrt.recipe.step import Step, run_step
 from xlsrt.recipe.training import MARKER
-from xlsrt.report.results import find_results, model_dirs, summary_text
+from xlsrt.recipe.word_times import Aligning, find_times, was_ended
+from xlsrt.report.latency import was_streamed
+from xlsrt.report.results import summary_text
+from xlsrt.report.score_json import find_results, forget_scores, model_dirs
+
+PARTLY = 3
+"""Exit code of scoring that left sets out: run.sh goes on to the report and ends with it."""
 
 
 @dataclass(frozen=True)
@@ -89,34 +96,69 @@ def decode_step(
     )
 
 
-def score(plans: Sequence[Decoding], expdir: Path, bpemodel: Path | None = None) -> int:
-    """Score what is decoded and print the table of all experiments in ``expdir``; returns as `decode` does.
+def score(
+    plans: Sequence[Decoding], expdir: Path, bpemodel: Path | None = None, aligning: Aligning | None = None
+) -> int:
+    """Score what is decoded and print the table of all experiments in ``expdir``.
 
-    bpemodel: SentencePiece model, to score tokens.
+    A set that cannot be scored is named and left out, and the rest is made. Returns `PARTLY` then, the exit
+    code of a step that was ended from outside at once, and else 0.
+
+    bpemodel: SentencePiece model, to score tokens. aligning: finds the word times of streamed sets that have
+        none, for their delays.
     """
-    for plan in plans:
-        if code := run_step(score_step(plan, bpemodel)):
+    times: dict[Path, Path] = {}
+    if aligning is not None:
+        streamed = [plan.data_dir for plan in plans if was_streamed(plan.output_dir)]
+        code, times = find_times(aligning, dict.fromkeys(streamed))
+        if code:
             return code
-    if code := run_step(collect_step(expdir)):
+    failed = []
+    for plan in plans:
+        try:
+            code = run_step(score_step(plan, bpemodel, times.get(plan.data_dir)))
+        except UserError as error:
+            print(f"error: run.sh stage 11: {plan.title}: {error}", file=sys.stderr)
+            forget_scores(plan.output_dir)
+            code = PARTLY
+        if was_ended(code):
+            return code
+        if code:
+            failed.append(plan)
+    collect = collect_step(expdir)
+    code = run_step(collect) if collect.inputs else 0
+    if collect.inputs and not code:
+        print("\n" + summary_text(result for model in model_dirs(expdir) for result in find_results(model)))
+    if was_ended(code) or not failed:
         return code
-    print("\n" + summary_text(result for model in model_dirs(expdir) for result in find_results(model)))
-    return 0
+    sets = "".join(f"\n  {plan.title}: {plan.output_dir / 'text'}" for plan in failed)
+    sys.stdout.flush()  # what went wrong comes last, wherever the two go
+    print(
+        f"error: {len(failed)} of {len(plans)} decoded sets could not be scored and are left out of tables "
+        f"and report; mend what is said of each above and run stage 11 again:{sets}",
+        file=sys.stderr,
+    )
+    return PARTLY
 
 
-def score_step(plan: Decoding, bpemodel: Path | None = None) -> Step:
-    """Scoring of one set."""
-    out = plan.output_dir
-    command = [sys.executable, "-m", "xlsrt.bin.score", "--ref", str(plan.data_dir / "text")]
+def score_step(plan: Decoding, bpemodel: Path | None = None, aligned: Path | None = None) -> Step:
+    """Scoring of one set. aligned: when its words were said, where it does not know that itself."""
+    out, data = plan.output_dir, plan.data_dir
+    command = [sys.executable, "-m", "xlsrt.bin.score", "--ref", str(data / "text")]
     command += ["--hyp", str(out / "text"), "--score_dir", str(out)]
     command += ["--bpemodel", str(bpemodel)] if bpemodel else []
-    times = [str(path) for path in [plan.data_dir / WORD_TIMES] if path.is_file()]
+    command += ["--word_times", str(aligned)] if aligned else []
+    beside = [path for path in (data / "utt2spk", aligned or data / WORD_TIMES) if path.is_file()]
+    metrics = ["wer", "cer", "ter"] if bpemodel else ["wer", "cer"]
     return Step(
         title=f"run.sh stage 11: {plan.title}",
         kind="score",
         marker=out / ".scored",
         command=command,
-        inputs=[str(out / ".decoded"), str(out / "text"), str(plan.data_dir / "text"), *times],
-        outputs=[str(out / "score_wer" / "score.json")],
+        inputs=[str(out / ".decoded"), str(out / "text"), str(data / "text"), *map(str, beside)],
+        outputs=[str(out / f"score_{metric}" / "score.json") for metric in metrics],
+        # Where scoring fails, figures of earlier hypotheses must not stand in the tables.
+        before=lambda: forget_scores(out),
     )
 
 
@@ -130,7 +172,7 @@ def collect_step(expdir: Path) -> Step:
         marker=expdir / ".collected",
         command=[*command, "--command", os.environ.get("XLSRT_COMMAND", "")],
         # The command that is noted in the file is none of its figures.
-        identity=["results"],
+        identity=["results", "parts"],
         inputs=sorted(map(str, figures)),
         outputs=[str(expdir / "RESULTS.md")],
     )

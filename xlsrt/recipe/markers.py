@@ -24,8 +24,8 @@ STEP_VERSIONS = {
     "shapes": 1,
     "train": 1,
     "decode": 1,
-    "score": 1,
-    "report": 1,
+    "score": 2,
+    "report": 2,
     "pack": 1,
 }
 

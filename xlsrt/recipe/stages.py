@@ -26,6 +26,7 @@ _CONTEXT_KEYS = {
     "sink_frames",
     "full_prob",
     "seed",
+    "per_rank",
 }
 
 

@@ -42,6 +42,16 @@ def check_texts(names: str, data_dirs: Sequence[Path], stages: range) -> None:
             raise UserError(f"--lm_train_text {name}: there is no such file in {Path.cwd()}")
 
 
+def check_dumps(dumpdir: Path, sets: Sequence[str]) -> None:
+    """Refuse sets to decode whose audio stage 2 has not formatted, where it is not to run."""
+    for name in sets:
+        if not (dumpdir / name / "wav.scp").exists():
+            raise UserError(
+                f"--test_sets {name}: {dumpdir / name}/wav.scp is missing: run stages 1 and 2 first, or "
+                "correct the name"
+            )
+
+
 def check_audio(sets: str, data_dirs: Sequence[Path], stages: range) -> None:
     """Refuse audio for the adaptation that is not there.
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xlsrt.errors import QUIET
 from xlsrt.recipe.markers import file_digest, fingerprint, is_done, relevant_command, write_marker
 
 _PR_SET_PDEATHSIG = 1
@@ -99,8 +100,14 @@ def run_step(step: Step) -> int:
     return 0
 
 
+def is_quiet() -> bool:
+    """Whether warnings and errors are all to be said (``run.sh --quiet true``)."""
+    return os.environ.get(QUIET) == "true"
+
+
 def say(text: str) -> None:
-    print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
+    if not is_quiet():
+        print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
 
 
 def die_with_parent(sig: int = signal.SIGTERM) -> None:
@@ -131,8 +138,13 @@ def _execute(step: Step, lock_handle: int) -> int:
             output = stack.enter_context(open(step.log, "ab"))
             output.write(f"# {time.strftime('%Y-%m-%d %H:%M:%S')} {shlex.join(step.command)}\n".encode())
             output.flush()
+        environment = dict(os.environ)
+        if step.log:
+            environment.pop(QUIET, None)  # logs tell all
+        elif is_quiet():
+            output = stack.enter_context(open(os.devnull, "ab"))  # warnings and errors go to stderr
         watched = step.follow or step.log
-        if watched and step.echo:
+        if watched and step.echo and not is_quiet():
             stack.enter_context(_echoing(watched, re.compile(step.echo)))
         process: subprocess.Popen[bytes] | None = None
         early: list[int] = []
@@ -151,7 +163,8 @@ def _execute(step: Step, lock_handle: int) -> int:
             list(step.command),
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT if output else None,
+            stderr=subprocess.STDOUT if step.log else None,
+            env=environment,
             pass_fds=(lock_handle,),
             start_new_session=True,
             preexec_fn=die_with_parent,

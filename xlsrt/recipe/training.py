@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xlsrt.context import ContextSampler, training_context_from_dict
 from xlsrt.errors import UserError
 from xlsrt.recipe.stages import StageTable, Variant
 from xlsrt.settings import typed
@@ -192,7 +193,7 @@ def make_plan(
     exp_dir = experiment(prefix, variant.name)
     # Replaced, not merged: keys of another stage's context must not linger.
     encoder = dict(settings.get("encoder_conf") or {})
-    encoder["train_context"] = variant.train_context
+    encoder["train_context"] = _seeded(variant.train_context, base)
     encoder["eval_context"] = variant.eval_context
     start = init_from = None
     if variant.init_from is None:
@@ -211,6 +212,13 @@ def make_plan(
     if init_from:
         settings["init_from"] = str(init_from)
     return Plan(variant, exp_dir, start, settings, init_from)
+
+
+def _seeded(context: Tree, seed: int) -> Tree:
+    """A training context; one that is drawn is drawn otherwise with each seed, unless it names its own."""
+    drawn = isinstance(training_context_from_dict(context), ContextSampler)
+    # Nothing is added for seed 0, the sampler's default: experiments trained with it stay as they are.
+    return {"seed": seed, **context} if drawn and seed else context
 
 
 def layered(

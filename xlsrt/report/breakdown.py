@@ -1,13 +1,14 @@
-"""Error rates of the parts of a set: by language, by length, by speaker."""
+"""Error rates of the parts of a set, with intervals: by language, by length, by speaker."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from xlsrt.report.decodings import Decoded
-from xlsrt.report.edits import Counts
+from xlsrt.report.significance import bootstrap_interval
 from xlsrt.units import SAMPLE_RATE
 
 LENGTHS = (2.0, 5.0, 10.0, 30.0)
@@ -48,11 +49,46 @@ def names(group_of: Mapping[str, str]) -> list[str]:
     return sorted(set(group_of.values()), key=lambda g: (order.index(g) if g in order else 0, g))
 
 
-def rates(decoded: Decoded, group_of: Mapping[str, str], wanted: Sequence[str]) -> list[Counts]:
-    """Counts of each wanted group."""
-    sums = dict.fromkeys(wanted, Counts())
-    for utt, alignment in decoded.alignments.items():
-        group = group_of.get(utt)
-        if group in sums:
-            sums[group] += alignment.counts
-    return [sums[group] for group in wanted]
+@dataclass(frozen=True)
+class Part:
+    """Some utterances of a set: units of the reference and errors of each, of one metric."""
+
+    refs: tuple[int, ...]
+    errors: tuple[int, ...]
+
+    @property
+    def rate(self) -> float:
+        """In percent of the reference; infinite for errors where there is none."""
+        if not sum(self.refs):
+            return float("inf") if sum(self.errors) else 0.0
+        return 100.0 * sum(self.errors) / sum(self.refs)
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % bootstrap interval of `rate`; one utterance, or none with words, has none."""
+        if len(self.refs) < 2 or not any(self.refs):
+            return None
+        return bootstrap_interval(self.errors, self.refs)
+
+    @property
+    def text(self) -> str:
+        """``19.0 (17.4 to 20.8)``; nothing where there are no utterances."""
+        if not self.refs:
+            return ""
+        ends = "" if self.interval is None else " ({:.1f} to {:.1f})".format(*self.interval)
+        return f"{self.rate:.1f}{ends}"
+
+
+def split(
+    figures: Mapping[str, tuple[int, int]], group_of: Mapping[str, str], wanted: Sequence[str]
+) -> list[Part]:
+    """A part for each wanted group.
+
+    Args:
+        figures: units of the reference and errors of each utterance. group_of: its group.
+    """
+    found: dict[str, list[tuple[int, int]]] = {group: [] for group in wanted}
+    for utt, figure in figures.items():
+        if (group := group_of.get(utt)) in found:
+            found[group].append(figure)
+    return [Part(tuple(r for r, _ in found[g]), tuple(e for _, e in found[g])) for g in wanted]

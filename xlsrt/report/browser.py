@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from xlsrt.ctm import WORD_TIMES, read_ctm
+from xlsrt.ctm import aligned_by, read_ctm
 from xlsrt.data.kaldi import DataDir
 from xlsrt.decoding.outputs import WORDS, read_stable
 from xlsrt.errors import UserError
@@ -37,12 +37,14 @@ class Sounds:
     Attributes:
         audio: MP3 as data URIs. waves: loudest sample of each 40 ms, base64 of one byte each.
         seconds: length of every utterance. said: times of the reference's words, where they are known.
+        aligned: by set, the model that found these by forced alignment.
     """
 
     audio: dict[str, str] = field(default_factory=dict)
     waves: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     said: dict[str, Times] = field(default_factory=dict)
+    aligned: dict[str, str] = field(default_factory=dict)
 
 
 def browser_data(decoded: Sequence[Decoded], audio_megabytes: float) -> dict[str, Any]:
@@ -130,19 +132,32 @@ def _sounds(decoded: Sequence[Decoded], budget: float) -> Sounds:
                 errors[utt] = errors.get(utt, 0) + alignment.counts.errors
                 words[utt] = alignment.counts.ref
         order = sorted(errors, key=lambda utt: (-errors[utt], utt))
+        times = next((d.word_times for d in systems if d.word_times is not None), None)
+        said = {} if times is None else word_times(times)
+        if times is not None and said and (model := aligned_by(times)):
+            sounds.aligned[dataset] = model
         try:
-            _add_sounds(sounds, dataset, DataDir(folder), {utt: words[utt] for utt in order}, share)
+            _add_sounds(sounds, dataset, DataDir(folder), {utt: words[utt] for utt in order}, said, share)
         except UserError as error:
             log.warning("the page has no sound of %s: %s", dataset, error)
     return sounds
 
 
-def _add_sounds(sounds: Sounds, dataset: str, data: DataDir, words: Mapping[str, int], budget: float) -> None:
-    """Of the utterances in ``words``, each with the number of its words, in this order while they fit."""
+def _add_sounds(
+    sounds: Sounds,
+    dataset: str,
+    data: DataDir,
+    words: Mapping[str, int],
+    said: Mapping[str, Times],
+    budget: float,
+) -> None:
+    """Of the utterances in ``words``, each with the number of its words, in this order while they fit.
+
+    said: times of the reference's words.
+    """
     from xlsrt.data.waveforms import load_samples, read_set
 
     entries = {entry.name: entry for entry in read_set(data.path)}
-    said = word_times(data.path / WORD_TIMES)
     used = 0
     for utt in words:
         if utt not in entries:
@@ -150,7 +165,7 @@ def _add_sounds(sounds: Sounds, dataset: str, data: DataDir, words: Mapping[str,
         key, seconds = f"{dataset}/{utt}", entries[utt].num_samples / SAMPLE_RATE
         sounds.seconds[key] = round(seconds, 3)
         if len(said.get(utt, [])) == words[utt]:
-            sounds.said[key] = said.get(utt, [])
+            sounds.said[key] = list(said.get(utt, []))
         # About 4 kB a second: not worth reading what will not fit.
         if used + seconds * 5000 > budget:
             continue

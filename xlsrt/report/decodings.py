@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from xlsrt.context import AttentionContext
+from xlsrt.ctm import WORD_TIMES
 from xlsrt.errors import UserError
-from xlsrt.report.edits import Alignment, Counts, align
-from xlsrt.report.results import model_dirs
+from xlsrt.report.edits import Alignment, Counts, align, distance
+from xlsrt.report.latency import known_latency
+from xlsrt.report.score_json import METRICS, NAME, model_dirs
 from xlsrt.report.scoring import read_text
 
 log = logging.getLogger(__name__)
@@ -51,14 +53,23 @@ class Decoded:
         It is noted as it was given, mostly relative to the folder with ``exp/``, and a report may be made in
         another one.
         """
-        if not self.facts.get("data_dir"):
-            return None
-        noted = Path(self.facts["data_dir"])
+        return self._noted(self.facts["data_dir"]) if self.facts.get("data_dir") else None
+
+    def _noted(self, name: str) -> Path:
+        noted = Path(name)
         if noted.is_absolute() or noted.exists():
             return noted
         # exp may be a link to a disk elsewhere: both sides of it are asked.
         works = [path.parents[3] for path in (self.path.absolute(), self.path.resolve()) if path.parents[3:]]
         return next((work / noted for work in works if (work / noted).exists()), noted)
+
+    @property
+    def word_times(self) -> Path | None:
+        """When the words of the reference were said: the set's own times, else those its delays are of."""
+        if self.data_dir is not None and (self.data_dir / WORD_TIMES).is_file():
+            return self.data_dir / WORD_TIMES
+        delays = known_latency(self.path)
+        return self._noted(delays.word_times) if delays is not None and delays.word_times else None
 
     def per_utterance(self) -> tuple[list[int], list[int]]:
         """Words of the reference and errors of each utterance, in the order of ``alignments``."""
@@ -83,16 +94,33 @@ class Decoded:
     @cached_property
     def alignments(self) -> dict[str, Alignment]:
         """Words of every utterance, aligned anew from ``score_wer/{ref,hyp}.trn``."""
-        ref, hyp = (read_trn(self.path / "score_wer" / name) for name in ("ref.trn", "hyp.trn"))
+        return {utt: align(ref, hyp) for utt, (ref, hyp) in self._units("wer").items()}
+
+    @cached_property
+    def figures(self) -> dict[str, dict[str, tuple[int, int]]]:
+        """For each metric that is scored, of every utterance: units of the reference, errors."""
+        found = {}
+        for metric in METRICS:
+            try:
+                if (self.path / f"score_{metric}" / NAME).is_file():
+                    pairs = self._units(metric)
+                    found[metric] = {utt: (len(ref), distance(ref, hyp)) for utt, (ref, hyp) in pairs.items()}
+            except UserError as error:
+                log.warning("left out: %s", error)
+        return found
+
+    def _units(self, metric: str) -> dict[str, tuple[list[str], list[str]]]:
+        """What is compared of every utterance, reference and hypothesis, from ``score_<metric>``."""
+        folder = self.path / f"score_{metric}"
+        ref, hyp = (read_trn(folder / name) for name in ("ref.trn", "hyp.trn"))
         if strange := sorted(ref.keys() ^ hyp.keys()):
             raise UserError(
-                f"{self.path}/score_wer: {strange[0]} is in one of ref.trn and hyp.trn only: score the set "
-                "again"
+                f"{folder}: {strange[0]} is in one of ref.trn and hyp.trn only: score the set again"
             )
         text = self.path / "text"
         names = set(read_text(text)) if text.is_file() else set()
         utterances = self._utterances(list(ref), names)
-        return {utterances[name]: align(units, hyp[name]) for name, units in ref.items()}
+        return {utterances[name]: (units, hyp[name]) for name, units in ref.items()}
 
     def _utterances(self, wanted: Iterable[str], names: set[str]) -> dict[str, str]:
         """The utterance of each ``<speaker>-<utterance>``, one each."""
@@ -130,21 +158,26 @@ def find_decoded(expdir: Path, left_out: list[str] | None = None) -> list[Decode
 
     Damaged ones are named in the log and, if it is given, in ``left_out``.
     """
-    found = []
-    for model_dir in model_dirs(expdir):
-        for score in model_dir.glob("*/*/score_wer/score.json"):
-            path = score.parents[1]
-            try:
-                decoded = Decoded(path, _facts(path / "decoding.json"))
-                if not decoded.alignments:
-                    raise UserError(f"{path}/score_wer/ref.trn has no utterances: score the set again")
-            except (UserError, OSError, ValueError) as error:
-                log.warning("%s is left out: %s", path, error)
-                if left_out is not None:
-                    left_out.append(str(error))
-                continue
-            found.append(decoded)
+    found = [d for model in model_dirs(expdir) for d in decoded_by(model, left_out)]
     return sorted(found, key=lambda d: (d.dataset, d.model, d.decoding))
+
+
+def decoded_by(model_dir: Path, left_out: list[str] | None = None) -> list[Decoded]:
+    """Scored sets of one experiment, by dataset and decoding; else as `find_decoded`."""
+    found = []
+    for score in model_dir.glob(f"*/*/score_wer/{NAME}"):
+        path = score.parents[1]
+        try:
+            decoded = Decoded(path, _facts(path / "decoding.json"))
+            if not decoded.alignments:
+                raise UserError(f"{path}/score_wer/ref.trn has no utterances: score the set again")
+        except (UserError, OSError, ValueError) as error:
+            log.warning("%s is left out: %s", path, error)
+            if left_out is not None:
+                left_out.append(str(error))
+            continue
+        found.append(decoded)
+    return sorted(found, key=lambda d: (d.dataset, d.decoding))
 
 
 def _facts(path: Path) -> dict[str, Any]:

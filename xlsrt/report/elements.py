@@ -60,11 +60,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str | Cell]], figures_f
     )
 
 
-def heated(rates: Sequence[float | None], most: float) -> list[Cell]:
-    """Error rates as cells, the deeper the worse; ``most`` is the deepest."""
-    return [Cell("") if r is None else Cell(f"{r:.1f}", heat=min(1.0, r / (most or 1.0))) for r in rates]
-
-
 def side_by_side(figures: Iterable[str]) -> str:
     """Figures in as many columns as the window has room for."""
     return f'<div class="figures">{"".join(f"<figure>{figure}</figure>" for figure in figures)}</div>\n'

@@ -1,6 +1,6 @@
 """How long words take: from their end in the audio to the packet after which a stream had them for good.
 
-Three delays, all in milliseconds of audio (the computer's own time is the real-time factor's matter):
+Four delays, all in milliseconds of audio (the computer's own time is the real-time factor's matter):
 
 * algorithmic: what chunks and packets cost before any model is asked. A moment of the audio waits for the end
   of its chunk, 5 ms for the last window, and for the packet that brings them.
@@ -8,13 +8,15 @@ Three delays, all in milliseconds of audio (the computer's own time is the real-
   what FastEmit and the delay penalty change; it may be negative.
 * emission: from the end of a word to the packet after which its tokens could not change any more. This is
   what a user waits for.
+* final: from the end of the last word said to the packet after which nothing of the utterance could change.
 
-Words that were recognised wrongly have no counterpart and do not count.
+Words that were recognised wrongly have no counterpart and do not count, except for the last.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,15 +24,18 @@ from pathlib import Path
 from typing import Any
 
 from xlsrt.context import FRAME_MS, WINDOW_TAIL_MS, AttentionContext
-from xlsrt.ctm import read_ctm
+from xlsrt.ctm import aligned_by, read_ctm
 from xlsrt.decoding.outputs import WORD_STABLE, WORDS, read_stable
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.report.edits import align
+from xlsrt.report.score_json import NAME as SCORE
+
+log = logging.getLogger(__name__)
 
 FILE = "latency.json"
 HEADER = ("dataset", "algorithmic mean", "most", "words", "emission mean", "p50", "p90", "token mean", "p50",
-          "p90", "first word p50", "last word p50")  # fmt: skip
+          "p90", "first word p50", "last word p50", "final p50", "p90", "word times")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,9 @@ class Latency:
         packet_ms: length of the packets. words: words of the reference.
         emission, token: of every word recognised rightly. first_word, last_word: ``emission`` of the words
             that begin and end an utterance.
+        final: of each utterance in which a word was recognised; None where it was not measured yet.
+        word_times: the file that says when the words were said. aligned_by: the model that found it out by
+            forced alignment; empty where it is known.
     """
 
     algorithmic_mean_ms: float | None
@@ -71,6 +79,9 @@ class Latency:
     token: Spread
     first_word: Spread
     last_word: Spread
+    final: Spread | None = None
+    word_times: str = ""
+    aligned_by: str = ""
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Latency:
@@ -81,9 +92,11 @@ class Latency:
     def row(self) -> tuple[str, ...]:
         """The figures as `HEADER` names them, without the dataset."""
         spreads = [v for s in (self.emission, self.token) for v in (s.mean, s.p50, s.p90)]
-        ends = [self.first_word.p50, self.last_word.p50]
+        final = self.final or Spread.of(())
+        ends = [self.first_word.p50, self.last_word.p50, final.p50, final.p90]
         heads = (_cell(self.algorithmic_mean_ms), _cell(self.algorithmic_max_ms))
-        return (*heads, f"{self.emission.count} of {self.words}", *map(_cell, [*spreads, *ends]))
+        source = "aligned" if self.aligned_by else "given"
+        return (*heads, f"{self.emission.count} of {self.words}", *map(_cell, [*spreads, *ends]), source)
 
 
 def algorithmic(context: AttentionContext, packet_ms: float) -> tuple[float, float]:
@@ -101,6 +114,11 @@ def algorithmic(context: AttentionContext, packet_ms: float) -> tuple[float, flo
     return sum(waits) / period - chunk / 2, max(waits)
 
 
+def was_streamed(decoded: Path) -> bool:
+    """Whether a set was decoded as streams, so that its words have delays."""
+    return (decoded / WORD_STABLE).is_file()
+
+
 def measure(decoded: Path, word_times: Path) -> Latency:
     """The delays of a set decoded in streaming mode.
 
@@ -110,16 +128,18 @@ def measure(decoded: Path, word_times: Path) -> Latency:
     Raises:
         UserError: a file is missing or malformed, or the set was not decoded as streams.
     """
-    if not (decoded / WORD_STABLE).is_file():
+    if not was_streamed(decoded):
         raise UserError(f"{decoded} has no {WORD_STABLE}: decode the set with `mode: streaming`")
     facts = json.loads((decoded / "decoding.json").read_text(encoding="utf-8"))
     said, found = read_ctm(word_times), read_ctm(decoded / WORDS)
-    emission, token, first, last, total = [], [], [], [], 0
+    emission, token, first, last, final, total = [], [], [], [], [], 0
     for utt, stable in read_stable(decoded).items():
         refs, hyps = said.get(utt, []), found.get(utt, [])
         if len(hyps) != len(stable):
             raise UserError(f"{decoded}: {WORDS} and {WORD_STABLE} differ at {utt}; decode the set again")
         total += len(refs)
+        if refs and stable:
+            final.append(max(stable) - refs[-1][2])
         for ref, hyp in matches([w for w, _, _ in refs], [w for w, _, _ in hyps]):
             end, delay = refs[ref][2], stable[hyp] - refs[ref][2]
             emission.append(delay)
@@ -132,8 +152,12 @@ def measure(decoded: Path, word_times: Path) -> Latency:
         raise UserError(f"{word_times} has no utterance of {decoded}")
     waits = algorithmic(AttentionContext.from_dict(facts["context"]), facts["packet_ms"])
     known = [round(wait, 1) if math.isfinite(wait) else None for wait in waits]
-    spreads = (Spread.of(delays) for delays in (emission, token, first, last))
-    return Latency(known[0], known[1], facts["packet_ms"], total, *spreads)
+    return Latency(
+        known[0], known[1], facts["packet_ms"], total,
+        emission=Spread.of(emission), token=Spread.of(token), first_word=Spread.of(first),
+        last_word=Spread.of(last), final=Spread.of(final),
+        word_times=str(word_times), aligned_by=aligned_by(word_times),
+    )  # fmt: skip
 
 
 def matches(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[int, int]]:
@@ -163,13 +187,23 @@ def read_latency(decoded: Path) -> Latency | None:
         raise UserError(f"{path} is damaged ({error}): remove it and score the set again") from None
 
 
+def known_latency(decoded: Path) -> Latency | None:
+    """`read_latency`, where a damaged file is named in the log and counts as none."""
+    try:
+        return read_latency(decoded)
+    except UserError as error:
+        log.warning("left out: %s", error)
+        return None
+
+
 def latency_rows(model_dir: Path) -> list[tuple[str, ...]]:
-    """A row of `HEADER` for each ``<model_dir>/<decoding>/<dataset>`` whose delays are known."""
+    """A row of `HEADER` for each scored ``<model_dir>/<decoding>/<dataset>`` whose delays are known."""
     rows = []
     for path in sorted(model_dir.glob(f"*/*/{FILE}"), key=lambda p: (p.parts[-2], p.parts[-3])):
-        found = read_latency(path.parent)
-        assert found is not None
-        rows.append((f"{path.parts[-3]}/{path.parts[-2]}", *found.row()))
+        # Where scoring failed, delays are of other hypotheses than those that were to be scored.
+        scored = (path.parent / "score_wer" / SCORE).is_file()
+        if scored and (found := known_latency(path.parent)) is not None:
+            rows.append((f"{path.parts[-3]}/{path.parts[-2]}", *found.row()))
     return rows
 
 

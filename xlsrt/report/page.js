@@ -1,8 +1,8 @@
 "use strict";
 // What a cell is sorted by: a number where the whole text is one (also "<0.001", the lower end of "1.0 to 2.0", the first of
-// "3 of 4", "inf"), else the text. "5a" is a name.
+// "3 of 4" and of "19.0 (17.4 to 20.8)", "inf"), else the text. "5a" is a name.
 function sortValue(text) {
-  const found = /^<?([-+]?\d+(?:\.\d+)?)(?: (?:to|of) .*)?$/.exec(text);
+  const found = /^<?([-+]?\d+(?:\.\d+)?)(?: (?:to|of) .*| \(.*\))?$/.exec(text);
   return text === "inf" ? Infinity : found ? Number(found[1]) : text;
 }
 

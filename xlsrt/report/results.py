@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.report import latency
-from xlsrt.report.edits import Counts
 from xlsrt.report.environment import describe
+from xlsrt.report.parts import part_tables
+from xlsrt.report.score_json import METRICS, Result, find_results, model_dirs
+from xlsrt.report.significance import interval_text
 from xlsrt.report.trn import columns
 
 WAY_OUT = "decode and score first (run.sh stages 10 and 11)"
-METRICS = ("wer", "cer", "ter")
 HEADER = ("Snt", "Wrd", "Corr", "Sub", "Del", "Ins", "Err", "S.Err", "95 % of Err")
 """ESPnet's columns, and the bootstrap interval of the error rate."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """One scored set: ``<expdir>/<model>/<decoding>/<dataset>/score_<metric>``."""
-
-    model: str
-    decoding: str
-    dataset: str
-    metric: str
-    counts: Counts
-    interval: tuple[float, float] | None = None
-    """95 % interval of the error rate in percent."""
-
-
-def find_results(model_dir: Path) -> list[Result]:
-    """All complete scores of one experiment, sorted by dataset, then decoding."""
-    results = []
-    for path in model_dir.glob("*/*/score_*/score.json"):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        metric, interval = content.pop("metric"), content.pop("interval", None)
-        decoding, dataset = path.parts[-4:-2]
-        found = Result(
-            model_dir.name, decoding, dataset, metric, Counts(**content), interval and tuple(interval)
-        )
-        results.append(found)
-    return sorted(results, key=lambda r: (r.dataset, r.decoding, r.metric))
-
-
-def model_dirs(expdir: Path) -> list[Path]:
-    """Experiments with at least one score."""
-    return sorted({path.parents[3] for path in expdir.glob("*/*/*/score_*/score.json")})
 
 
 def write_model_results(model_dir: Path, command: str | None = None) -> list[Result]:
@@ -57,34 +24,40 @@ def write_model_results(model_dir: Path, command: str | None = None) -> list[Res
     results = find_results(model_dir)
     if not results:
         raise UserError(f"{model_dir} holds no scores; {WAY_OUT}")
-    _write(model_dir / "RESULTS.md", [*_head(command), *_sections(results, model_dir.parent)])
+    parts = [line for table in part_tables(model_dir) for line in _section(*table)]
+    _write(model_dir / "RESULTS.md", [*_head(command), *_sections(results, model_dir.parent), *parts])
     return results
 
 
 def write_all_results(expdir: Path, command: str | None = None) -> list[Result]:
     """Write the RESULTS.md of every experiment below ``expdir`` and ``<expdir>/RESULTS.md`` of them all."""
-    results = [result for model in model_dirs(expdir) for result in write_model_results(model, command)]
+    # A model whose scores are all damaged was named and has nothing to write.
+    models = [model for model in model_dirs(expdir) if find_results(model)]
+    results = [result for model in models for result in write_model_results(model, command)]
     if not results:
         raise UserError(f"{expdir} holds no scores; {WAY_OUT}")
-    summary = ["## Summary (error rates in %)", "", *_markdown(SUMMARY_HEADER, summary_rows(results)), ""]
+    summary = _section("Summary (error rates in %)", SUMMARY_HEADER, summary_rows(results), "##")
     _write(expdir / "RESULTS.md", [*_head(command), *summary, *_sections(results, expdir)])
     return results
 
 
-SUMMARY_HEADER = ("dataset", "model", "decoding", "Snt", "Wrd", "WER", "CER", "TER", "S.Err")
+SUMMARY_HEADER = ("dataset", "model", "decoding", "Snt", "Wrd", "WER", "CER", "TER", "S.Err", "95 % of WER")
 
 
 def summary_rows(results: Iterable[Result]) -> list[tuple[str, ...]]:
     """One row per (dataset, model, decoding) with its error rates; ``-`` where one was not scored."""
-    grouped: dict[tuple[str, str, str], dict[str, Counts]] = {}
+    grouped: dict[tuple[str, str, str], dict[str, Result]] = {}
     for result in results:
-        grouped.setdefault((result.dataset, result.model, result.decoding), {})[result.metric] = result.counts
+        grouped.setdefault((result.dataset, result.model, result.decoding), {})[result.metric] = result
     rows = []
     for key, metrics in sorted(grouped.items()):
-        first = metrics.get("wer", next(iter(metrics.values())))
-        words = str(metrics["wer"].ref) if "wer" in metrics else "-"
-        rates = [f"{metrics[m].error_rate:.1f}" if m in metrics else "-" for m in METRICS]
-        rows.append((*key, str(first.utterances), words, *rates, f"{first.sentence_error_rate:.1f}"))
+        first = metrics.get("wer", next(iter(metrics.values()))).counts
+        words, interval = "-", None
+        if "wer" in metrics:
+            words, interval = str(metrics["wer"].counts.ref), metrics["wer"].interval
+        rates = [f"{metrics[m].counts.error_rate:.1f}" if m in metrics else "-" for m in METRICS]
+        ends = (f"{first.sentence_error_rate:.1f}", interval_text(interval))
+        rows.append((*key, str(first.utterances), words, *rates, *ends))
     return rows
 
 
@@ -125,21 +98,24 @@ def _sections(results: Sequence[Result], expdir: Path) -> list[str]:
                 if r.model == model and r.metric == metric
             ]
             if rows:
-                lines += [f"### {metric.upper()}", "", *_markdown(("dataset", *HEADER), rows), ""]
+                lines += _section(metric.upper(), ("dataset", *HEADER), rows)
         delays = latency.latency_rows(expdir / model)
         if delays:
-            lines += ["### Delays (ms of audio; docs/scoring.md)", "", *_markdown(latency.HEADER, delays), ""]
+            lines += _section("Delays (ms of audio; docs/scoring.md)", latency.HEADER, delays)
     return lines
 
 
 def _cells(result: Result) -> tuple[str, ...]:
     sentences, tokens, *rates = columns(result.counts)
-    interval = "-" if result.interval is None else "{:.1f} to {:.1f}".format(*result.interval)
-    return (str(sentences), str(tokens), *(f"{rate:.1f}" for rate in rates), interval)
+    return (str(sentences), str(tokens), *(f"{rate:.1f}" for rate in rates), interval_text(result.interval))
 
 
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return ["|" + "|".join(row) + "|" for row in (header, ["---"] * len(header), *rows)]
+def _section(
+    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], level: str = "###"
+) -> list[str]:
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, ["---"] * len(header), *rows)]
+    table = ["|" + "|".join(row) + "|" for row in cells]
+    return [f"{level} {title}", "", *table, ""]
 
 
 def _is_figure(cell: str) -> bool:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from xlsrt.errors import UserError
 from xlsrt.report import breakdown
+from xlsrt.report.breakdown import Part
 from xlsrt.report.decodings import Decoded
-from xlsrt.report.edits import Counts
-from xlsrt.report.elements import Cell, folded, heated, named, note, table
+from xlsrt.report.elements import Cell, folded, named, note, table
 from xlsrt.report.material import Material
 from xlsrt.report.names import context_name
-from xlsrt.report.significance import bootstrap_interval, compare, few_text, p_text
+from xlsrt.report.score_json import METRICS
+from xlsrt.report.significance import bootstrap_interval, compare, few_text, interval_text, p_text
 
 NOTHING = "<p>Nothing has been decoded and scored yet.</p>"
 SCORE_NOTE = note(
@@ -64,7 +65,7 @@ def scores(material: Material) -> str:
 def _figures(decoded: Decoded, best: Decoded, most: float) -> list[str | Cell]:
     counts = decoded.counts
     refs, errors = decoded.per_utterance()
-    low, high = bootstrap_interval(errors, refs)
+    interval = interval_text(bootstrap_interval(errors, refs))
     p = ""
     if decoded is not best and list(decoded.alignments) == list(best.alignments):
         p = p_text(compare(errors, best.per_utterance()[1], refs).p)
@@ -72,7 +73,7 @@ def _figures(decoded: Decoded, best: Decoded, most: float) -> list[str | Cell]:
     factor = decoded.facts.get("real_time_factor")
     return [
         Cell(f"{counts.error_rate:.2f}", part=min(1.0, counts.error_rate / most) if most > 0 else 0.0),
-        f"{low:.1f} to {high:.1f}",
+        interval,
         *percents,
         f"{counts.sentence_error_rate:.1f}",
         str(counts.ref),
@@ -93,22 +94,29 @@ def _breakdowns(decoded: Sequence[Decoded]) -> list[str]:
     parts = []
     for kind, group_of in kinds.items():
         wanted = breakdown.names(group_of)
-        if len(wanted) > 1:
-            rates = [breakdown.rates(d, group_of, wanted) for d in decoded]
-            parts.append(folded(f"WER % by {kind}", _parts_table(kind, wanted, decoded, rates)))
+        if len(wanted) < 2:
+            continue
+        for metric in METRICS:
+            if scored := [d for d in decoded if metric in d.figures]:
+                found = [breakdown.split(d.figures[metric], group_of, wanted) for d in scored]
+                what = f"{metric.upper()} % by {kind}"
+                parts.append(folded(what, _parts_table(kind, wanted, scored, found)))
     return parts
 
 
 def _parts_table(
-    kind: str, wanted: Sequence[str], decoded: Sequence[Decoded], rates: Sequence[Sequence[Counts]]
+    kind: str, wanted: Sequence[str], decoded: Sequence[Decoded], found: Sequence[Sequence[Part]]
 ) -> str:
-    """A row for each group, with its words in the reference and its error rate in each decoding."""
+    """A row for each group, with its reference's units and its error rate in each decoding, the deeper the
+    worse.
+    """
     cells = named(decoded)
-    header = (kind, "words", *(f"{cells[d.path][0].text} {cells[d.path][1].text}" for d in decoded))
-    percents = [[c.error_rate if c.utterances else None for c in column] for column in rates]
-    most = max((p for column in percents for p in column if p is not None and p < float("inf")), default=1.0)
+    header = (kind, "units", *(f"{cells[d.path][0].text} {cells[d.path][1].text}" for d in decoded))
+    rates = [part.rate for column in found for part in column if part.refs and part.rate < float("inf")]
+    most = max(rates, default=0.0) or 1.0
     rows: list[list[str | Cell]] = []
-    for index, group in enumerate(wanted):
-        words = max(column[index].ref for column in rates)
-        rows.append([group, str(words), *heated([column[index] for column in percents], most)])
+    for group, parts in zip(wanted, zip(*found, strict=True), strict=True):
+        heats = [min(1.0, part.rate / most) if part.refs else None for part in parts]
+        heated = [Cell(part.text, heat=heat) for part, heat in zip(parts, heats, strict=True)]
+        rows.append([group, str(max(sum(part.refs) for part in parts)), *heated])
     return table(header, rows, 1)

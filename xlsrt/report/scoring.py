@@ -66,12 +66,20 @@ def sentencepiece_units(model: Path) -> Units:
 
     if not model.is_file():
         raise UserError(f"token model {model} does not exist; train it (run.sh stage 3) or omit --bpemodel")
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
+    try:
+        processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
+    except (RuntimeError, OSError) as error:
+        raise UserError(
+            f"--bpemodel {model} is no SentencePiece model ({error}): name the bpe.model of run.sh stage 3, "
+            "or omit --bpemodel"
+        ) from None
     return lambda text: processor.encode(text, out_type=str)
 
 
 def read_text(path: Path) -> dict[str, str]:
     """Read Kaldi's ``<utterance> <transcript>`` lines; a transcript may be empty, a name not repeated."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: name a file in it, such as {path / 'text'}")
     table: dict[str, str] = {}
     for number, line in enumerate(read_lines(path), 1):
         name, _, text = line.strip().replace("\t", " ").partition(" ")
@@ -129,15 +137,22 @@ def score_set(metric: str, ref: Mapping[str, str], hyp: Mapping[str, str], units
 
 
 def score_files(
-    ref: Path, hyp: Path, score_dir: Path, bpemodel: Path | None = None, utt2spk: Path | None = None
+    ref: Path,
+    hyp: Path,
+    score_dir: Path,
+    bpemodel: Path | None = None,
+    utt2spk: Path | None = None,
+    word_times: Path | None = None,
 ) -> dict[str, SetScore]:
     """Score ``hyp`` against ``ref`` and write ``score_dir/score_{wer,cer,ter}``.
 
     Each holds ``ref.trn``, ``hyp.trn``, ``result.txt`` (sclite's or in its form) and ``score.json`` (counts
     and interval). TER needs ``bpemodel``. ``utt2spk`` defaults to the one beside ``ref``, else each utterance
-    is a speaker. Where ``word_times.ctm`` lies beside ``ref`` and ``hyp`` was streamed, its delays are
-    measured too. A TER and delays from before that are not made anew are removed.
+    is a speaker. Where ``word_times`` is given or ``word_times.ctm`` lies beside ``ref``, and ``hyp`` was
+    streamed, its delays are measured too. A TER and delays from before that are not made anew are removed.
     """
+    if word_times is not None and not word_times.is_file():
+        raise UserError(f"--word_times {word_times}: there is no such file; make it with xlsrt.bin.align")
     refs, hyps = read_text(ref), read_text(hyp)
     check_same_utterances(refs, hyps, str(ref), str(hyp))
     if empty := [utt for utt, text in refs.items() if not text]:
@@ -163,7 +178,7 @@ def score_files(
         write_score(scores[metric], speakers, score_dir / f"score_{metric}")
     if "ter" not in metrics:
         _drop_score(score_dir / "score_ter")
-    _refresh_latency(hyp.parent, ref.parent / WORD_TIMES)
+    _refresh_latency(hyp.parent, word_times or ref.parent / WORD_TIMES)
     return scores
 
 
@@ -182,10 +197,15 @@ def _refresh_latency(decoded: Path, word_times: Path) -> None:
     """Measure the delays of words anew, or remove the old ones if they are of an earlier decoding.
 
     Those that `xlsrt.bin.latency` has measured with word times from elsewhere are newer than the decoding.
+    Scores stand without delays: what keeps these from being measured is said in the log.
     """
     kept, stable = decoded / LATENCY, decoded / WORD_STABLE
     if stable.is_file() and word_times.is_file():
-        write_latency(decoded, word_times)
+        try:
+            write_latency(decoded, word_times)
+        except (OSError, ValueError, KeyError) as error:
+            log.warning("no delays of words in %s: %s", decoded, error)
+            kept.unlink(missing_ok=True)
     elif kept.is_file() and not (stable.is_file() and kept.stat().st_mtime >= stable.stat().st_mtime):
         log.info("%s is of an earlier decoding and is removed", kept)
         kept.unlink()

@@ -13,7 +13,7 @@ from xlsrt.report import figures, patterns, streaming, training
 from xlsrt.report.browser import browser_data
 from xlsrt.report.decodings import Decoded
 from xlsrt.report.elements import Cell, folded, named, note, picture, side_by_side, table
-from xlsrt.report.latency import HEADER, read_latency
+from xlsrt.report.latency import HEADER, known_latency
 from xlsrt.report.material import Material
 from xlsrt.report.names import context_name, search_names
 from xlsrt.report.score_sections import NOTHING
@@ -48,6 +48,7 @@ CONTROLS = """<div class="controls">
 </div>
 <p id="count" class="soft"></p><div id="list"></div>
 """
+ALIGNED = "When words were said is known from forced alignment with {}: errors of tens of ms are usual."
 BROWSER_NOTE = note(
     "Above what was said, below what was recognised. Over the sound: when words were said (where that is "
     "known), when they were recognised and, at the dot, when a stream could no more change them; vertical "
@@ -122,7 +123,7 @@ def _offline(decoded: Sequence[Decoded]) -> dict[str, float]:
 
 def _delays(decoded: Sequence[Decoded]) -> tuple[dict[str, list[tuple[float, float, str]]], str] | None:
     """What `xlsrt.report.latency` has measured: points for the figure, and the table."""
-    known = [(d, found, found.emission.p50) for d in decoded if (found := read_latency(d.path)) is not None]
+    known = [(d, found, found.emission.p50) for d in decoded if (found := known_latency(d.path)) is not None]
     cells, series = named(decoded), _series(decoded, [d for d, _, median in known if median is not None])
     points: dict[str, list[tuple[float, float, str]]] = {}
     rows: list[list[str | Cell]] = []
@@ -136,7 +137,9 @@ def _delays(decoded: Sequence[Decoded]) -> tuple[dict[str, list[tuple[float, flo
         return None
     # What chunks alone cost stands in the figure; here the packets that bring them count too.
     header = ("model", "decoding", "packets (ms)", "chunk and packet mean", *HEADER[2:])
-    return points, folded("Delays of words (ms of audio)", table(header, rows, 2))
+    models = dict.fromkeys(found.aligned_by for _, found, median in known if median is not None)
+    said = "".join(note(html.escape(ALIGNED.format(model))) for model in models if model)
+    return points, folded("Delays of words (ms of audio)", table(header, rows, 2)) + said
 
 
 def contexts(material: Material) -> str:
@@ -201,8 +204,10 @@ def errors(material: Material) -> str:
         for ref, hyp, times in chosen.confusions()
     ]
     name = html.escape(f"{chosen.dataset}, {chosen.model}, {chosen.decoding}")
+    aligned = [f"{dataset}: {ALIGNED.format(model)}" for dataset, model in data["aligned"].items()]
     return (
-        f"<h3>Utterances</h3>\n{BROWSER_NOTE}{CONTROLS}{_json(data)}"
+        f"<h3>Utterances</h3>\n{BROWSER_NOTE}{''.join(note(html.escape(said)) for said in aligned)}"
+        f"{CONTROLS}{_json(data)}"
         f"<h3>Most frequent errors: {name}</h3>\n{table(('said', 'recognised', 'times'), rows, 2)}"
     )
 

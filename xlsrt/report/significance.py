@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,14 +102,31 @@ def _checked(errors: Sequence[int], refs: Sequence[int]) -> Sequence[int]:
 
 def _drawn_rates(errors: np.ndarray, refs: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """(draws,): the error rate in percent of each drawn set."""
-    generator, utterances = np.random.default_rng(seed), len(refs)
-    rates = []
+    utterances = len(refs)
     # Some sets at a time: how often each of 100,000 utterances is in each of 2,000 sets would be 1.6 GB.
-    for first in range(0, draws, block := max(1, BLOCK // utterances)):
-        even = np.full(utterances, 1 / utterances)
-        counts = generator.multinomial(utterances, even, size=min(block, draws - first))
-        rates.append(100.0 * (counts @ errors) / np.maximum(1, counts @ refs))
+    drawn = _kept if draws * utterances <= BLOCK else _drawn
+    blocks = drawn(utterances, draws, seed)
+    rates = [100.0 * (counts @ errors) / np.maximum(1, counts @ refs) for counts in blocks]
     return np.concatenate(rates)
+
+
+def _drawn(utterances: int, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """(some draws, utterances): how often each utterance is in each drawn set."""
+    generator, block = np.random.default_rng(seed), max(1, BLOCK // utterances)
+    even = np.full(utterances, 1 / utterances)
+    for first in range(0, draws, block):
+        yield generator.multinomial(utterances, even, size=min(block, draws - first))
+
+
+@functools.lru_cache(maxsize=2)
+def _kept(utterances: int, draws: int, seed: int) -> list[np.ndarray]:
+    """`_drawn` of what fits into memory: each metric and decoding of a set or part asks for them again."""
+    return list(_drawn(utterances, draws, seed))
+
+
+def interval_text(interval: tuple[float, float] | None) -> str:
+    """``17.4 to 20.8``; ``-`` where there is none."""
+    return "-" if interval is None else "{:.1f} to {:.1f}".format(*interval)
 
 
 def p_text(p: float, sign: str = "") -> str:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 SECONDS = 12.0
 """Of audio that a stream is measured on."""
-HEADER = ("chunk (ms)", "median (ms)", "90 % (ms)", "longest (ms)", "real-time factor")
+HEADER = ("chunk (ms)", "median (ms)", "90 % (ms)", "longest (ms)", "end to result (ms)", "real-time factor")
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,20 @@ class StepTimes:
     Attributes:
         steps: seconds that a packet took, for each packet that completes a chunk (or several).
         total: seconds of computing, all packets. audio: seconds heard. chunk_ms: length of a chunk.
+        final: seconds from the end of the audio, once it is heard, to the final result.
     """
 
     steps: tuple[float, ...]
     total: float
     audio: float
     chunk_ms: int
+    final: float
 
     def row(self) -> tuple[str, ...]:
         """Cells of `HEADER`."""
         ordered = sorted(self.steps)
         picked = (percentile(ordered, share) for share in (0.5, 0.9, 1.0))
-        times = (f"{1000 * seconds:.1f}" for seconds in picked)
+        times = (f"{1000 * seconds:.1f}" for seconds in (*picked, self.final))
         return (str(self.chunk_ms), *times, f"{self.total / self.audio:.3f}")
 
 
@@ -73,7 +75,10 @@ def measure_steps(recognizer: Recognizer, samples: Any, packet_ms: float = 80.0)
             done = complete
     if not steps:
         raise UserError(f"{len(samples) / SAMPLE_RATE:.1f} s of audio have no whole chunk of {20 * chunk} ms")
-    return StepTimes(tuple(steps), total, len(samples) / SAMPLE_RATE, 20 * chunk)
+    before = time.perf_counter()
+    stream.finish()
+    final = time.perf_counter() - before
+    return StepTimes(tuple(steps), total, len(samples) / SAMPLE_RATE, 20 * chunk, final)
 
 
 def step_table(material: Material) -> str:
