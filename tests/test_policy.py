@@ -65,7 +65,7 @@ MAY_IMPORT = {
     "data": {"files", "ctm"},
     "report": {"context", "encoder", "decoding", "recognizer", "data", "files", "ctm"},
     "recipe": {
-        *("report", "search", "data"),
+        *("context", "report", "search", "data"),
         *("files", "tree", "settings", "tensor_files", "ctm"),
     },
 }

@@ -29,7 +29,11 @@ def test_defaults_and_units() -> None:
         ({"mode": "online"}, "mode 'online' is not one of masked, streaming"),
         ({"packet_ms": 0}, "packet_ms 0 is not a positive"),
         ({"packet_ms": "fast"}, "packet_ms 'fast'"),
-        ({"search": "greedy"}, "search must be a mapping"),
+        ({"search": 3}, "x.yaml: search is 3; it must be a mapping such as greedy or beam, or"),
+        ({"search": "bean"}, "x.yaml: search type 'bean' is unknown; known: greedy, beam"),
+        ({"search": {"beam_size": 4}}, "x.yaml: search: greedy has no beam_size; .* write type: beam too"),
+        ({"search": {"type": "beam", "lm": 3}}, r"x.yaml: search: lm is 3, neither a file .* an ARPA file"),
+        ({"search": {"type": "beam", "lm": "lm.arpa", "lm_unit": 5}}, "x.yaml: search: lm_unit is 5; choose"),
         ({"search": {"type": "bean"}}, "x.yaml: search type 'bean' is unknown"),
         (
             {"search": {"beam_sise": 4, "type": "beam"}},
@@ -67,6 +71,11 @@ def test_defaults_and_units() -> None:
 def test_wrong_values_are_named(content: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         DecodeConfig.from_dict(content, "x.yaml")
+
+
+def test_a_search_may_be_a_word() -> None:
+    assert DecodeConfig.from_dict({"search": "greedy"}).search == {"type": "greedy"}
+    assert DecodeConfig.from_dict({"search": "beam", "nbest": 4}).search == {"type": "beam"}
 
 
 def test_files(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig, WaveAugment
 from xlsrt.espnet_task.checkpoint import plain_stats, reporter_stats
-from xlsrt.espnet_task.encoder import contexts_of, read_encoder_conf
+from xlsrt.espnet_task.encoder import contexts_of
 from xlsrt.espnet_task.inputs import read_token_list
 from xlsrt.espnet_task.midepoch import EpochPosition, read_position
 from xlsrt.espnet_task.optim import parameter_groups
@@ -24,6 +24,7 @@ from xlsrt.espnet_task.retention import rank_epochs, tidy, write_averages
 from xlsrt.espnet_task.schedulers import WarmupHoldDecay
 from xlsrt.recipe.average import average_files, average_states
 from xlsrt.tensor_files import read_checkpoint
+from xlsrt.transducer.training_conf import read_encoder_conf
 
 
 class Miniature(nn.Module):

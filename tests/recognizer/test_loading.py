@@ -262,7 +262,7 @@ def test_arguments_of_a_wrong_kind(exp):
     same(whole.transcribe(wav), Recognizer.from_exp(exp, AttentionContext.full()).transcribe(wav))
     for arguments, message in (
         ({"context": "x"}, "context is 'x'; give an AttentionContext"),
-        ({"search": "beam"}, "search is 'beam'; give a mapping"),
+        ({"search": 5}, "search is 5; it must be a mapping such as greedy or beam, or"),
         ({"device": "cuda:99"}, "PyTorch sees"),
     ):
         with pytest.raises(UserError, match=message):

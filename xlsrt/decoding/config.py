@@ -96,9 +96,6 @@ class DecodeConfig:
             or round(packet_ms * SAMPLE_RATE / 1000) < 1
         ):
             raise UserError(f"{where}: packet_ms {said!r} is not a positive number of milliseconds")
-        search = content.get("search", {"type": "greedy"})
-        if not isinstance(search, Mapping):
-            raise UserError(f"{where}: search must be a mapping such as {{type: greedy}}, not {search!r}")
         stages = content.get("stages")
         if stages is not None and not isinstance(stages, (list, tuple)):
             raise UserError(f"{where}: stages must be a list such as [5b, 5c], not {stages!r}")
@@ -106,7 +103,7 @@ class DecodeConfig:
         try:
             return cls(
                 context=context,
-                search=check_search(search),
+                search=check_search(content.get("search", "greedy")),
                 mode=mode,
                 packet_ms=packet_ms,
                 nbest=content.get("nbest", cls.nbest),

@@ -207,8 +207,9 @@ def fingerprint_of(job: Job, entries: list[Entry]) -> str:
 def _model_files(job: Job) -> list[Path]:
     """The files of the model, weights first; it may be an experiment, a packed folder or a packed zip."""
     from xlsrt.recognizer.model import find_weights
-    from xlsrt.recognizer.pack import WEIGHTS, is_pack
+    from xlsrt.recognizer.pack import WEIGHTS, check_model_file, is_pack
 
+    check_model_file(job.exp_dir, job.model_file)
     if not is_pack(job.exp_dir):
         return [find_weights(job.exp_dir, job.model_file), job.exp_dir / "config.yaml"]
     if job.exp_dir.is_file():

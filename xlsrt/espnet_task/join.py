@@ -7,65 +7,13 @@ on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from xlsrt.errors import UserError
-from xlsrt.settings import Settings
+from xlsrt.transducer.training_conf import JoinConfig
 from xlsrt.units import HOP, SAMPLE_RATE
-
-
-@dataclass(frozen=True)
-class JoinConfig(Settings):
-    """How utterances are joined; the default does nothing.
-
-    Attributes:
-        utterances: most that become one; how many is drawn for each batch, from 1 to this.
-        seconds: no longer than this unless a single utterance is; the lead comes on top.
-        pause: [low, high] seconds between two, filled with noise as quiet as the first one's quietest 20 ms.
-        pause_skew: 1 draws pauses evenly between low and high; at s, half of them are below
-            ``low + (high - low) / 2 ** s``, so that long ones are heard now and then.
-        lead: [low, high] seconds of such noise before the first one, evenly drawn. Corpora are cut a little
-            before the first word, so that chunks meet it at about one place; in a stream they meet it at any.
-        zeros: share of pauses and leads that are digital silence instead, as muted microphones and telephone
-            lines send it. A model that has never heard it makes more errors after it.
-    """
-
-    WHERE = "model_conf.join"
-
-    utterances: int = 1
-    seconds: float = 20.0
-    pause: tuple[float, float] = (0.0, 1.0)
-    pause_skew: float = 1.0
-    lead: tuple[float, float] = (0.0, 0.0)
-    zeros: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.utterances < 1:
-            raise UserError(f"model_conf.join.utterances is {self.utterances}; it must be 1 (off) or more")
-        if self.seconds <= 0:
-            raise UserError(f"model_conf.join.seconds is {self.seconds}; it must be above 0")
-        for name in ("pause", "lead"):
-            low, high = getattr(self, name)
-            if not 0 <= low <= high:
-                raise UserError(f"model_conf.join.{name} is {[low, high]}; it must be [low, high] in seconds")
-        if not 0 <= self.zeros <= 1:
-            raise UserError(f"model_conf.join.zeros is {self.zeros}; it must be from 0 to 1")
-        if self.pause_skew < 1:
-            raise UserError(f"model_conf.join.pause_skew is {self.pause_skew}; it must be 1 or more")
-
-    @property
-    def active(self) -> bool:
-        """Whether it does anything."""
-        return self.utterances > 1 or self.lead[1] > 0
-
-    def number(self, draw: torch.Generator) -> int:
-        """How many utterances become one in a batch; ranks that draw alike do not wait for each other."""
-        return int(torch.randint(1, self.utterances + 1, (1,), generator=draw))
 
 
 def join_batch(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,53 +15,16 @@ from xlsrt.encoder.layer import keep_in_graph
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import batch_generator
 from xlsrt.espnet_task.encoder import XlsrEspnetEncoder
-from xlsrt.espnet_task.join import JoinConfig, join_batch
+from xlsrt.espnet_task.join import join_batch
 from xlsrt.espnet_task.trained_model import TrainedModel
 from xlsrt.search import GreedySearch
-from xlsrt.settings import Settings, as_mapping, check_keys, types_of
 from xlsrt.transducer import TransducerHead
+from xlsrt.transducer.training_conf import ModelConfig
 
 _JOIN_SEED = 7  # another than the augmentation's, which draws from the same steps
 _SPACE = "<space>"  # ESPnet's, in token lists of characters
 Padded = tuple[Tensor, Tensor]
 """Rows, and the length of each."""
-
-
-@dataclass(frozen=True)
-class ModelConfig(Settings):
-    """The part of ``model_conf`` that is the model's own; the head's keys are `HeadConfig`'s.
-
-    Attributes:
-        ctc_only_updates: updates at the start that train the CTC branch alone. From random weights CTC finds
-            the alignment first, and the predictor does not learn the transcripts by heart before the encoder
-            hears.
-        join: how training utterances are joined to longer ones, see `JoinConfig`; off by default.
-        valid_max_symbols: tokens per joint frame at most in validation's greedy search.
-        extract_feats_in_collect_stats: ESPnet's key; there are no features, so it must stay False.
-    """
-
-    WHERE = "model_conf"
-
-    ctc_only_updates: int = 0
-    join: JoinConfig = field(default_factory=JoinConfig)
-    valid_max_symbols: int = 10
-    extract_feats_in_collect_stats: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("ctc_only_updates", "valid_max_symbols"):
-            if getattr(self, name) < 0:
-                raise UserError(f"model_conf.{name} is {getattr(self, name)}; it must not be negative")
-
-    @classmethod
-    def from_model_conf(cls, model_conf: Mapping[str, Any] | None, head_keys: Sequence[str]) -> ModelConfig:
-        """Pick our keys out of ``model_conf``; what is neither ours nor the head's is refused by name."""
-        ours = list(types_of(cls))
-        given = as_mapping(model_conf, cls.WHERE, optional=True)
-        check_keys(given, [*ours, *head_keys], cls.WHERE)
-        values = {key: value for key, value in given.items() if key in ours}
-        values["join"] = JoinConfig.from_dict(values.get("join"))
-        return cls(**values)
 
 
 class XlsrTransducerModel(TrainedModel, ESPnetASRModel):

@@ -15,12 +15,12 @@ from xlsrt.encoder.checkpoints import read_config
 from xlsrt.encoder.checkpoints.pretraining import load_heads
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig
-from xlsrt.espnet_task.encoder import contexts_of, read_encoder_conf
-from xlsrt.espnet_task.model import ModelConfig
+from xlsrt.espnet_task.encoder import contexts_of
 from xlsrt.espnet_task.shared_task import SharedTask
 from xlsrt.espnet_task.task import XlsrASRTask
 from xlsrt.transducer import HeadConfig
 from xlsrt.transducer.config import MODEL_KEYS
+from xlsrt.transducer.training_conf import ModelConfig, read_encoder_conf
 
 
 def check_settings(settings: Mapping[str, Any], where: str) -> None:

@@ -16,7 +16,7 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from xlsrt.encoder.checkpoints import load_pretrained, read_config, save_pretrained
 from xlsrt.encoder.checkpoints.pretraining import load_heads
 from xlsrt.errors import UserError
-from xlsrt.espnet_task.encoder import ENCODER_CONF, XlsrEspnetEncoder, read_encoder_conf
+from xlsrt.espnet_task.encoder import XlsrEspnetEncoder
 from xlsrt.espnet_task.options import add_task_arguments
 from xlsrt.espnet_task.shared_task import SharedTask
 from xlsrt.espnet_task.ssl_model import SslModel
@@ -25,6 +25,7 @@ from xlsrt.pretrain.best_rq import BestRq, BestRqConfig
 from xlsrt.pretrain.contrastive import Contrastive, ContrastiveConfig
 from xlsrt.pretrain.masked import MaskConfig
 from xlsrt.pretrain.monitor import WATCHED, MonitorConfig
+from xlsrt.transducer.training_conf import ENCODER_CONF, read_encoder_conf
 
 OBJECTIVES = ("best_rq", "contrastive")
 # Set for this training alone: the exported encoder has those of the encoder that it started from.

@@ -15,7 +15,7 @@ from typing import Any
 import espnet2.tasks.asr as asr
 
 from xlsrt.errors import UserError
-from xlsrt.espnet_task.encoder import XlsrEspnetEncoder, read_encoder_conf
+from xlsrt.espnet_task.encoder import XlsrEspnetEncoder
 from xlsrt.espnet_task.init_from import load_init_from
 from xlsrt.espnet_task.inputs import FIGURES, read_token_list
 from xlsrt.espnet_task.model import ModelConfig, XlsrTransducerModel
@@ -23,6 +23,7 @@ from xlsrt.espnet_task.options import add_init_from, add_task_arguments
 from xlsrt.espnet_task.shared_task import SharedTask
 from xlsrt.transducer import HeadConfig, LstmPredictor, StatelessPredictor, TransducerHead
 from xlsrt.transducer.config import MODEL_KEYS
+from xlsrt.transducer.training_conf import read_encoder_conf
 
 DEFAULTS: dict[str, Any] = {
     "model": "xlsr_transducer",

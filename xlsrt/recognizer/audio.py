@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
 from xlsrt.units import SAMPLE_RATE
 
+log = logging.getLogger(__name__)
+
 INTEGER_SCALE = {torch.int16: 2.0**15, torch.int32: 2.0**31}
+LOUDEST = 4.0
+"""Floats beyond this are of another scale: the loudest recordings stay near 1."""
 
 
 def as_samples(samples: Any, rate: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """One channel of samples as a float tensor (S,) in [-1, 1].
 
     Args:
-        samples: array, tensor or list (S,); float, or int16/int32, which are scaled. S may be 0.
+        samples: array, tensor or list (S,), or one channel as (1, S), torchaudio's way, or (S, 1),
+            soundfile's; float, or int16/int32, which are scaled. S may be 0.
         rate: its sampling rate in hertz; the recogniser takes 16000 only.
 
     Raises:
@@ -29,11 +36,18 @@ def as_samples(samples: Any, rate: int, device: torch.device, dtype: torch.dtype
             "(`transcribe` takes a file's path too, at any rate)"
         )
     try:
+        if isinstance(samples, np.ndarray):  # torch takes neither reversed arrays nor foreign byte orders
+            samples = np.require(samples, samples.dtype.newbyteorder("="), ["C", "W"])
         tensor = torch.as_tensor(samples)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"the audio is no array of samples: {error}") from None
+    if tensor.dim() == 2 and 1 in tensor.shape:
+        tensor = tensor.flatten()
     if tensor.dim() != 1:
-        raise UserError(f"the audio has shape {tuple(tensor.shape)}; give one channel, shape (samples,)")
+        raise UserError(
+            f"the audio has shape {tuple(tensor.shape)}; give one channel, shape (samples,): choose one, or "
+            "take the mean of all"
+        )
     if tensor.numel() and not tensor.is_floating_point():
         if tensor.dtype not in INTEGER_SCALE:
             raise UserError(f"the audio has type {tensor.dtype}; give floats in [-1, 1], int16 or int32")
@@ -42,3 +56,20 @@ def as_samples(samples: Any, rate: int, device: torch.device, dtype: torch.dtype
     if not bool(torch.isfinite(tensor).all()):
         raise UserError("the audio holds NaN or infinite samples; repair it or leave that packet out")
     return tensor
+
+
+def warn_of_scale(samples: Tensor, whose: str) -> bool:
+    """Log a warning where samples (S,) lie far beyond [-1, 1]; whether they do. ``whose``: for the message.
+
+    The encoder's normalisation may make up for it in time, so they are not refused; but a causal one begins
+    with what it expects of speech in [-1, 1], and takes a while to forget a scale or an offset like these.
+    """
+    peak = float(samples.abs().max()) if samples.numel() else 0.0
+    if peak > LOUDEST:
+        log.warning(
+            "%s reaches %.4g, and samples are expected in [-1, 1]: words may be wrong. Divide 16-bit values "
+            "by 32768 (or give them as int16), and take a constant offset off",
+            whose,
+            peak,
+        )
+    return peak > LOUDEST

@@ -14,10 +14,11 @@ from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.search.options import OWN_LMS
-from xlsrt.settings import as_mapping
 from xlsrt.tensor_files import check_finite, misfits, read_model
 from xlsrt.text import TokenModel
 from xlsrt.transducer import HeadConfig, TransducerHead
+from xlsrt.transducer.config import MODEL_KEYS
+from xlsrt.transducer.training_conf import ModelConfig, read_encoder_conf
 from xlsrt.tree import read_tree
 
 PREFIXES = {"encoder": "encoder.xlsr.", "head": "head."}
@@ -81,20 +82,23 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def build_model(args: Mapping[str, Any], directory: Path) -> Model:
-    """The model that ``args`` describe, with random weights. ``directory``: for relative paths."""
-    conf = as_mapping(args["encoder_conf"], f"{directory}/config.yaml: encoder_conf")
-    if not isinstance(conf.get("config"), Mapping):
-        raise UserError(f"{directory}/config.yaml: encoder_conf.config must hold the encoder's settings")
-    config = XlsrConfig.from_dict(conf["config"])
-    context = conf.get("eval_context")
+    """The model that ``args`` describe, with random weights. ``directory``: for relative paths.
+
+    Sections are read as strictly as the training reads them: a mistyped key would leave its default in force.
+    """
     tokens = TokenModel(_token_list(args["token_list"], directory), *_token_files(args, directory))
-    head = TransducerHead(HeadConfig.from_espnet(args, config.hidden_size, len(tokens)))
-    return Model(
-        XlsrEncoder(config),
-        head,
-        tokens,
-        AttentionContext.from_dict(context) if context else AttentionContext.full(),
-    )
+    try:
+        conf = read_encoder_conf(args["encoder_conf"])
+        if not conf.get("config"):
+            raise UserError("encoder_conf.config must hold the encoder's settings")
+        ModelConfig.from_model_conf(args.get("model_conf"), tuple(MODEL_KEYS))
+        config = XlsrConfig.from_dict(conf["config"])
+        head = HeadConfig.from_espnet(args, config.hidden_size, len(tokens))
+        context = conf.get("eval_context")
+        own = AttentionContext.from_dict(context) if context else AttentionContext.full()
+    except ValueError as error:
+        raise UserError(f"{directory}/config.yaml: {error}") from None
+    return Model(XlsrEncoder(config), TransducerHead(head), tokens, own)
 
 
 def _token_list(value: Any, directory: Path) -> list[str]:

@@ -24,6 +24,8 @@ from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.recognizer.model import PREFIXES, Model, found_ngrams, load_exp, load_weights, read_config
+from xlsrt.search.options import check_search
+from xlsrt.settings import as_mapping
 from xlsrt.tensor_files import parse_safetensors
 from xlsrt.text import TokenModel
 from xlsrt.transducer import HeadConfig, TransducerHead
@@ -31,6 +33,7 @@ from xlsrt.transducer import HeadConfig, TransducerHead
 VERSION = 1
 SETTINGS, WEIGHTS, PIECES = "model.json", "model.safetensors", "bpe.model"
 TRAINING_ONLY = ("simple_encoder.", "simple_predictor.")
+_AGAIN = "copy the packed model again"
 
 
 def is_pack(path: Path) -> bool:
@@ -148,8 +151,25 @@ def _licence() -> str:
 
 
 def load_model(path: Path, model_file: str | None = None) -> Model:
-    """Read a packed model or an experiment directory; `load_exp` tells of ``model_file``."""
+    """Read a packed model or an experiment directory; `load_exp` tells of ``model_file``.
+
+    Raises:
+        UserError: as `load_pack`, `load_exp` and `check_model_file`.
+    """
+    check_model_file(path, model_file)
     return load_pack(path) if is_pack(path) else load_exp(path, model_file)
+
+
+def check_model_file(path: Path, model_file: str | None) -> None:
+    """Refuse to choose among the checkpoints of a packed model, which has but one.
+
+    Its own file may be named: ``decoding.json`` does so.
+    """
+    if model_file is not None and is_pack(path) and model_file not in (WEIGHTS, path.name):
+        raise UserError(
+            f"{path} is a packed model with one set of weights: leave model_file ({model_file}) out, or give "
+            "the experiment directory that it was packed from"
+        )
 
 
 def load_pack(path: Path) -> Model:
@@ -161,21 +181,36 @@ def load_pack(path: Path) -> Model:
     settings = _settings(path)
     pieces = _read(path, PIECES, optional=True)
     try:
+        head = HeadConfig.from_dict(settings["head"])
+        tokens = _checked_tokens(settings["token_list"], head.vocab_size)
+        search = as_mapping(settings.get("search", {"type": "greedy"}), "search", "{type: greedy}")
         model = Model(
             XlsrEncoder(XlsrConfig.from_dict(settings["encoder"])),
-            TransducerHead(HeadConfig.from_dict(settings["head"])),
-            TokenModel(settings["token_list"], settings["token_type"], pieces or None),
+            TransducerHead(head),
+            TokenModel(tokens, settings["token_type"], pieces or None),
             AttentionContext.from_dict(settings["context"]),
-            settings.get("search", {"type": "greedy"}),
+            check_search(search),
             found_ngrams(path if path.is_dir() else _zip_folder(path)),
         )
     except (TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{path}: {SETTINGS} is damaged ({error}); copy the packed model again") from None
+        raise UserError(f"{path}: {SETTINGS} is damaged ({error}); {_AGAIN}") from None
     model.tokens.check_pieces(str(path))
     name = f"{path}: {WEIGHTS}"
-    weights = parse_safetensors(_read(path, WEIGHTS), name, "copy the packed model again")
+    weights = parse_safetensors(_read(path, WEIGHTS), name, _AGAIN)
     load_weights(model, {key: value.float() for key, value in weights.items()}, name)
     return model
+
+
+def _checked_tokens(tokens: Any, size: int) -> list[str]:
+    """The token list, where it is one for a head of ``size`` tokens: ids would mean other tokens, or none."""
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise UserError("token_list must be a list of strings")
+    if len(tokens) != size:
+        raise UserError(f"token_list has {len(tokens)} tokens, and head.vocab_size is {size}")
+    if len(set(tokens)) != len(tokens):
+        twice = next(token for at, token in enumerate(tokens) if token in tokens[:at])
+        raise UserError(f"token_list has {twice!r} twice")
+    return tokens
 
 
 def _zip_folder(path: Path) -> zipfile.Path:
@@ -194,14 +229,17 @@ def _settings(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(_read(path, SETTINGS).decode("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {SETTINGS} is damaged ({error}); copy the packed model again") from None
+        raise UserError(f"{path}: {SETTINGS} is damaged ({error}); {_AGAIN}") from None
     wanted = {"encoder", "head", "context", "token_type", "token_list"}
     if not isinstance(settings, dict) or settings.get("format") != "xlsrt-model":
-        raise UserError(f"{path}: {SETTINGS} does not describe an xlsrt model")
-    if settings.get("version", 0) > VERSION:
-        raise UserError(f"{path} was packed by a newer xlsrt (format {settings['version']}); update xlsrt")
+        raise UserError(f"{path}: {SETTINGS} does not describe an xlsrt model; {_AGAIN}")
+    version = settings.get("version", VERSION)
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise UserError(f"{path}: {SETTINGS} is damaged (version is {version!r}, no whole number); {_AGAIN}")
+    if version > VERSION:
+        raise UserError(f"{path} was packed by a newer xlsrt (format {version}); update xlsrt")
     if not wanted <= set(settings):
-        raise UserError(f"{path}: {SETTINGS} lacks {', '.join(sorted(wanted - set(settings)))}")
+        raise UserError(f"{path}: {SETTINGS} lacks {', '.join(sorted(wanted - set(settings)))}; {_AGAIN}")
     return settings
 
 
@@ -215,6 +253,6 @@ def _read(path: Path, name: str, optional: bool = False) -> bytes:
     except (FileNotFoundError, KeyError):
         if optional:
             return b""
-        raise UserError(f"{path} lacks {name}; copy the packed model again") from None
+        raise UserError(f"{path} lacks {name}; {_AGAIN}") from None
     except (OSError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read: {error}") from None

@@ -13,14 +13,14 @@ from torch import Tensor
 from xlsrt.context import AttentionContext
 from xlsrt.data.audio import read_audio
 from xlsrt.errors import UserError
-from xlsrt.recognizer.audio import as_samples
+from xlsrt.recognizer.audio import as_samples, warn_of_scale
 from xlsrt.recognizer.endpoint import OF_NO_USE, EndpointRules
 from xlsrt.recognizer.line import Engine, advance, close, open_line
 from xlsrt.recognizer.model import Model
 from xlsrt.recognizer.pack import load_model
 from xlsrt.recognizer.result import Result
 from xlsrt.recognizer.stream import Stream, StreamPool
-from xlsrt.search import Hypothesis, own_lms, search_from_dict
+from xlsrt.search import Hypothesis, own_lms, search_from_dict, search_settings
 from xlsrt.units import FRAME_SECONDS, SAMPLE_RATE
 
 BATCH_SECONDS = 120.0
@@ -35,7 +35,8 @@ class Recognizer:
     Args:
         model: encoder, head and tokens.
         context: attention context, what `AttentionContext.from_dict` takes, or "full"; None: the model's own.
-        search: as `search_from_dict` takes it; None is the model's own. device: "cpu", "cuda", "cuda:1" ...
+        search: as `search_from_dict` takes it, "greedy", "beam" or a mapping; None is the model's own.
+        device: "cpu", "cuda", "cuda:1" ...
 
     Attributes:
         encoder, head, tokens, context, search: the parts, for tools that drive them themselves.
@@ -47,7 +48,7 @@ class Recognizer:
         self,
         model: Model,
         context: AttentionContext | Mapping[str, Any] | str | None = None,
-        search: Mapping[str, Any] | None = None,
+        search: Mapping[str, Any] | str | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
         self.device = _device(device)
@@ -66,7 +67,7 @@ class Recognizer:
                 "'left_ms': 640}, or 'full'"
             )
         self.context: AttentionContext = context
-        wanted = dict(model.search) if search is None else _settings(search)
+        wanted = search_settings(model.search if search is None else search)
         wanted.update({key: _own_lm(model, wanted[key], name) for key, name in own_lms(wanted).items()})
         self.search = search_from_dict(wanted, self.head, self.tokens)
         self.dtype = next(self.encoder.parameters()).dtype
@@ -77,18 +78,19 @@ class Recognizer:
         cls,
         exp_dir: Path | str,
         context: AttentionContext | Mapping[str, Any] | str | None = None,
-        search: Mapping[str, Any] | None = None,
+        search: Mapping[str, Any] | str | None = None,
         model_file: str | None = None,
         device: str | torch.device = "cpu",
     ) -> Recognizer:
-        """Load an experiment directory or packed model; `load_exp` tells of ``model_file`` and errors."""
+        """Load an experiment directory or packed model; `load_model` tells of ``model_file`` and errors."""
         return cls(load_model(Path(exp_dir), model_file), context, search, device)
 
     def transcribe(self, samples: Any, rate: int = SAMPLE_RATE) -> Result:
         """One recording -> its transcript. The same as `stream`, all packets and `finish`.
 
         Args:
-            samples: (S,) as `as_samples` takes them, or the path of a sound file of any format and rate.
+            samples: (S,) as `as_samples` takes them, or the path of a sound file of any format and rate. A
+                warning tells of samples far beyond [-1, 1].
             rate: of samples that are no file, in hertz; 16000 alone is taken.
 
         Raises:
@@ -140,6 +142,11 @@ class Recognizer:
         """Many streams that are computed as one batch; arguments as in `stream`."""
         return StreamPool(self, self._rules(endpoint), preview)
 
+    @property
+    def minds_scale(self) -> bool:
+        """Whether samples of another scale can change the words: statistics of the whole forgive them."""
+        return self.encoder.config.input_norm != "utterance"
+
     def _rules(self, endpoint: EndpointRules | Mapping[str, Any] | None) -> EndpointRules | None:
         if endpoint is not None and self.context.is_full:
             raise UserError(f"{OF_NO_USE} a context with chunks")
@@ -153,9 +160,13 @@ class Recognizer:
         return EndpointRules.from_dict(endpoint)
 
     def _samples(self, recording: Any, rate: int) -> Tensor:
+        whose = "the audio"
         if isinstance(recording, (str, os.PathLike)):
-            recording, rate = read_audio(recording), SAMPLE_RATE
-        return as_samples(recording, rate, self.device, self.dtype)
+            whose, recording, rate = str(recording), read_audio(recording), SAMPLE_RATE
+        samples = as_samples(recording, rate, self.device, self.dtype)
+        if self.minds_scale:
+            warn_of_scale(samples, whose)
+        return samples
 
     def _hypotheses(self, wavs: list[Tensor], count: int) -> list[list[Hypothesis]]:
         search, packet = self.search, PACKET_SECONDS * SAMPLE_RATE
@@ -196,20 +207,16 @@ def _own_lm(model: Model, word: str, name: str) -> Any:
 
 
 def _device(name: str | torch.device) -> torch.device:
-    """A device that is there."""
+    """A device that is there and that this has been tried on: sums in float64 are not for every one (mps)."""
     try:
         device = torch.device(name)
-    except RuntimeError:
+    except (RuntimeError, TypeError, ValueError):
         raise UserError(f"device {name!r} is none that PyTorch knows: cpu, cuda, cuda:1 ...") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"device {name}: the recogniser computes on cpu or cuda (cuda:1 ...); choose one")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device {name}: PyTorch sees {torch.cuda.device_count()} GPUs here; use cpu")
     return device
-
-
-def _settings(search: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(search, Mapping):
-        raise UserError(f"search is {search!r}; give a mapping such as {{'type': 'beam', 'beam_size': 4}}")
-    return dict(search)
 
 
 def _batches(lengths: Sequence[int]) -> Iterable[list[int]]:

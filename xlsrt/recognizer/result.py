@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -32,7 +33,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Partial:
-    """What is known after a packet.
+    """What is known after a packet; ``stable, unstable = partial`` takes the two texts out.
 
     Attributes:
         stable: text of the open segment that will not change any more; from packet to packet it only grows.
@@ -44,6 +45,10 @@ class Partial:
     stable: str = ""
     unstable: str = ""
     finished: list[Result] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[str]:
+        """Stable text, unstable text."""
+        return iter((self.stable, self.unstable))
 
     @property
     def text(self) -> str:

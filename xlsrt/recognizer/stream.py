@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from xlsrt.encoder.streaming import StreamTooLong
 from xlsrt.errors import UserError
-from xlsrt.recognizer.audio import as_samples
+from xlsrt.recognizer.audio import as_samples, warn_of_scale
 from xlsrt.recognizer.endpoint import EndpointRules
 from xlsrt.recognizer.line import Line, advance, close, open_line
 from xlsrt.recognizer.result import Partial, Result
@@ -27,6 +29,8 @@ class Stream:
 
     def accept(self, samples: Any, rate: int = SAMPLE_RATE) -> Partial:
         """The next samples (S,), S >= 0 -> what is known now.
+
+        A warning tells, once, of samples far beyond [-1, 1].
 
         Raises:
             UserError: bad samples (see `as_samples`), which leave the stream as it was, or a finished stream.
@@ -49,13 +53,18 @@ class StreamPool:
         self._rules = rules
         self._preview = preview
         self._lines: dict[Any, Line] = {}
+        self._warned: set[Any] = set()
 
     def __len__(self) -> int:
         return len(self._lines)
 
     def open(self, name: Any) -> None:
-        """Begin the stream ``name``; a name may be used again after `finish`."""
-        if name in self._lines:
+        """Begin the stream ``name``; a name may be used again after `finish`.
+
+        Raises:
+            UserError: a stream of that name is open, or it is nothing that a dict takes as a key.
+        """
+        if self._is_open(name):
             raise UserError(f"stream {name!r} is open already")
         self._lines[name] = open_line(self._recognizer._engine, self._rules)
 
@@ -63,10 +72,15 @@ class StreamPool:
         """The next samples of some streams -> what is known of each now.
 
         Raises:
-            UserError: a stream is not open, its samples are bad, or it is too old to go on in a context
-                that keeps all the past; then no stream has moved, and the message names it.
+            UserError: no mapping, a stream is not open, its samples are bad, or it is too old to go on in a
+                context that keeps all the past; then no stream has moved, and the message names it.
         """
         recognizer = self._recognizer
+        if not isinstance(packets, Mapping):
+            raise UserError(
+                f"packets are a {type(packets).__name__}; give a mapping from the names of streams to their "
+                "samples, such as {'caller 1': samples}"
+            )
         lines = self._picked(list(packets))
         wavs = []
         for name, samples in packets.items():
@@ -82,34 +96,60 @@ class StreamPool:
             names = list(packets)
             named = ", ".join(repr(names[row]) for row in error.rows)
             raise UserError(str(error) if len(names) == 1 else f"stream {named}: {error}") from None
+        if recognizer.minds_scale:
+            self._tell_scales(dict(zip(packets, wavs, strict=True)))
         partials = self._partials(moved)
         self._lines.update(
             {name: replace(line, closed=()) for name, line in zip(packets, moved, strict=True)}
         )
         return dict(zip(packets, partials, strict=True))
 
-    def finish(self, names: Sequence[Any]) -> dict[Any, Result]:
-        """End streams -> the transcripts of their open segments."""
+    def finish(self, names: Iterable[Any]) -> dict[Any, Result]:
+        """End streams -> the transcripts of their open segments.
+
+        Raises:
+            UserError: no list of names, or a stream is not open.
+        """
         recognizer = self._recognizer
+        if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+            raise UserError(f"names are {names!r}; give a list of the streams to end, such as ['caller 1']")
+        names = list(names)
         lines = close(recognizer._engine, self._picked(names))
         results = {}
         for name, line in zip(names, lines, strict=True):
             hypothesis = recognizer.search.best(line.search)[0]
             results[name] = recognizer._result(hypothesis, line.start, line.searched)
             del self._lines[name]
+            self._warned.discard(name)
         return results
 
-    def _picked(self, names: Sequence[Any]) -> list[Line]:
+    def _is_open(self, name: Any) -> bool:
+        try:
+            return name in self._lines
+        except TypeError:
+            kind = type(name).__name__
+            raise UserError(
+                f"stream {name!r}: a {kind} cannot be a name; take text, a number or a tuple of them"
+            ) from None
+
+    def _tell_scales(self, wavs: Mapping[Any, Tensor]) -> None:
+        """A warning for each stream whose samples are of another scale, once."""
+        for name, wav in wavs.items():
+            whose = "the stream's audio" if len(self._lines) == 1 else f"the audio of stream {name!r}"
+            if name not in self._warned and warn_of_scale(wav, whose):
+                self._warned.add(name)
+
+    def _picked(self, names: list[Any]) -> list[Line]:
         for at, name in enumerate(names):
             if name in names[:at]:
                 raise UserError(f"stream {name!r} is named twice")
-            if name not in self._lines:
+            if not self._is_open(name):
                 raise UserError(
                     f"stream {name!r} is not open: it has ended or was never opened; open a new one"
                 )
         return [self._lines[name] for name in names]
 
-    def _partials(self, lines: Sequence[Line]) -> list[Partial]:
+    def _partials(self, lines: list[Line]) -> list[Partial]:
         search = self._recognizer.search
         previews = close(self._recognizer._engine, lines) if self._preview else lines
         return [

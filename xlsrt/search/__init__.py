@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from xlsrt.search.options import check_search as check_search
     from xlsrt.search.options import own_lms as own_lms
     from xlsrt.search.options import search_files as search_files
+    from xlsrt.search.options import search_settings as search_settings
 
 _HOMES = {
     "BeamSearch": "beam",
@@ -33,6 +34,7 @@ _HOMES = {
     "check_search": "options",
     "search_files": "options",
     "search_from_dict": "factory",
+    "search_settings": "options",
     "own_lms": "options",
 }
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from xlsrt.errors import UserError
 from xlsrt.search.base import Search
 from xlsrt.search.beam import BeamSearch
-from xlsrt.search.fusion import Fusion, Scorer
+from xlsrt.search.fusion import Function, Fusion, Scorer
 from xlsrt.search.greedy import GreedySearch
 from xlsrt.search.ngram import Vocabulary, load_ngram
-from xlsrt.search.options import FUSION, LM_WEIGHT, LODR_WEIGHT, PHRASE_SCORE, check_search
+from xlsrt.search.options import (
+    FUSION,
+    LM_WEIGHT,
+    LODR_WEIGHT,
+    PHRASE_SCORE,
+    check_search,
+    is_file_name,
+    is_scorer,
+)
 from xlsrt.search.phrases import load_phrases
 from xlsrt.transducer import TransducerHead
 
@@ -21,9 +27,9 @@ _NO_VOCABULARY = "search: lm and phrases need the model's tokens; give search_fr
 
 
 def search_from_dict(
-    values: Mapping[str, Any] | None, head: TransducerHead, vocabulary: Vocabulary | None = None
+    values: Mapping[str, Any] | str | None, head: TransducerHead, vocabulary: Vocabulary | None = None
 ) -> Search:
-    """``{"type": "greedy" | "beam", "beam_size": 4, "max_symbols": 10, ...}`` -> the search on ``head``.
+    """``{"type": "greedy" | "beam", "beam_size": 4, ...}``, or the type alone -> the search on ``head``.
 
     ``vocabulary``: the head's tokens, for a language model's file or phrases (beam search only).
     """
@@ -53,16 +59,17 @@ def _fusion(given: Mapping[str, Any], head: TransducerHead, vocabulary: Vocabula
     if not parts:
         return None
     weight = head.joint.output.weight
-    return Fusion(parts, weight.size(0), weight.device)
+    fusion = Fusion(parts, weight.size(0), weight.device)
+    if any(isinstance(scorer, Function) for scorer, _ in parts):
+        fusion.row(fusion.init())  # told before there is audio where it gives no such rows
+    return fusion
 
 
 def _scorer(key: str, given: Any, unit: str, vocabulary: Vocabulary | None) -> Scorer:
-    """A language model: a file of n-grams, or an object that is one."""
-    if isinstance(given, (str, Path, zipfile.Path)):
+    """A language model: a file of n-grams, an object that is one, or a function of tokens."""
+    if is_file_name(given):
         if vocabulary is None:
             raise UserError(_NO_VOCABULARY)
         return load_ngram(given, unit, vocabulary)
-    if not all(callable(getattr(given, name, None)) for name in ("init", "score", "step")):
-        raise UserError(f"search: {key} is neither a file nor an object with init(), score() and step()")
-    scorer: Scorer = given
+    scorer: Scorer = given if is_scorer(given) else Function(given, key)
     return scorer

@@ -6,7 +6,8 @@ equal transcripts agree on it.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import math
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -27,6 +28,42 @@ class Scorer(Protocol):
 
     def step(self, state: Any, token: int) -> Hashable:
         """The state after one more token."""
+
+
+class Function:
+    """A plain function as a `Scorer`; its state is all the tokens so far.
+
+    Args:
+        function: tuple of token ids, without blanks, () at the start -> (V,) natural logarithms of the
+            probability of each token as the next: a tensor on any device, an array or a list.
+        key: the setting that it was given as, for messages.
+    """
+
+    def __init__(self, function: Callable[[tuple[int, ...]], Any], key: str = "lm") -> None:
+        self.function = function
+        self.name = f"{key} ({getattr(function, '__name__', type(function).__name__)})"
+
+    def init(self) -> tuple[int, ...]:
+        """No token yet."""
+        return ()
+
+    def score(self, state: tuple[int, ...]) -> Tensor:
+        """What the function says.
+
+        Raises:
+            UserError: it returns no numbers.
+        """
+        row = self.function(state)
+        try:
+            return torch.as_tensor(row, dtype=torch.float32).detach()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"{self.name} returned no row of numbers for the tokens {state}: {error}"
+            ) from None
+
+    def step(self, state: tuple[int, ...], token: int) -> tuple[int, ...]:
+        """One token more."""
+        return (*state, token)
 
 
 class Fusion:
@@ -69,14 +106,27 @@ class Fusion:
         total = torch.zeros(self.vocab_size)
         for (scorer, weight), old in zip(self.parts, state, strict=True):
             row = scorer.score(old)
+            name = scorer.name if isinstance(scorer, Function) else f"{type(scorer).__name__}.score"
             if tuple(row.shape) != (self.vocab_size,):
-                name = type(scorer).__name__
                 raise UserError(
-                    f"{name}.score returned shape {tuple(row.shape)}; give ({self.vocab_size},), one for "
+                    f"{name} returned shape {tuple(row.shape)}; give ({self.vocab_size},), one for "
                     "each token of the model"
                 )
-            total += weight * row.to("cpu", torch.float32)
+            if weight:  # at 0 an impossible token would make NaN
+                total += weight * row.to("cpu", torch.float32)
+                self._check(total, name, weight)
         return total.to(self.device)
+
+    @staticmethod
+    def _check(total: Tensor, name: str, weight: float) -> None:
+        """Refuse what no search can go on with. -inf may stand: that token is never said."""
+        wrong = (total.isnan() | (total == math.inf)).nonzero()
+        if len(wrong):
+            why = " (its scores are taken off, so it must not give -inf)" if weight < 0 else ""
+            raise UserError(
+                f"{name} returned NaN or infinity for token {int(wrong[0])}; give natural logarithms of "
+                f"probabilities, finite or -inf{why}"
+            )
 
 
 class Walk:

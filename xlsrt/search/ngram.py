@@ -34,11 +34,9 @@ class Vocabulary(Protocol):
 
 
 def load_ngram(path: ArpaFile | str, unit: str, vocabulary: Vocabulary) -> TokenNgram | WordNgram:
-    """An ARPA file as a scorer. unit: "token" (its words are the model's tokens) or "word"."""
+    """An ARPA file as a scorer. unit: one of `options.LM_UNITS`."""
     if unit == "word":
         return WordNgram(path, vocabulary)
-    if unit != "token":
-        raise UserError(f"lm_unit is {unit!r}; choose token (n-grams of the model's tokens) or word")
     return TokenNgram(path, vocabulary)
 
 

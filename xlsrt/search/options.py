@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ COMMIT_SECONDS = 1.0
 OWN_LMS = {"lm": ("ngram", "ngram.arpa"), "lodr": ("bigram", "bigram.arpa")}
 """Words that name the n-gram models in the model's own folder, and their files there."""
 FUSION = ("lm", "lm_weight", "lm_unit", "lodr", "lodr_weight", "phrases", "phrase_score")
+LM_UNITS = ("token", "word")
+_SCORER = ("init", "score", "step")
 _FILES = {"lm": "language model", "lodr": "bigram model", "phrases": "list of phrases"}
 KEYS = {
     "greedy": ("max_symbols", "window", "blank_penalty"),
@@ -39,8 +42,17 @@ _NEEDS = {
 }
 
 
-def check_search(values: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The settings as a dict with their ``type``; None and {} mean greedy.
+def search_settings(values: Mapping[str, Any] | str | None) -> dict[str, Any]:
+    """The settings as a dict, not judged yet; a word is the ``type``, None is {}."""
+    if isinstance(values, str):
+        return {"type": values}
+    return as_mapping(
+        values, "search", f"{' or '.join(KEYS)}, or {{type: beam, beam_size: 4}}", optional=True
+    )
+
+
+def check_search(values: Mapping[str, Any] | str | None) -> dict[str, Any]:
+    """The settings as a dict with their ``type``; a word is the type alone, None and {} mean greedy.
 
     A greedy search has a beam of one: ``beam_size: 1`` is allowed beside it, so that one file serves both.
 
@@ -48,14 +60,20 @@ def check_search(values: Mapping[str, Any] | None) -> dict[str, Any]:
         UserError: an unknown key, a value of the wrong kind, a file that does not exist, or a setting of
             something that is not given.
     """
-    given = {"type": "greedy", **as_mapping(values, "search", "{type: beam, beam_size: 4}", optional=True)}
+    named = search_settings(values)
+    given = {"type": "greedy", **named}
     kind = given["type"]
     if not isinstance(kind, str) or kind not in KEYS:
         raise UserError(f"search type {kind!r} is unknown; known: {', '.join(KEYS)}")
     if kind == "greedy" and given.get("beam_size") in (None, 1):
         given.pop("beam_size", None)
     if kind == "greedy" and (beams := sorted(set(KEYS["beam"]).difference(KEYS[kind]).intersection(given))):
-        raise UserError(f"search: greedy has no {', '.join(beams)}; that needs type: beam")
+        way = (
+            "that needs type: beam"
+            if "type" in named
+            else "without a type it is greedy: write type: beam too"
+        )
+        raise UserError(f"search: greedy has no {', '.join(beams)}; {way}")
     check_keys(given, ("type", *KEYS[kind]), f"search (type: {kind})")
     for key, value in given.items():
         if key in _TYPES:
@@ -90,8 +108,30 @@ def _check_value(key: str, value: Any) -> None:
         raise UserError(f"search: margin is {value!r}; give a number above 0")
     if key == "commit_seconds" and value is not None and value <= 0:
         raise UserError(f"search: commit_seconds is {value!r}; give seconds above 0, or null: never")
+    if key == "lm_unit" and value not in LM_UNITS:
+        raise UserError(f"search: lm_unit is {value!r}; choose token (n-grams of the model's tokens) or word")
+    if key in ("lm", "lodr") and value is not None and not (is_file_name(value) or _is_model(value)):
+        raise UserError(
+            f"search: {key} is {value!r}, neither a file nor an object with init(), score() and step() nor a "
+            f"function of tokens; name an ARPA file, or {OWN_LMS[key][0]}: the model's own"
+        )
     if key == "phrases":
         _check_phrases(value)
+
+
+def is_file_name(value: Any) -> bool:
+    """Whether an ``lm`` is a file's name, or a file in a zip."""
+    return isinstance(value, (str, Path, zipfile.Path))
+
+
+def _is_model(value: Any) -> bool:
+    """A class is none: it would have to be called first."""
+    return not isinstance(value, type) and (is_scorer(value) or callable(value))
+
+
+def is_scorer(value: Any) -> bool:
+    """Whether an ``lm`` is an `xlsrt.search.fusion.Scorer` by its methods."""
+    return all(callable(getattr(value, name, None)) for name in _SCORER)
 
 
 def _check_phrases(value: Any) -> None:
