@@ -87,3 +87,14 @@ def test_num_frames() -> None:
     for samples, frames in ((0, 0), (399, 0), (400, 1), (719, 1), (720, 2), (16000, 49)):
         assert config.num_frames(samples) == frames
         assert config.num_frames(torch.tensor([samples])).tolist() == [frames]
+
+
+def test_what_is_no_config_says_how_to_get_one() -> None:
+    for name in (["tiny"], None, {"preset": "tiny"}):
+        with pytest.raises(UserError, match=r"unknown preset .*known: xlsr_53"):
+            XlsrConfig.preset(name)  # type: ignore[arg-type]
+    for config in ("tiny", None, {"preset": "tiny"}):
+        with pytest.raises(
+            UserError, match=r"must be an XlsrConfig, not .*XlsrConfig.preset\(name\) makes one"
+        ):
+            XlsrEncoder(config)  # type: ignore[arg-type]

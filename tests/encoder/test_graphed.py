@@ -223,6 +223,16 @@ def test_graphs_end_with_the_weights_whose_place_they_know(encoder: XlsrEncoder,
     assert len(gpus.streams) == 3 and len(step._chunks) == 1
 
 
+def test_graphs_end_with_a_kernel_that_was_edited_through_data(encoder: XlsrEncoder, gpus: FakeGpus) -> None:
+    """PyTorch does not count it; a new stream does."""
+    step = GraphedStep(encoder)
+    before = stepped(step)
+    encoder.encoder.pos_conv_embed.conv.parametrizations.weight.original1.data.neg_()
+    after = stepped(step)
+    stepped(step)
+    assert (after - before).abs().max() > 1e-3 and len(gpus.streams) == 2
+
+
 def test_graphs_under_autocast_make_their_own_casts(encoder: XlsrEncoder, gpus: FakeGpus) -> None:
     step = GraphedStep(encoder)
     packet = torch.randn(1, 6000)

@@ -42,7 +42,7 @@ def test_the_copy_follows_the_weights() -> None:
 
     with torch.inference_mode():
         assert_right()
-    assert layer._packed is not None
+    assert layer._kept is not None
     with torch.no_grad():
         assert_right()  # the copy serves outside of inference mode too
         layer.weight.mul_(-2.0)
@@ -89,17 +89,17 @@ def test_the_copy_is_neither_copied_nor_saved_and_can_be_switched_off() -> None:
     wav, context = torch.randn(1, 4000), AttentionContext(4, 4, 1)
     with torch.no_grad():
         y = encoder(wav, None, context)[0]
-        assert layer._packed is not None
+        assert layer._kept is not None
         twin = copy.deepcopy(encoder)
-        assert twin.encoder.layers[0].attention.q_proj._packed is None  # type: ignore[union-attr]
+        assert twin.encoder.layers[0].attention.q_proj._kept is None  # type: ignore[union-attr]
         assert torch.equal(twin(wav, None, context)[0], y)
-        assert pickle.loads(pickle.dumps(layer))._packed is None
+        assert pickle.loads(pickle.dumps(layer))._kept is None
         encoder.set_packing(False)
-        assert layer._packed is None
+        assert layer._kept is None
         plain = encoder(wav, None, context)[0]
-        assert layer._packed is None and (plain - y).abs().max() <= 1e-4
+        assert layer._kept is None and (plain - y).abs().max() <= 1e-4
         encoder.set_packing(True)
-        assert torch.equal(encoder(wav, None, context)[0], y) and layer._packed is not None
+        assert torch.equal(encoder(wav, None, context)[0], y) and layer._kept is not None
 
 
 def test_gradients_and_autocast_take_the_plain_way() -> None:
@@ -108,4 +108,4 @@ def test_gradients_and_autocast_take_the_plain_way() -> None:
     assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16
-    assert layer._packed is None
+    assert layer._kept is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+import numpy as np
 import pytest
 import torch
 
@@ -75,8 +76,13 @@ def test_unbounded_streams_end_with_a_clear_error() -> None:
     for context in (AttentionContext(8), AttentionContext.full()):
         state = encoder.init_state(1, context)
         _, _, state = encoder.step(torch.zeros(1, 16000), state)
-        with pytest.raises(UserError, match=r"max_stream_seconds \(1 s\).*Bound the left context"):
+        with pytest.raises(UserError, match=r"max_stream_seconds \(1 s\).*Bound the left context") as caught:
             encoder.step(torch.zeros(1, 1), state)
+        for place in (
+            "from_pretrained(source, max_stream_seconds=...)",
+            "encoder_conf.config in its config.yaml",
+        ):
+            assert place in str(caught.value)
         assert encoder.flush(state)[1].tolist() == [1 if context.is_full is False else 49]
     state = encoder.init_state(1, CONTEXT)
     assert encoder.step(torch.zeros(1, 32000), state)[1].tolist() == [96]
@@ -109,9 +115,37 @@ def test_wrong_states_are_refused(encoder: XlsrEncoder) -> None:
         EncoderState.stack([state, state.with_tensors(keys=state.keys.double())])
     with pytest.raises(UserError, match="at least one state"):
         EncoderState.stack([])
-    for wrong in ([], [2], [-1], [0.5], torch.tensor([True, False])):
+    for odd in (["a"], "a", state, None, [state, None]):
+        with pytest.raises(UserError, match="stack takes states"):
+            EncoderState.stack(odd)  # type: ignore[arg-type]
+    for wrong in ([], [2], [-1], [0.5], torch.tensor([True, False]), slice(0, 1), None, "a", [2**70]):
         with pytest.raises(UserError, match="stream"):
             state.select(wrong)  # type: ignore[arg-type]
+
+
+def test_any_iterable_of_states_is_stacked(encoder: XlsrEncoder) -> None:
+    state = advanced(encoder, CONTEXT, [9000, 5000])
+    assert same(EncoderState.stack(one for one in state.unstack()), state)
+    assert same(EncoderState.stack(dict(enumerate(state.unstack())).values()), state)
+    assert encoder.init_state(np.int64(2), CONTEXT).batch_size == 2  # type: ignore[arg-type]
+
+
+def test_states_of_other_types_or_nowhere_are_refused(encoder: XlsrEncoder) -> None:
+    state, packet = encoder.init_state(1, CONTEXT), torch.zeros(1, 100)
+    way_out = r"encoder.to\(dtype\) and begin anew with init_state"
+    with pytest.raises(UserError, match="to a device, not to torch.bfloat16.*" + way_out):
+        state.to(torch.bfloat16)  # type: ignore[arg-type]
+    cases = (("past", torch.bfloat16), ("samples", torch.float64), ("seen", torch.int32))
+    for name, dtype in (*cases, ("sums", torch.float32)):
+        odd = state.with_tensors(**{name: getattr(state, name).to(dtype)})
+        for use in (lambda: encoder.step(packet, odd), lambda: encoder.flush(odd)):  # noqa: B023
+            with pytest.raises(UserError, match=f"the state's {name} are {dtype}.*{way_out}"):
+                use()
+    nowhere = ["banana", None, *([] if torch.cuda.is_available() else ["cuda", "cuda:1"])]
+    for device in nowhere:
+        with pytest.raises(UserError, match=f"cannot go to {device!r}.*a device of this machine"):
+            state.to(device)  # type: ignore[arg-type]
+    assert same(state.to("cpu"), state)
 
 
 def test_what_cannot_stream_says_why(encoder: XlsrEncoder) -> None:
@@ -143,6 +177,8 @@ def test_bad_audio_is_refused_by_name(encoder: XlsrEncoder) -> None:
         (torch.zeros(2, 1000), torch.tensor([-1, 5]), "between 0 and the 1000 samples"),
         (torch.zeros(2, 1000), torch.tensor([5]), r"shape \(2,\)"),
         (torch.zeros(2, 1000), torch.tensor([5.0, 6.0]), "whole numbers"),
+        (torch.zeros(2, 1000), "abc", "lengths must be a tensor.*not 'abc'"),
+        (torch.zeros(2, 1000), [1, None], "lengths must be a tensor"),
     ]
     for wav, lens, says in cases:
         with pytest.raises(UserError, match=says):
@@ -151,3 +187,19 @@ def test_bad_audio_is_refused_by_name(encoder: XlsrEncoder) -> None:
             encoder.step(wav, state, lens)
     with pytest.raises(UserError, match="must be an AttentionContext"):
         encoder(torch.zeros(2, 1000), None, {"chunk_ms": 640})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("norm", ["none", "causal"])
+def test_samples_beyond_any_recording_are_refused_and_no_others(norm: str) -> None:
+    """Squares of 1e30 overflow: frames would be NaN; those of 1e20 would all be alike."""
+    torch.manual_seed(0)
+    encoder = XlsrEncoder(XlsrConfig.preset("tiny", **SMALL, input_norm=norm)).eval()
+    wav, state = torch.randn(1, 9000), encoder.init_state(1, CONTEXT)
+    for loud in (1e30, 1e20, 1e13):
+        for use in (lambda: encoder(wav * loud), lambda: encoder.step(wav * loud, state)):  # noqa: B023
+            with pytest.raises(UserError, match=r"holds -?\d.*at sample 0, beyond 4294967296.*to -1 ... 1"):
+                use()
+    with torch.no_grad():
+        for dtype in (torch.float32, torch.bfloat16, torch.float64):
+            y = encoder.to(dtype)(wav * (2.0**32 / wav.abs().max()))[0]
+            assert torch.isfinite(y).all() and y.double().std(1).mean() > 0.01

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from xlsrt.errors import UserError
 
+LOUDEST = 2.0**32
+"""Largest sample taken: room for samples of 32 bits. The square of far larger ones is no float32 any more,
+and norms of the features would answer NaN, or the same for all.
+"""
+
 
 def check_wav(wav: Tensor, lens: Tensor | None, device: torch.device) -> tuple[Tensor, Tensor, bool]:
     """Waveform (B, S) and lengths (B,) -> both on ``device``, zeros at padding, and whether there is padding.
 
-    Raises `UserError` on a wrong type, shape, length, or on NaN and infinite samples (padding may hold
-    anything).
+    Raises `UserError` on a wrong type, shape, length, or on NaN, infinite and absurdly large samples (padding
+    may hold anything).
     """
     if not isinstance(wav, Tensor):
         raise UserError(
@@ -33,7 +40,7 @@ def check_wav(wav: Tensor, lens: Tensor | None, device: torch.device) -> tuple[T
         lens = torch.full((wav.shape[0],), wav.shape[1], device=device)
         padded = False
     else:
-        lens = torch.as_tensor(lens)
+        lens = _as_lengths(lens)
         if lens.dtype.is_floating_point or lens.dtype.is_complex or lens.dtype == torch.bool:
             raise UserError(f"lengths must be whole numbers of samples, not {lens.dtype}")
         if lens.shape != wav.shape[:1]:
@@ -49,19 +56,27 @@ def check_wav(wav: Tensor, lens: Tensor | None, device: torch.device) -> tuple[T
         lens = lens.to(device=device, dtype=torch.long)
     if padded:
         wav = wav.masked_fill(torch.arange(wav.shape[1], device=device)[None, :] >= lens[:, None], 0.0)
-    _check_finite(wav)
+    _check_samples(wav)
     return wav, lens, padded
 
 
-def _check_finite(wav: Tensor) -> None:
-    # A sum is finite iff every sample is, short of overflow: a tenth of the cost of asking each one.
-    if bool(torch.isfinite(wav.sum())):
+def _as_lengths(lens: Any) -> Tensor:
+    try:
+        return torch.as_tensor(lens)
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(
+            f"lengths must be a tensor (B,) of whole numbers of samples, not {lens!r}: torch.tensor([16000])"
+        ) from None
+
+
+def _check_samples(wav: Tensor) -> None:
+    # One pass and one answer; NaN is the least and the most of what holds it.
+    if wav.numel() == 0 or float(torch.stack(wav.detach().aminmax()).abs().amax()) <= LOUDEST:
         return
-    bad = ~torch.isfinite(wav)
-    if not bool(bad.any()):
-        return
+    finite = torch.isfinite(wav)
+    bad = ~finite | (wav.double().abs() > LOUDEST)
     row, sample = (int(index) for index in bad.nonzero()[0])
-    raise UserError(
-        f"utterance {row} of the batch holds {float(wav[row, sample])} at sample {sample} (one of "
-        f"{int(bad.sum())} such samples): repair or drop the recording"
-    )
+    found = f"utterance {row} of the batch holds {float(wav[row, sample]):g} at sample {sample}"
+    if bool(finite.all()):
+        raise UserError(f"{found}, beyond {LOUDEST:.0f}, the range of 32 bits: scale samples to -1 ... 1")
+    raise UserError(f"{found} (one of {int(bad.sum())} such samples): repair or drop the recording")

@@ -147,7 +147,7 @@ class XlsrConfig(Settings):
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> XlsrConfig:
         """A member of the family by name, single fields replaced by ``overrides``."""
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise UserError(f"encoder: unknown preset {name!r}; known: {', '.join(PRESETS)}")
         return cls.from_dict({**PRESETS[name], **overrides})
 

@@ -21,6 +21,7 @@ from xlsrt.encoder.attention import Plan, make_plan
 from xlsrt.encoder.checks import check_wav
 from xlsrt.encoder.config import XlsrConfig
 from xlsrt.encoder.features import FeatureExtractor, FeatureProjection
+from xlsrt.encoder.keeper import drop_stale
 from xlsrt.encoder.layer import EncoderLayer, keep_in_graph
 from xlsrt.encoder.linear import set_packing
 from xlsrt.encoder.masking import mask_features
@@ -75,6 +76,11 @@ class XlsrEncoder(nn.Module):
     """
 
     def __init__(self, config: XlsrConfig) -> None:
+        if not isinstance(config, XlsrConfig):
+            raise UserError(
+                f"config must be an XlsrConfig, not {config!r}: XlsrConfig.preset(name) makes one, "
+                "XlsrEncoder.from_pretrained(source) loads config and weights"
+            )
         super().__init__()
         self.config = config
         self.feature_extractor = FeatureExtractor(config)
@@ -162,6 +168,7 @@ class XlsrEncoder(nn.Module):
         if not isinstance(context, AttentionContext):
             raise UserError(f"context must be an AttentionContext, not {type(context).__name__}")
         wav, lens, padded = check_wav(wav, wav_lens, self.masked_spec_embed.device)
+        drop_stale(self)
         frozen = self.training and self._updates < self.config.freeze_encoder_updates
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             y, y_lens = self.encode(
@@ -250,8 +257,13 @@ class XlsrEncoder(nn.Module):
     def init_state(self, batch_size: int, context: AttentionContext) -> EncoderState:
         """The state of ``batch_size`` streams that have heard nothing yet.
 
+        Weights are read through here, to drop what was kept of others (`Keeper`), and not by `step`: it would
+        cost as much as the products of its few frames, and weights do not change in the middle of a stream.
+
         Raises `UserError` where nothing can stream.
         """
+        drop_stale(self)
+        self._digest = None
         return streaming.init_state(self, batch_size, context)
 
     @torch.no_grad()

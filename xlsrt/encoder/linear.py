@@ -8,11 +8,12 @@ times as fast at any number of rows (measured on one thread, float32; bfloat16 1
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from xlsrt.encoder.keeper import Keeper
 
 LEAST = 1 << 15
 """Weights of fewer entries are not worth a copy."""
@@ -21,54 +22,35 @@ ROWS = 32
 """Rows for which oneDNN chooses the order; any number may follow."""
 
 
-class Linear(nn.Linear):
+class Linear(Keeper, nn.Linear):
     """``nn.Linear``, faster where nothing is learnt on a CPU, at the price of a second copy of the weights.
 
     The copy is made by the first product without gradients in eval mode and again after the weights have
-    changed. It does not outlive a call of train() or eval(): torch's fused optimisers change weights without
-    counting a version, so a copy kept from one validation to the next would be of weights long gone.
+    changed; see `Keeper` for what PyTorch does not count.
     """
 
     def __init__(self, size_in: int, size_out: int) -> None:
         super().__init__(size_in, size_out)
         self.may_pack = True
-        self._packed: tuple[Any, Tensor] | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_packed": None}
-
-    def train(self, mode: bool = True) -> Linear:
-        """Switch between train and eval mode."""
-        self._packed = None
-        super().train(mode)
-        return self
+    def sources(self) -> tuple[Tensor, ...]:
+        """The weight alone: the bias is read as it is."""
+        return (self.weight,)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, K) -> (B, T, D)."""
         if (
-            self.training
-            or torch.is_grad_enabled()
+            not self.may_keep()
             or not self.may_pack
             or x.device.type != "cpu"
             or x.dtype != self.weight.dtype
             or x.numel() == 0
             or self.weight.numel() < LEAST
-            or self.weight.is_inference()  # those count no versions
             or torch.is_autocast_enabled("cpu")
-            or torch.compiler.is_compiling()
             or not can_pack(x.dtype)
         ):
             return F.linear(x, self.weight, self.bias)
-        return _product(x, self._weights(), self.bias)
-
-    def _weights(self) -> Tensor:
-        weight = self.weight
-        stamp = (weight._version, weight.data_ptr(), weight.dtype, weight.device)
-        if self._packed is None or self._packed[0] != stamp:
-            # A tensor made in inference mode would be of no use to a later forward outside of it.
-            with torch.inference_mode(False), torch.no_grad():
-                self._packed = (stamp, _pack(weight.detach()))
-        return self._packed[1]
+        return _product(x, self.keep(lambda: _pack(self.weight.detach())), self.bias)
 
 
 def set_packing(module: nn.Module, on: bool) -> None:
@@ -77,7 +59,7 @@ def set_packing(module: nn.Module, on: bool) -> None:
         if isinstance(layer, Linear):
             layer.may_pack = on
             if not on:
-                layer._packed = None
+                layer._kept = None
 
 
 def _pack(weight: Tensor) -> Tensor:

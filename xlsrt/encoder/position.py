@@ -5,8 +5,6 @@ Shapes: B utterances, T frames, N chunks of C frames, D hidden size, P = kernel 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,12 +12,13 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from xlsrt.encoder.config import XlsrConfig
 from xlsrt.encoder.grouped_conv import grouped_conv1d
+from xlsrt.encoder.keeper import Keeper
 
 MOST_KERNELS = 4
 """Numbers of taps whose kernels are kept: one for each chunk size in use."""
 
 
-class PositionConv(nn.Module):
+class PositionConv(Keeper):
     """Grouped weight-normed convolution: frame t sees t - P .. t + kernel - 1 - P, cut at its chunk's end.
 
     In full attention nothing is cut. In chunked contexts a frame sees P frames before itself, whatever
@@ -35,25 +34,25 @@ class PositionConv(nn.Module):
         nn.init.normal_(conv.weight, std=2.0 * (kernel * size) ** -0.5)
         nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         self.conv = weight_norm(conv, dim=2)
-        self._kept: tuple[Any, dict[int, Tensor]] | None = None
+
+    def sources(self) -> tuple[Tensor, ...]:
+        """Norms and directions of the kernel."""
+        norm = self.conv.parametrizations.weight  # type: ignore[union-attr]
+        return norm.original0, norm.original1
 
     def weight(self, taps: int) -> Tensor:
         """The first taps of the kernel, (D, D / groups, taps).
 
         In eval mode without gradients, kept until a parameter changes: norm and copy would cost more than the
-        convolution. Not beyond a call of train() or eval(), as in `linear.Linear`.
+        convolution.
         """
-        if self.training or torch.is_grad_enabled():
+        if not self.may_keep():
             return self.conv.weight[:, :, :taps]
-        norm = self.conv.parametrizations.weight  # type: ignore[union-attr]
-        parts = (norm.original0, norm.original1)
-        if any(part.is_inference() for part in parts):  # those count no versions
-            return self.conv.weight[:, :, :taps]
-        stamp = tuple((part._version, part.data_ptr(), part.dtype, part.device) for part in parts)
-        if self._kept is None or self._kept[0] != stamp:
-            self._kept = (stamp, {})
-        kernels = self._kept[1]
+        kernels: dict[int, Tensor] = self.keep(dict)
         if taps not in kernels:
+            if kernels and len(kernels) < MOST_KERNELS:  # one checksum serves all of them
+                self.drop_stale()
+                kernels = self.keep(dict)
             # A tensor made in inference mode would be of no use to a later forward outside of it.
             with torch.inference_mode(False), torch.no_grad():
                 kernel = self.conv.weight[:, :, :taps].clone(memory_format=torch.contiguous_format)
@@ -69,16 +68,7 @@ class PositionConv(nn.Module):
         Whoever records where such a kernel lies must hold this object, and record anew when it is no longer
         the one here.
         """
-        return None if self._kept is None else self._kept[1]
-
-    def train(self, mode: bool = True) -> PositionConv:
-        """Switch between train and eval mode."""
-        self._kept = None
-        super().train(mode)
-        return self
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_kept": None}
+        return None if self._kept is None else self._kept.value
 
     def forward(self, x: Tensor, chunk_frames: int | None) -> Tensor:
         """(B, T, D), zeros at padded frames -> embedding (B, T, D)."""

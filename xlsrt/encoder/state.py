@@ -6,7 +6,7 @@ hidden size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -84,13 +84,19 @@ class EncoderState:
         return [self.select([stream]) for stream in range(self.batch_size)]
 
     @staticmethod
-    def stack(states: Sequence[EncoderState]) -> EncoderState:
+    def stack(states: Iterable[EncoderState]) -> EncoderState:
         """One batch of the streams of several states, which may be of different ages.
 
-        The inverse of `unstack`.
+        The inverse of `unstack`. Raises `UserError` where they cannot share one.
         """
+        if not isinstance(states, Iterable):
+            raise UserError(f"stack takes states in a list, [one, other], not {type(states).__name__}")
+        states = list(states)
         if not states:
             raise UserError("stack needs at least one state")
+        for state in states:
+            if not isinstance(state, EncoderState):
+                raise UserError(f"stack takes states that init_state or step gave, not {state!r}")
         first = states[0]
         for state in states[1:]:
             if state.context != first.context:
@@ -119,7 +125,8 @@ class EncoderState:
         return self.with_tensors(**fresh)
 
     def to(self, device: torch.device | str) -> EncoderState:
-        """The same state on another device."""
+        """The same state on another device. Raises `UserError` where there is none of that name."""
+        device = _checked_device(device)
         return self.with_tensors(**{name: getattr(self, name).to(device) for name in _BATCH_DIM})
 
     def _trimmed(self) -> EncoderState:
@@ -148,9 +155,29 @@ def widen(tensors: list[Tensor], name: str) -> list[Tensor]:
 
 
 def _checked_index(streams: Sequence[int] | Tensor, size: int) -> Tensor:
-    index = torch.as_tensor(streams)
+    try:
+        index = torch.as_tensor(streams)
+    except (TypeError, ValueError, RuntimeError):  # torch's answers to what is no array
+        index = torch.zeros(0)
     if index.dim() != 1 or index.numel() == 0 or index.is_floating_point() or index.dtype == torch.bool:
         raise UserError(f"streams are picked by a list of their numbers, at least one, not {streams!r}")
     if int(index.min()) < 0 or int(index.max()) >= size:
         raise UserError(f"streams are numbered 0 to {size - 1} in this state; got {index.tolist()}")
     return index.long()
+
+
+def _checked_device(device: torch.device | str) -> torch.device:
+    if isinstance(device, torch.dtype):
+        raise UserError(
+            f"a state goes to a device, not to {device}: it keeps the types it began with; to stream in "
+            "another, use encoder.to(dtype) and begin anew with init_state"
+        )
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (TypeError, AssertionError, RuntimeError) as error:  # a PyTorch without CUDA asserts
+        first = str(error).partition("\n")[0]
+        raise UserError(
+            f"the state cannot go to {device!r} ({first}): give a device of this machine"
+        ) from None
+    return found

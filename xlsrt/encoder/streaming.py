@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from xlsrt.context import AttentionContext
+from xlsrt.context import AttentionContext, whole
 from xlsrt.encoder.attention import attend, never_blind
 from xlsrt.encoder.checks import check_wav
 from xlsrt.encoder.normalize import normalize_causal, valid_mask
@@ -35,6 +35,13 @@ class StreamTooLong(UserError):
 
 PER_CHUNK = {"frames": 0, "past": 0, "positions": 0, "keys": 1, "values": 1}
 """What a pass over a chunk changes in the state, and where its batch dimension is."""
+
+
+TYPES = {
+    **dict.fromkeys(("seen", "waiting", "frames", "positions"), torch.long),
+    "sums": torch.float64,
+}
+"""Types of a state's tensors that are the same for all encoders."""
 
 
 class CachedPlan:
@@ -82,8 +89,7 @@ class CachedPlan:
 def init_state(encoder: XlsrEncoder, batch_size: int, context: AttentionContext) -> EncoderState:
     """Streams that have heard nothing yet."""
     encoder.check_streams()
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise UserError(f"batch_size must be a whole number of streams, at least 1, not {batch_size!r}")
+    batch_size = whole("batch_size", batch_size, 1, "streams")
     if not isinstance(context, AttentionContext):
         raise UserError(f"context must be an AttentionContext, not {type(context).__name__}")
     weight = encoder.masked_spec_embed
@@ -117,6 +123,14 @@ def check_state(encoder: XlsrEncoder, state: EncoderState) -> None:
             f"the state is on {state.seen.device}, the encoder on {encoder.masked_spec_embed.device}: "
             "use state.to(...)"
         )
+    own = encoder.masked_spec_embed.dtype
+    for name, wanted in {**TYPES, "samples": own, "past": own}.items():
+        if (found := getattr(state, name).dtype) != wanted:
+            raise UserError(
+                f"the state's {name} are {found}, this encoder's streams have {wanted}: a state keeps the "
+                "types it began with; to stream in another, use encoder.to(dtype) and begin anew with "
+                "init_state"
+            )
     if state.model != encoder.fingerprint():
         raise UserError(
             "this state was made by another model, or its weights have changed since: a stream ends with the "
@@ -227,7 +241,8 @@ def _check_age(encoder: XlsrEncoder, state: EncoderState, sizes: Tensor) -> None
         raise StreamTooLong(
             f"a stream is longer than max_stream_seconds ({most:g} s): its context ({state.context}) keeps "
             "all the past, so memory grows with it. Bound the left context, end the stream earlier, or raise "
-            "max_stream_seconds",
+            "max_stream_seconds, a field of the encoder's config: XlsrEncoder.from_pretrained(source, "
+            "max_stream_seconds=...), or of an experiment encoder_conf.config in its config.yaml",
             rows,
         )
 

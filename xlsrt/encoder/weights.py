@@ -15,6 +15,7 @@ from xlsrt.context import AttentionContext
 from xlsrt.encoder.attention import DensePlan
 from xlsrt.encoder.checks import check_wav
 from xlsrt.encoder.encoder import XlsrEncoder
+from xlsrt.encoder.keeper import drop_stale
 from xlsrt.errors import UserError
 
 
@@ -59,6 +60,7 @@ def attention_weights(
         raise UserError(
             f"{batch.shape[1]} samples are no frame: attention needs 400 samples (25 ms) at least"
         )
+    drop_stale(encoder)
     x = encoder.features(encoder.normalize(batch, lens), None)
     lengths = torch.tensor([frames], device=x.device)
     plan = WeighingPlan(context, lengths, frames, lambda layer: see(layer[0]))

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from tests.encoder.checkpoints.conftest import assert_same, waveform
 from xlsrt import AttentionContext, XlsrConfig, XlsrEncoder
-from xlsrt.encoder.checkpoints import load_pretrained, read_config, save_pretrained
+from xlsrt.encoder.checkpoints import export, load_pretrained, read_config, save_pretrained
 from xlsrt.errors import UserError
 
 CONTEXT = AttentionContext(chunk_frames=8, left_frames=8, sink_frames=2)
@@ -137,6 +137,37 @@ def test_an_unwritable_place_and_bad_metadata_are_refused(encoder: XlsrEncoder, 
     with pytest.raises(UserError, match="extra_metadata must be what JSON can hold"):
         save_pretrained(encoder, tmp_path / "out", extra_metadata={"x": object()})
     assert not (tmp_path / "out" / "config.json").exists()
+
+
+class Endless(dict):
+    """A mapping inside itself."""
+
+    def __init__(self) -> None:
+        super().__init__(more=self)
+
+
+@pytest.mark.parametrize(
+    "bad", [object(), Endless(), "\ud800", {(1, 2): 3}], ids=lambda bad: type(bad).__name__
+)
+def test_a_failing_export_leaves_the_one_that_was_there(
+    bad: object, encoder: XlsrEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder.save_pretrained(tmp_path, heard="speech")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with torch.no_grad():
+        encoder.encoder.layer_norm.bias += 1
+    with pytest.raises(UserError, match="extra_metadata must be what JSON can hold"):
+        encoder.save_pretrained(tmp_path, foo=bad)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+    def full(tensors: object, path: Path, metadata: object) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr(export, "save_file", full)
+    with pytest.raises(UserError, match=r"cannot write an export to .*No space left"):
+        encoder.save_pretrained(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_exports_of_another_format_are_refused(encoder: XlsrEncoder, tmp_path: Path) -> None:

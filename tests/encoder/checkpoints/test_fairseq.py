@@ -164,6 +164,23 @@ def test_without_options_shapes_and_overrides_tell(encoder: XlsrEncoder, tmp_pat
     assert_same(load_pretrained(path, num_heads=4).state_dict(), encoder.state_dict())
 
 
+@FORMATS
+@pytest.mark.parametrize("inside", [True, False], ids=["under model", "bare"])
+def test_files_stripped_of_all_else_are_told_by_their_names(
+    inside: bool, zipped: bool, encoder: XlsrEncoder, tmp_path: Path
+) -> None:
+    names, path = fairseq_names(encoder), tmp_path / "stripped.pt"
+    torch.save({"model": names} if inside else names, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(UserError, match=r"num_heads cannot be told.*give it as an override"):
+        load_pretrained(path)
+    loaded = load_pretrained(path, num_heads=4)
+    assert_same(loaded.state_dict(), encoder.state_dict())
+    assert (loaded.config.layer_norm_first, loaded.config.input_norm_eps) == (True, 1e-5)
+    torch.save({"model": {1: torch.ones(2)}}, path)
+    with pytest.raises(UserError, match="not a state dict"):
+        load_pretrained(path)
+
+
 def test_reading_the_config_reads_no_tensor(
     encoder: XlsrEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from tests.encoder.checkpoints.conftest import assert_same
 from xlsrt import XlsrConfig, XlsrEncoder
-from xlsrt.encoder.checkpoints import hub, load_pretrained, read_config, save_pretrained
+from xlsrt.encoder.checkpoints import check_source, hub, load_pretrained, read_config, save_pretrained
 from xlsrt.errors import UserError
 
 
@@ -132,6 +132,13 @@ def test_unknown_sources_are_refused(source: str, reason: str) -> None:
     for read in (load_pretrained, read_config):
         with pytest.raises(UserError, match=reason):
             read(source)
+
+
+@pytest.mark.parametrize("source", [None, 7, b"model.pt", ["model.pt"]])
+def test_what_is_no_name_is_refused(source: Any) -> None:
+    for use in (XlsrEncoder.from_pretrained, read_config, check_source):
+        with pytest.raises(UserError, match=r"must be a name or a path, not .*give a torchaudio bundle"):
+            use(source)
 
 
 def test_files_and_directories_of_other_kinds_are_refused(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from xlsrt.encoder.checkpoints.hf import CONFIG, PREPROCESSOR, WEIGHTS, config_content, preprocessor_content
 from xlsrt.encoder.encoder import XlsrEncoder
 from xlsrt.errors import UserError
-from xlsrt.files import atomic_path, write_text
+from xlsrt.files import atomic_open, atomic_path
 
 DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -37,26 +38,32 @@ def save_pretrained(
             gives float32.
         extra_metadata: anything JSON can hold, kept in config.json under ``xlsrt.metadata``.
 
-    Returns the directory. `UserError` where it cannot be written, or where a value does not fit the dtype.
+    Returns the directory. `UserError` where it cannot be written, or where a value does not fit the dtype; an
+    export that was there before stays whole then.
     """
     directory = Path(directory)
     tensors = {name: _stored(name, tensor, _dtype(dtype)) for name, tensor in encoder.state_dict().items()}
     content = config_content(encoder.config, extra_metadata or {})
     content["torch_dtype"] = str(next(iter(tensors.values())).dtype).removeprefix("torch.")
+    texts = _json(content), _json(preprocessor_content(encoder.config))
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        # The config comes last: a directory that has one is complete.
-        (directory / CONFIG).unlink(missing_ok=True)
-        write_text(directory / PREPROCESSOR, _json(preprocessor_content(encoder.config)))
-        with atomic_path(directory / WEIGHTS[0]) as temporary:
-            save_file(tensors, temporary, metadata={"format": "pt"})
+        # The files get their names when all are written. The config, opened first, comes last: a directory
+        # that has one is complete.
+        with (
+            atomic_open(directory / CONFIG) as config,
+            atomic_path(directory / WEIGHTS[0]) as weights,
+            atomic_open(directory / PREPROCESSOR) as preprocessor,
+        ):
+            for stream, text in zip((config, preprocessor), texts, strict=True):
+                stream.write(text)
+                stream.flush()
+            save_file(tensors, weights, metadata={"format": "pt"})
             # safetensors lets nobody else read its file: as readable as its neighbour.
-            shutil.copymode(directory / PREPROCESSOR, temporary)
-        write_text(directory / CONFIG, _json(content))
-    except OSError as error:
+            shutil.copymode(config.name, weights)
+            (directory / CONFIG).unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
         raise UserError(f"cannot write an export to {directory}: {error}") from None
-    except TypeError as error:
-        raise UserError(f"extra_metadata must be what JSON can hold: {error}") from None
     return directory
 
 
@@ -82,4 +89,9 @@ def _stored(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 
 def _json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    try:
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        text.encode()  # half a pair of surrogates is text that no file takes
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"extra_metadata must be what JSON can hold: {error}") from None
+    return text

@@ -3,7 +3,7 @@
 The options may be an argparse namespace, omegaconf containers, dataclasses or plain dicts, nested where a
 fine-tuned model carries its pretrained one (``w2v_args``). They are read as inert data (see `unpickle`) and
 only tell what shapes cannot: heads, strides, the place of the layer norms and whether waveforms were
-normalised.
+normalised. A file stripped of them, or to the state dict alone, is told by the names of its tensors.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _DEPTH = 12
 
 
 def is_fairseq(content: Any) -> bool:
-    """Whether ``content`` is as fairseq saves: weights under ``model``, options under ``cfg`` or ``args``."""
-    return (
-        isinstance(content, Mapping)
-        and isinstance(content.get("model"), Mapping)
-        and bool({"cfg", "args"} & {*content})
-    )
+    """Whether ``content`` is as fairseq saves: weights under ``model``, options under ``cfg`` or ``args``.
+
+    Without options its names must tell.
+    """
+    model = content.get("model") if isinstance(content, Mapping) else None
+    return isinstance(model, Mapping) and (bool({"cfg", "args"} & {*content}) or keys.is_fairseq(model))
 
 
 def open_fairseq(content: Mapping[str, Any], path: Path, overrides: Mapping[str, Any]) -> Checkpoint:

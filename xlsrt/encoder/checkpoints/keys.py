@@ -56,6 +56,7 @@ _WEIGHT_NORM = {
 _HF_PREFIX = "wav2vec2."
 _WRAPPERS = re.compile(r"(wav2vec2|model|w2v_encoder|w2v_model)\.")
 _TORCHAUDIO_MARK = "encoder.transformer."
+_FAIRSEQ_MARK = "encoder.pos_conv.0."
 
 
 def is_torchaudio(names: Iterable[str]) -> bool:
@@ -63,9 +64,14 @@ def is_torchaudio(names: Iterable[str]) -> bool:
     return any(_TORCHAUDIO_MARK in name for name in names)
 
 
-def is_experiment(names: Iterable[str]) -> bool:
+def is_experiment(names: Iterable[object]) -> bool:
     """Whether these are the names of a model trained by this recipe."""
-    return any(name.startswith(EXPERIMENT_PREFIX) for name in names)
+    return any(str(name).startswith(EXPERIMENT_PREFIX) for name in names)
+
+
+def is_fairseq(names: Iterable[object]) -> bool:
+    """Whether these are the names of fairseq's ``Wav2Vec2Model``."""
+    return any(_FAIRSEQ_MARK in str(name) for name in names)
 
 
 def translator(family: str, names: Iterable[str]) -> Translator:

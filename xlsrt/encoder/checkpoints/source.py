@@ -27,6 +27,8 @@ _KINDS = (
 
 def open_source(source: str | os.PathLike[str], overrides: Mapping[str, Any]) -> Checkpoint:
     """The checkpoint that ``source`` names; what exists as a path is one, whatever else it could mean."""
+    if not isinstance(source, str | os.PathLike):
+        raise UserError(f"the checkpoint must be a name or a path, not {source!r}; give {_KINDS}")
     name = os.fspath(source)
     if not name:
         raise UserError(f"the checkpoint's name is empty; give {_KINDS}")
@@ -76,6 +78,8 @@ def _open_file(path: Path, overrides: Mapping[str, Any]) -> Checkpoint:
         return open_experiment(tensors, path)
     if keys.is_torchaudio(tensors):
         return open_state_dict(tensors, path, overrides)
+    if keys.is_fairseq(tensors):
+        return open_fairseq({"model": tensors}, path, overrides)
     return _open_beside_config(path)
 
 
