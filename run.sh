@@ -74,7 +74,7 @@ inference_nj=2         # parallel jobs of decoding
 option_aliases="inference_config:decode_configs inference_configs:decode_configs decode_config:decode_configs"
 export XLSRT_COMMAND="$0 $*"; if [ -L "$0" ]; then exec bash "$(readlink -f "$0")" "$@"; fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-. "$here/utils/parse_options.sh"
+. "$here/utils/parse_options.sh"; option_names=$(_options_names)
 unset XLSRT_PYTHON_BIN; . "$here/path.sh" # asked anew: the environment may have changed since a shell sourced it
 . "$here/cmd.sh"
 die() { echo "run.sh: error: $*" >&2; exit 2; }
@@ -131,7 +131,7 @@ if ((stop_stage >= 10)) && ! "$skip_eval" && ((${#tests[@]} == 0)); then die "--
 if [[ -n $speed_perturb_factors && " $valid_set ${tests[*]} " = *" $train_set "* ]]; then die "--train_set $train_set is among --valid_set and --test_sets: with --speed_perturb_factors copy it first (utils/combine_data.sh $datadir/<name> $datadir/$train_set) and name the copy there"; fi
 [[ $stage -ge 1 && $stop_stage -le 13 && $stage -le $stop_stage ]] || die "--stage $stage --stop_stage $stop_stage: stages are 1 to 13, in this order"
 tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
-given=(); for name in $(_options_names); do given+=("--$name=${!name}"); done
+given=(); for name in $option_names; do given+=("--$name=${!name}"); done
 tool check_start "${given[@]}" --stages_config "${stages_yaml[@]}" --pretrained "$adapt_from" --train_config "$train_yaml" \
   --last_config "${last_config[@]}" --adapt_config "$adapt_yaml" --adapt_exp "$adapt_exp" --data_dirs "$datadir" "$source_dir" \
   --prepares ${corpus_dir:+"${all_sets[@]}"} --config_folders "${folders[@]}" \

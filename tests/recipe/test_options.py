@@ -196,6 +196,14 @@ def test_run_sh_refuses_before_any_work(tmp_path: Path, words: list[str], messag
     assert not list(tmp_path.iterdir())
 
 
+def test_run_sh_is_found_by_a_relative_path(tmp_path: Path) -> None:
+    """Its options are read before it goes to the work folder, from where ./run.sh would be another file."""
+    words = ["--workdir", str(tmp_path / "work"), "--stage", "3", "--test_sets", "nope"]
+    done = shell(Path("./run.sh"), *words, cwd=ROOT)
+    assert done.returncode == 2
+    assert "--test_sets nope: dump/raw/nope/wav.scp is missing" in done.stderr
+
+
 @pytest.mark.parametrize("words", [[], ["--stage", "12"]])
 def test_run_sh_does_not_work_elsewhere_than_asked(tmp_path: Path, words: list[str]) -> None:
     """A work folder that cannot be made was once passed over: the run went on where it was started."""
