@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import tempfile
@@ -66,7 +67,8 @@ def check_writable(option: str, folder: Path) -> None:
         ) from None
     finally:
         for path in reversed(made):
-            path.rmdir()
+            with contextlib.suppress(OSError):  # another run may have begun to use it
+                path.rmdir()
 
 
 def _one_of(*names: str) -> Callable[[str], str | None]:
