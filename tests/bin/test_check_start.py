@@ -152,7 +152,7 @@ def test_settings_that_no_adaptation_knows(words, tmp_path: Path, options: str, 
     (exp / ".done").touch()
     with pytest.raises(UserError, match=message):
         check_start.main([*asked, shipped, str(file)])
-    assert check_start.main([*asked, shipped, str(file), "--stage", "6"]) == 0
+    assert check_start.main([*asked, shipped, str(file), "--stage", "10"]) == 0
 
 
 def test_a_finished_adaptation_is_not_looked_at_again(words, tmp_path: Path, monkeypatch) -> None:
@@ -241,13 +241,15 @@ def test_what_the_files_name_counts_too(words: list[str], tmp_path: Path) -> Non
     assert check_start.main([*words, "--pretrained", "none"]) == 0
     # Where nothing starts from it, nobody is kept from working.
     assert check_start.main([*words, "--stop_stage", "4"]) == 0
-    assert check_start.main([*words, "--stage", "6"]) == 0
     assert check_start.main([*words, "--skip_train", "true"]) == 0
-    assert check_start.main([*words, "--variants", "2b"]) == 0
+    for later in (["--stage", "6"], ["--variants", "2b"]):
+        with pytest.raises(UserError, match="2b .* training stage 1 has not been trained: run"):
+            check_start.main([*words, *later])
     done = tmp_path / "exp/asr_stage1/.done"
     done.parent.mkdir(parents=True)
     done.touch()
-    assert check_start.main(words) == 0
+    for later in ([], ["--stage", "6"], ["--variants", "2b"]):
+        assert check_start.main([*words, *later]) == 0
     # A finished training would begin anew from another encoder: that one must be there.
     (done.parent / "train.yaml").write_text("encoder_conf: {pretrained: lost}\n", encoding="utf-8")
     assert check_start.main(words) == 0

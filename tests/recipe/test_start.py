@@ -11,6 +11,7 @@ from xlsrt.recipe.adapt import adaptation_settings
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.start import (
     check_audio,
+    check_order,
     check_sets,
     check_texts,
     encoders,
@@ -48,6 +49,24 @@ def test_audio_is_there_or_made_by_stage_1(tmp_path: Path) -> None:
     for sets, stages in (("made_in_stage_1", LATER), ("here/radio", ALL)):
         with pytest.raises(UserError, match=f"--adapt_sets: {sets} is neither a set"):
             check_audio(sets, [tmp_path], stages)
+
+
+def test_trainings_start_from_what_is_there_or_comes_before(tmp_path: Path) -> None:
+    table, prefix = load_stages(ROOT / "conf/stages.yaml"), str(tmp_path / "exp/asr")
+    for variants in ("default", "all", "1 2b"):
+        check_order(table, variants, ALL, prefix)
+    check_order(table, "1 5b", range(1, 6), prefix)
+    check_order(table, "1 5b", range(10, 14), prefix)
+    for variants, stages, named in (
+        ("1 5b", ALL, "5b .* stage 4"),
+        ("default", range(6, 14), "2b .* stage 1"),
+    ):
+        with pytest.raises(UserError, match=f"training stage {named} has not been trained: run"):
+            check_order(table, variants, stages, prefix)
+    done = tmp_path / "exp/asr_stage4/.done"
+    done.parent.mkdir(parents=True)
+    done.touch()
+    check_order(table, "1 5b", ALL, prefix)
 
 
 def test_who_needs_an_encoder_to_start_from() -> None:

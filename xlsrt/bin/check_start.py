@@ -15,6 +15,7 @@ from xlsrt.recipe.stages import StageTable, load_stages
 from xlsrt.recipe.start import (
     check_audio,
     check_dumps,
+    check_order,
     check_sets,
     check_texts,
     encoders,
@@ -98,6 +99,7 @@ def main(cmd: Sequence[str] | None = None) -> int:
         check_trainings(args, table, stages)
         if args.adapt and trains_first(stages):
             check_adaptation(args, stages)
+        check_order(table, args.variants, stages, args.asr_exp)
     return 0
 
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from xlsrt.errors import UserError
 from xlsrt.recipe.adapt import adaptation_settings, find_sources
 from xlsrt.recipe.stages import FIRST_RUN_STAGE, StageTable
-from xlsrt.recipe.training import MARKER, NO_PRETRAINED, experiment, layered, located
+from xlsrt.recipe.training import MARKER, NO_PRETRAINED, experiment, layered, located, not_trained
 from xlsrt.settings import as_mapping
 from xlsrt.tree import Tree, overlay, read_tree
 
@@ -40,6 +40,18 @@ def check_texts(names: str, data_dirs: Sequence[Path], stages: range) -> None:
         made = stages.start == 1 and any(folder in Path(name).parents for folder in data_dirs)
         if not Path(name).is_file() and not made:
             raise UserError(f"--lm_train_text {name}: there is no such file in {Path.cwd()}")
+
+
+def check_order(table: StageTable, variants: str, stages: range, prefix: str) -> None:
+    """Refuse trainings that start from one that has not been done and is not to be."""
+    to_train = [variant for variant in table.select(variants) if variant.run_stage in stages]
+    names = [variant.name for variant in to_train]
+    for variant in to_train:
+        source = variant.init_from
+        if source is None or source in names or (experiment(prefix, source) / MARKER).is_file():
+            continue
+        start = experiment(prefix, source)
+        raise not_trained(variant, table[source], start, start)
 
 
 def check_dumps(dumpdir: Path, sets: Sequence[str]) -> None:

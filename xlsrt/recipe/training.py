@@ -248,9 +248,14 @@ def _finished_checkpoint(table: StageTable, variant: Variant, start: Path, setti
     checkpoint = best_checkpoint(start, settings)
     if (start / MARKER).is_file() and checkpoint.is_file():
         return checkpoint
+    raise not_trained(variant, source, start, checkpoint)
+
+
+def not_trained(variant: Variant, source: Variant, start: Path, wanted: Path) -> UserError:
+    """What to say of a variant whose start is not trained. start: its experiment. wanted: what is missing."""
     found = "has not been trained to its end" if start.is_dir() else "has not been trained"
-    raise UserError(
-        f"{variant} starts from {checkpoint}, but training stage {source.name} {found}: run `./run.sh "
+    return UserError(
+        f"{variant} starts from {wanted}, but training stage {source.name} {found}: run `./run.sh "
         f"--stage {source.run_stage} --stop_stage {source.run_stage} --variants {source.name}` first, "
         "with the same other options"
     )
