@@ -243,7 +243,7 @@ def test_what_the_files_name_counts_too(words: list[str], tmp_path: Path) -> Non
     assert check_start.main([*words, "--stop_stage", "4"]) == 0
     assert check_start.main([*words, "--skip_train", "true"]) == 0
     for later in (["--stage", "6"], ["--variants", "2b"]):
-        with pytest.raises(UserError, match="2b .* training stage 1 has not been trained: run"):
+        with pytest.raises(UserError, match=r"2b .* training stage 1 has not been trained: run"):
             check_start.main([*words, *later])
     done = tmp_path / "exp/asr_stage1/.done"
     done.parent.mkdir(parents=True)
