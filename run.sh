@@ -91,7 +91,7 @@ case $corpus in
   *) corpus_dir=$root/egs/$corpus; [ -d "$corpus_dir" ] || die "--corpus $corpus: there is no egs/$corpus" ;;
 esac
 folders=("${corpus_dir:-$root}" "$root"); [ . -ef "$root" ] || folders=(. "${folders[@]}") # where decoding configurations are looked up
-datadir=data source_dir=data last_config=(); export XLSRT_QUIET=$quiet
+datadir=data source_dir=data last_config=() failed=0; export XLSRT_QUIET=$quiet
 if "$debug"; then
   datadir=data/debug
   if [ "$corpus" = mini ]; then source_dir=$datadir local_data_opts+=" --size smoke"; fi
@@ -134,8 +134,7 @@ tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
 given=(); for name in $option_names; do given+=("--$name=${!name}"); done
 tool check_start "${given[@]}" --stages_config "${stages_yaml[@]}" --pretrained "$adapt_from" --train_config "$train_yaml" \
   --last_config "${last_config[@]}" --adapt_config "$adapt_yaml" --adapt_exp "$adapt_exp" --data_dirs "$datadir" "$source_dir" \
-  --prepares ${corpus_dir:+"${all_sets[@]}"} --config_folders "${folders[@]}" \
-  --gpus "$gpus_here" # before any work
+  --prepares ${corpus_dir:+"${all_sets[@]}"} --config_folders "${folders[@]}" --gpus "$gpus_here" # before any work
 step() { # run a command unless its marker says that it is done; title, kind, marker, inputs..., -- command...
   local place=(--cmd "$train_cmd --num-threads $nj" --log "$(dirname "$3")/log/$2.log") # what runs elsewhere, on a cluster
   if [ "$cmd_backend" = local ] || [[ ! $2 =~ ^(format|tokens|shapes)$ ]]; then place=(); fi
@@ -245,4 +244,4 @@ for ((number = stage; number <= stop_stage; number++)); do
   if "$skip_train" && ((number >= 5 && number <= 9)); then continue; fi
   if "$skip_eval" && ((number >= 10)); then continue; fi
   "stage_$number"
-done; exit "${failed:-0}" # on one line, so that bash has read it all when run.sh is edited meanwhile
+done; exit "$failed" # on one line, so that bash has read it all when run.sh is edited meanwhile

@@ -14,7 +14,8 @@
 # In a script without the two marker lines it does what Kaldi's does: any variable that is set is an option, `--config FILE`
 # is sourced first, `--help` prints $help_message, the words after the options stay in "$@".
 
-_kaldi_options() { grep -q '^# Options$' "$0" 2>/dev/null && return 1 || return 0; }
+_kaldi=true # whether the script has no marker lines; what bash reads from elsewhere than a file has none
+if grep -q '^# Options$' "$0" 2>/dev/null; then _kaldi=false; fi
 
 _options_block() { sed -n '/^# Options$/,/^# End of options$/p' "$0"; }
 
@@ -40,20 +41,24 @@ _options_fail() {
   exit 2
 }
 
-if _kaldi_options; then
-  for ((_at = 1; _at < $#; _at++)); do
-    if [ "${!_at}" = --config ]; then
-      _name=$((_at + 1))
-      [ -r "${!_name}" ] || _options_fail "--config ${!_name}: no such file"
-      # shellcheck disable=SC1090
-      . "${!_name}"
-    fi
+if "$_kaldi"; then
+  _given=
+  for _value in "$@"; do
+    case $_given/$_value in
+      */--config=*) _value=${_value#*=} ;;
+      --config/*) ;;
+      *) _given=$_value; continue ;;
+    esac
+    _given=
+    [ -r "$_value" ] || _options_fail "--config $_value: no such file"
+    # shellcheck disable=SC1090
+    . "$_value"
   done
 fi
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h)
-      if _kaldi_options; then printf '%s\n' "${help_message:-no help for $(basename "$0")}"; else _options_help; fi
+      if "$_kaldi"; then printf '%s\n' "${help_message:-no help for $(basename "$0")}"; else _options_help; fi
       exit 0
       ;;
     --*=*)
@@ -68,7 +73,7 @@ while [ $# -gt 0 ]; do
       shift 2
       ;;
     *)
-      if _kaldi_options; then break; fi
+      if "$_kaldi"; then break; fi
       _options_fail "unexpected argument '$1': options look like --name value (see --help)"
       ;;
   esac
@@ -78,7 +83,7 @@ while [ $# -gt 0 ]; do
   for _alias in ${option_aliases:-}; do
     if [ "$_name" = "${_alias%%:*}" ]; then _name=${_alias#*:}; fi
   done
-  if _kaldi_options; then
+  if "$_kaldi"; then
     if [ "$_name" = config ]; then continue; fi
     if [[ ! $_name =~ ^[a-z][a-z_0-9]*$ || -z ${!_name+x} ]]; then _options_fail "unknown option ${_given}"; fi
   elif ! _options_names | grep -qx -- "$_name"; then
@@ -96,4 +101,4 @@ while [ $# -gt 0 ]; do
   fi
   printf -v "$_name" '%s' "$_value"
 done
-unset _given _name _value _alias _close
+unset _kaldi _given _name _value _alias _close

@@ -57,20 +57,32 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     temporary = target if _is_special(target) else _beside(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
+        with naming(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            if temporary != target:
+                os.replace(temporary, target)
+    finally:
         if temporary != target:
-            os.replace(temporary, target)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+@contextlib.contextmanager
+def naming(target: Path) -> Iterator[None]:
+    """Say which file it was that could not be written: the system does not, once it is open.
+
+    Raises:
+        UserError: the disk or the quota is full, or there is no permission to write.
+    """
+    try:
+        yield
     except OSError as error:
         if error.errno in CANNOT_WRITE:
             raise UserError(
                 f"{target}: cannot be written ({error.strerror}): make room there, or choose another place"
             ) from None
         raise
-    finally:
-        if temporary != target:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
 
 
 def _is_special(target: Path) -> bool:

@@ -121,7 +121,13 @@ def write_torch(path: Path, content: Any) -> None:
         UserError: the disk or the quota is full, or there is no permission to write.
     """
     with atomic_open(path, "wb") as stream:
-        torch.save(content, stream)
+        try:
+            torch.save(content, stream)
+        except RuntimeError as error:
+            # torch's writer ends its archive whatever happened, and fails at that with an error of its own.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def check_no_script(path: Path, archive: zipfile.ZipFile) -> None:

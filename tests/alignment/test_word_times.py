@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import soundfile
 
-from tests.alignment.make import letter_model
-from tests.recognizer.make import noise
+from tests.alignment.make import letter_model, three_recordings
 from xlsrt.bin.align import main
 from xlsrt.ctm import aligned_by, read_ctm
 from xlsrt.errors import UserError
@@ -21,15 +19,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    directory = tmp_path / "data"
-    directory.mkdir()
-    for utt, seconds in (("u1", 2.0), ("u2", 1.0), ("u3", 0.1)):
-        soundfile.write(directory / f"{utt}.wav", noise(seconds, seed=int(utt[1])).numpy(), 16000)
-    names = ("u1", "u2", "u3")
-    (directory / "wav.scp").write_text("".join(f"{utt} {directory / utt}.wav\n" for utt in names))
-    (directory / "utt2spk").write_text("".join(f"{utt} {utt}\n" for utt in names))
-    (directory / "text").write_text("u1 bad cab\nu2 a\nu3 aabbccdd\n")
-    return directory
+    return three_recordings(tmp_path / "data")
 
 
 def test_a_set_with_a_model(

@@ -306,3 +306,17 @@ def test_contexts_of_later_stages(words: list[str], tmp_path: Path, context: str
     asked = [*words[:2], str(more), *words[2:]]
     with pytest.raises(UserError, match=f"training stage 4 .*{message}"):
         check_start.main(asked)
+
+
+def test_a_balance_needs_the_whole_training_set(words: list[str], tmp_path: Path) -> None:
+    """Said before the data are prepared, which takes hours for corpora that are read in parts."""
+    balanced = tmp_path / "train.yaml"
+    balanced.write_text("language_balance: 0.5\n", encoding="utf-8")
+    words += [str(balanced), "--pretrained", "none"]
+    assert check_start.main([*words, "--num_splits_asr", "1"]) == 0
+    with pytest.raises(
+        UserError, match=r"language_balance look at the whole training set.*--num_splits_asr 1"
+    ):
+        check_start.main([*words, "--num_splits_asr", "4"])
+    with pytest.raises(UserError, match="--num_splits_asr 0: write a number from 1 on"):
+        check_start.main([*words, "--num_splits_asr", "0"])

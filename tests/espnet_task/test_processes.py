@@ -214,3 +214,25 @@ def test_a_mistake_found_by_a_worker_is_one_line_too(
         XlsrASRTask.main_worker(worker_args(corpus, tmp_path / "wrong", model_conf={"ctc_wait": 1}))
     assert left.value.code == 2
     assert "error: model_conf" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(300)
+def test_a_full_disk_costs_nothing_that_was_saved(corpus: Corpus, tmp_path: Path) -> None:
+    """A limit on the size of files, below that of a checkpoint, stands for the disk."""
+    config, exp = tmp_path / "train.yaml", tmp_path / "exp"
+    once = {"encoder_conf": {"config": PLAIN, "train_context": {"chunk_ms": 320, "left_ms": 320}}}
+    config.write_text(yaml.safe_dump(settings(**once, max_epoch=1)))
+    finish(start(corpus, config, exp))
+    saved = {path.name: path.read_bytes() for path in exp.glob("*.pth")}
+    config.write_text(yaml.safe_dump(settings(**once, max_epoch=2)))
+    most = len(saved["checkpoint.pth"]) // 2
+    limited = (
+        "from resource import *; from xlsrt.bin import run_main; from xlsrt.bin.asr_train import main;"
+        f"setrlimit(RLIMIT_FSIZE, ({most}, RLIM_INFINITY)); run_main(main)"
+    )
+    output = finish(start(corpus, config, exp, how=("-c", limited)), code=2)
+    assert "Traceback" not in output and ".pth: cannot be written (File too large): make room there" in output
+    for name, content in saved.items():
+        assert (exp / name).read_bytes() == content, name
+    finish(start(corpus, config, exp))
+    assert torch.load(exp / "checkpoint.pth", weights_only=True)["reporter"].keys() == {1, 2}

@@ -97,6 +97,7 @@ def test_kaldi_scripts_read_their_options(kaldi_script: Path) -> None:
         (["--nj", "4", "data/train", "--exp"], "4|false|run.pl|data/train|--exp|"),
         (["--write-utt2num", "true", "--cmd", "slurm.pl --mem 4G", "a b"], "2|true|slurm.pl --mem 4G|a b|"),
         (["--nj", "3", "--config", str(kaldi_script.parent / "set.conf"), "x"], "3|false|queue.pl|x|"),
+        ([f"--config={kaldi_script.parent}/set.conf", "x"], "7|false|queue.pl|x|"),
     ):
         done = shell(kaldi_script, *words)
         assert (done.stdout, done.stderr, done.returncode) == (printed, "", 0)

@@ -7,11 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import soundfile
 import yaml
 
-from tests.alignment.make import letter_model
-from tests.recognizer.make import noise
+from tests.alignment.make import letter_model, three_recordings
 from xlsrt.ctm import aligned_by, read_ctm
 from xlsrt.recipe import word_times
 from xlsrt.recipe.decoding import Decoding
@@ -27,16 +25,7 @@ BACKEND = str(ROOT / "utils/run.pl")
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Two utterances that can be aligned, and one whose words do not fit into it."""
-    folder = tmp_path / "dump" / "test"
-    folder.mkdir(parents=True)
-    for utt, seconds in (("u1", 2.0), ("u2", 1.0), ("u3", 0.1)):
-        soundfile.write(folder / f"{utt}.wav", noise(seconds, seed=int(utt[1])).numpy(), 16000)
-    names = ("u1", "u2", "u3")
-    (folder / "wav.scp").write_text("".join(f"{utt} {folder / utt}.wav\n" for utt in names))
-    (folder / "utt2spk").write_text("".join(f"{utt} {utt}\n" for utt in names))
-    (folder / "text").write_text("u1 bad cab\nu2 a\nu3 aabbccdd\n")
-    return folder
+    return three_recordings(tmp_path / "dump" / "test")
 
 
 @pytest.fixture

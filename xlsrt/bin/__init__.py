@@ -37,9 +37,10 @@ def run_main(main: Callable[[], int | None]) -> None:
         # The reader of our output (head, less) has left: that is no error of ours.
         sys.exit(0)
     except OSError as error:
-        if error.errno not in CANNOT_WRITE or not error.filename:
+        if error.errno not in CANNOT_WRITE:
             raise
-        problem = f"{error.filename}: cannot be read or written ({error.strerror})"
+        # Of a file that is open already the system does not say the name: it is the room that is wanting.
+        problem = f"{error.filename or 'a file'}: cannot be read or written ({error.strerror})"
         print(f"error: {problem}: mend that, or choose another place", file=sys.stderr)
         sys.exit(2)
 

@@ -41,9 +41,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--pretrained", default="", help="encoder to start from; empty: as the files say")
     parser.add_argument("--train_config", nargs="+", required=True, help="training configuration")
     parser.add_argument("--last_config", nargs="*", default=[], help="laid over everything else")
-    parser.add_argument(
-        "--adapt", type=yes_or_no, default=False, help="whether that encoder is adapted first"
-    )
+    parser.add_argument("--adapt", type=yes_or_no, default=False, help="whether it is adapted first")
     parser.add_argument("--adapt_config", nargs="*", default=[], help="how")
     parser.add_argument("--adapt_exp", type=Path, help="its experiment")
     parser.add_argument("--adapt_sets", default="", help="its audio: sets below --data_dirs, or folders")
@@ -54,31 +52,31 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--lm_train_text", default="", help="more text for the n-gram model")
     parser.add_argument("--prepares", nargs="*", default=[], help="sets that stage 1 makes from a corpus")
     parser.add_argument("--decode_configs", default="", help="decoding configurations")
-    parser.add_argument(
-        "--config_folders", nargs="+", type=Path, default=[Path()], help="where they are looked up"
-    )
+    parser.add_argument("--config_folders", nargs="+", type=Path, default=[Path()], help="where they lie")
     parser.add_argument("--inference_asr_model", default="ave", help="what to decode with")
     parser.add_argument("--dumpdir", type=Path, help="where stage 2 puts the audio")
     parser.add_argument("--test_sets", default="", help="sets to decode")
+    parser.add_argument("--num_splits_asr", type=int, default=1, help="parts of the training set")
     parser.add_argument("--gpus", type=int, default=0, help="GPUs that jobs on this machine are to use")
     return parser
 
 
 def main(cmd: Sequence[str] | None = None) -> int:
-    args, others = get_parser().parse_known_args(
-        cmd
-    )  # the others are options of run.sh: of interest by value
-    check_options({"use_ngram": args.use_ngram} | dict(word[2:].split("=", 1) for word in others))
+    # What is left over are options of run.sh of which only the values are of interest here.
+    args, others = get_parser().parse_known_args(cmd)
+    known = {"use_ngram": args.use_ngram, "num_splits_asr": str(args.num_splits_asr)}
+    check_options(known | dict(word[2:].split("=", 1) for word in others))
     stages = range(args.stage, args.stop_stage + 1)
     table = load_stages(*args.stages_config)
     table.select(args.variants)
     check_writable("--expdir", Path(args.asr_exp).parent)
     if args.dumpdir and args.stage <= 4 and not args.skip_data:
         check_writable("--dumpdir", args.dumpdir)
-    if args.stop_stage >= 10 and not args.skip_eval:
+    decodes = args.stop_stage >= 10 and not args.skip_eval
+    if decodes:
         check_model_choice(args.inference_asr_model, args.asr_exp)
-        if args.dumpdir and (args.stage > 2 or args.skip_data):
-            check_dumps(args.dumpdir / "raw", args.test_sets.split())
+    if decodes and args.dumpdir and (args.stage > 2 or args.skip_data):
+        check_dumps(args.dumpdir / "raw", args.test_sets.split())
     if args.gpus > 0:
         from xlsrt.espnet_task.gpus import check_gpus
 
@@ -86,7 +84,7 @@ def main(cmd: Sequence[str] | None = None) -> int:
     check_texts(args.lm_train_text, args.data_dirs, stages)
     if args.stage == 1 and not args.skip_data:
         check_sets(args.data_dirs[-1], args.prepares)
-    if args.decode_configs and args.stop_stage >= 10 and not args.skip_eval:
+    if decodes and args.decode_configs:
         check_decoding(args)
     if trains_first(stages) and not args.skip_train:
         configs = [*args.train_config, *args.last_config]
@@ -130,6 +128,7 @@ def check_trainings(args: argparse.Namespace, table: StageTable, stages: range) 
 
     files = " + ".join(args.train_config)
     for variant, settings in trainings.items():
+        settings["multiple_iterator"] = args.num_splits_asr > 1
         check_settings(settings, f"training stage {variant} ({files} under {table.source})")
 
 

@@ -62,7 +62,7 @@ def _part(tree: dict[str, Any], name: str, kind: type) -> Any:
 
 
 def _seconds(tree: dict[str, Any], name: str, default: float | None = None) -> float:
-    value = tree.get(name, default) if default is not None else tree.get(name)
+    value = tree.get(name, default)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise _Malformed(f"{name} is {value!r}, no seconds" if name in tree else f"no {name}")
     return float(value)

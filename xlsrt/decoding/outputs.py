@@ -19,7 +19,7 @@ from typing import Any
 
 from xlsrt.ctm import ctm_lines
 from xlsrt.errors import UserError
-from xlsrt.files import read_lines, write_text
+from xlsrt.files import naming, read_lines, write_text
 from xlsrt.units import FRAME_SECONDS
 
 FILES = ("text", "token", "token_int", "score", "token_time", "token_prob")
@@ -96,15 +96,20 @@ def kept_results(output_dir: Path, fingerprint: str) -> dict[str, Recognised]:
 
 
 def append_results(output_dir: Path, job: int, fingerprint: str, results: Iterable[Recognised]) -> None:
-    """Add finished utterances to a shard's file, safely on disk when this returns."""
+    """Add finished utterances to a shard's file, safely on disk when this returns.
+
+    Raises:
+        UserError: as `naming`.
+    """
     path = shard_dir(output_dir, job) / f"results.{fingerprint}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(asdict(result)) + "\n" for result in results)
-    _end_broken_line(path)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(lines)
-        file.flush()
-        os.fsync(file.fileno())
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _end_broken_line(path)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def merge(output_dir: Path, fingerprint: str, utterances: Sequence[str]) -> list[Recognised]:

@@ -72,11 +72,12 @@ def objective_settings(
     args: argparse.Namespace,
 ) -> tuple[BestRqConfig | ContrastiveConfig, MaskConfig, MonitorConfig]:
     """What is learnt, what is hidden and what counts as collapse, as the options say."""
-    objective: BestRqConfig | ContrastiveConfig
-    if args.objective == "best_rq":
-        objective = BestRqConfig.from_dict(args.objective_conf)
-    else:
-        objective = ContrastiveConfig.from_dict(args.objective_conf)
+    kind: type[BestRqConfig] | type[ContrastiveConfig]
+    kind = BestRqConfig if args.objective == "best_rq" else ContrastiveConfig
+    try:
+        objective = kind.from_dict(args.objective_conf)
+    except UserError as error:  # often keys of the other one, in a copied configuration
+        raise UserError(f"objective {args.objective}: {error}") from None
     return objective, MaskConfig.from_dict(args.mask_conf), MonitorConfig.from_dict(args.monitor_conf)
 
 

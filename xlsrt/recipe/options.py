@@ -77,10 +77,7 @@ def _one_of(*names: str) -> Callable[[str], str | None]:
 
 
 def _whole(least: int) -> Callable[[str], str | None]:
-    fits = re.compile(r"\d+")
-    return lambda value: (
-        None if fits.fullmatch(value) and int(value) >= least else f"a number from {least} on"
-    )
+    return lambda value: None if value.isdecimal() and int(value) >= least else f"a number from {least} on"
 
 
 def _seconds(value: str) -> str | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,13 +21,20 @@ LOUDEST = 4.0
 """Floats beyond this are of another scale: the loudest recordings stay near 1."""
 
 
-def as_samples(samples: Any, rate: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+def as_samples(
+    samples: Any,
+    rate: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    loud: Callable[[float], None] | None = None,
+) -> Tensor:
     """One channel of samples as a float tensor (S,) in [-1, 1].
 
     Args:
         samples: array, tensor or list (S,), or one channel as (1, S), torchaudio's way, or (S, 1),
             soundfile's; float, or int16/int32, which are scaled. S may be 0.
         rate: its sampling rate in hertz; the recogniser takes 16000 only.
+        loud: called with the largest magnitude where that lies far beyond 1 (`LOUDEST`).
 
     Raises:
         UserError: another rate, more than one channel, other integer types, NaN or infinity.
@@ -52,24 +61,25 @@ def as_samples(samples: Any, rate: int, device: torch.device, dtype: torch.dtype
         if tensor.dtype not in INTEGER_SCALE:
             raise UserError(f"the audio has type {tensor.dtype}; give floats in [-1, 1], int16 or int32")
         tensor = tensor.double() / INTEGER_SCALE[tensor.dtype]
-    tensor = tensor.to(device=device, dtype=dtype)
-    if not bool(torch.isfinite(tensor).all()):
+    tensor = tensor.to(dtype=dtype)
+    # One pass answers both, before the samples go to a GPU, which would be waited for with each packet.
+    peak = float(tensor.abs().max()) if tensor.numel() else 0.0
+    if not math.isfinite(peak):
         raise UserError("the audio holds NaN or infinite samples; repair it or leave that packet out")
-    return tensor
+    if peak > LOUDEST and loud is not None:
+        loud(peak)
+    return tensor.to(device=device)
 
 
-def warn_of_scale(samples: Tensor, whose: str) -> bool:
-    """Log a warning where samples (S,) lie far beyond [-1, 1]; whether they do. ``whose``: for the message.
+def warn_of_scale(peak: float, whose: str) -> None:
+    """Log a warning of samples far beyond [-1, 1]. peak: the largest magnitude. whose: for the message.
 
     The encoder's normalisation may make up for it in time, so they are not refused; but a causal one begins
     with what it expects of speech in [-1, 1], and takes a while to forget a scale or an offset like these.
     """
-    peak = float(samples.abs().max()) if samples.numel() else 0.0
-    if peak > LOUDEST:
-        log.warning(
-            "%s reaches %.4g, and samples are expected in [-1, 1]: words may be wrong. Divide 16-bit values "
-            "by 32768 (or give them as int16), and take a constant offset off",
-            whose,
-            peak,
-        )
-    return peak > LOUDEST
+    log.warning(
+        "%s reaches %.4g, and samples are expected in [-1, 1]: words may be wrong. Divide 16-bit values "
+        "by 32768 (or give them as int16), and take a constant offset off",
+        whose,
+        peak,
+    )

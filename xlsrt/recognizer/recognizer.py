@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,10 +164,8 @@ class Recognizer:
         whose = "the audio"
         if isinstance(recording, (str, os.PathLike)):
             whose, recording, rate = str(recording), read_audio(recording), SAMPLE_RATE
-        samples = as_samples(recording, rate, self.device, self.dtype)
-        if self.minds_scale:
-            warn_of_scale(samples, whose)
-        return samples
+        loud = partial(warn_of_scale, whose=whose) if self.minds_scale else None
+        return as_samples(recording, rate, self.device, self.dtype, loud)
 
     def _hypotheses(self, wavs: list[Tensor], count: int) -> list[list[Hypothesis]]:
         search, packet = self.search, PACKET_SECONDS * SAMPLE_RATE

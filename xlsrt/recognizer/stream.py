@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
-
-from torch import Tensor
 
 from xlsrt.encoder.streaming import StreamTooLong
 from xlsrt.errors import UserError
@@ -82,10 +81,11 @@ class StreamPool:
                 "samples, such as {'caller 1': samples}"
             )
         lines = self._picked(list(packets))
-        wavs = []
+        wavs, peaks = [], dict[Any, float]()
         for name, samples in packets.items():
+            loud = partial(peaks.__setitem__, name) if recognizer.minds_scale else None
             try:
-                wavs.append(as_samples(samples, rate, recognizer.device, recognizer.dtype))
+                wavs.append(as_samples(samples, rate, recognizer.device, recognizer.dtype, loud))
             except UserError as error:
                 raise UserError(str(error) if len(packets) == 1 else f"stream {name!r}: {error}") from None
         if not lines:
@@ -96,8 +96,7 @@ class StreamPool:
             names = list(packets)
             named = ", ".join(repr(names[row]) for row in error.rows)
             raise UserError(str(error) if len(names) == 1 else f"stream {named}: {error}") from None
-        if recognizer.minds_scale:
-            self._tell_scales(dict(zip(packets, wavs, strict=True)))
+        self._tell_scales(peaks)
         partials = self._partials(moved)
         self._lines.update(
             {name: replace(line, closed=()) for name, line in zip(packets, moved, strict=True)}
@@ -132,11 +131,12 @@ class StreamPool:
                 f"stream {name!r}: a {kind} cannot be a name; take text, a number or a tuple of them"
             ) from None
 
-    def _tell_scales(self, wavs: Mapping[Any, Tensor]) -> None:
+    def _tell_scales(self, peaks: Mapping[Any, float]) -> None:
         """A warning for each stream whose samples are of another scale, once."""
-        for name, wav in wavs.items():
-            whose = "the stream's audio" if len(self._lines) == 1 else f"the audio of stream {name!r}"
-            if name not in self._warned and warn_of_scale(wav, whose):
+        for name, peak in peaks.items():
+            if name not in self._warned:
+                whose = "the stream's audio" if len(self._lines) == 1 else f"the audio of stream {name!r}"
+                warn_of_scale(peak, whose)
                 self._warned.add(name)
 
     def _picked(self, names: list[Any]) -> list[Line]:

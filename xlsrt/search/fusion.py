@@ -120,13 +120,14 @@ class Fusion:
     @staticmethod
     def _check(total: Tensor, name: str, weight: float) -> None:
         """Refuse what no search can go on with. -inf may stand: that token is never said."""
+        if float(total.max()) < math.inf:  # NaN is the most of what holds it
+            return
         wrong = (total.isnan() | (total == math.inf)).nonzero()
-        if len(wrong):
-            why = " (its scores are taken off, so it must not give -inf)" if weight < 0 else ""
-            raise UserError(
-                f"{name} returned NaN or infinity for token {int(wrong[0])}; give natural logarithms of "
-                f"probabilities, finite or -inf{why}"
-            )
+        why = " (its scores are taken off, so it must not give -inf)" if weight < 0 else ""
+        raise UserError(
+            f"{name} returned NaN or infinity for token {int(wrong[0])}; give natural logarithms of "
+            f"probabilities, finite or -inf{why}"
+        )
 
 
 class Walk:
