@@ -49,7 +49,7 @@ lm_train_text=auto     # more text for it: files such as data/<set>/text; auto: 
 # Training
 stages_config=conf/stages.yaml  # stage table; the corpus's own conf/stages.yaml is laid over the default
 variants=default       # rows to train and decode: default, all, or names such as "1 2b 3b"
-train_config=conf/train_small.yaml  # training configuration
+train_config=conf/train_small.yaml  # training configuration, or several, later ones laid over earlier ones: "a.yaml b.yaml"
 pretrained=            # encoder to start from: torchaudio bundle, HF directory or hub id, fairseq file, our export;
                        #   none: random weights; empty: the one that train_config names
 adapt=false            # before training stage 1, adapt that encoder to streaming on audio without transcripts
@@ -100,7 +100,8 @@ if "$debug"; then
   last_config=("$(config conf/debug.yaml)")
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # a busy machine makes two threads on small products many times slower
 fi
-train_yaml=$(config "$train_config")
+read -ra train_configs <<< "$train_config"; [ "${#train_configs[@]}" -gt 0 ] || die "--train_config is empty: name one"; train_yaml=()
+for name in "${train_configs[@]}"; do train_yaml+=("$(config "$name")"); done
 adapt_yaml=$(config "$adapt_config")
 stages_yaml=("$(config "$stages_config")")
 if [ "$stages_config" = conf/stages.yaml ]; then stages_yaml=("$root/conf/stages.yaml"); for place in "${corpus_dir:-$root}" .; do
@@ -115,7 +116,7 @@ case $token_type in
 esac
 whole_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp} train_dump=$dumpdir/raw/$train_set${speed_perturb_factors:+_sp}$hours
 valid_dump=$dumpdir/raw/$valid_set stats_dir=$expdir/asr_stats_$token_tag${speed_perturb_factors:+_sp}$hours
-train_name=$(basename "$train_config" .yaml) adapt_exp=$expdir/adapt_${train_name#train_} adapt_from=$pretrained adapted=
+train_name=$(basename -as .yaml "${train_configs[@]}" | paste -sd _) adapt_exp=$expdir/adapt_${train_name#train_} adapt_from=$pretrained adapted=
 if "$adapt"; then adapted=_adapted pretrained=$adapt_exp/encoder; fi
 asr_exp=${asr_exp:-$expdir/asr_${asr_tag:-${train_name#train_}_$token_tag${speed_perturb_factors:+_sp}$hours$adapted}} expdir=$(dirname "$asr_exp") # tables and report lie beside the models
 gpus=$({ nvidia-smi --list-gpus 2>/dev/null || true; } | wc -l)
@@ -132,7 +133,7 @@ if [[ -n $speed_perturb_factors && " $valid_set ${tests[*]} " = *" $train_set "*
 [[ $stage -ge 1 && $stop_stage -le 13 && $stage -le $stop_stage ]] || die "--stage $stage --stop_stage $stop_stage: stages are 1 to 13, in this order"
 tool() { "$python" -m "xlsrt.bin.$1" "${@:2}"; }
 given=(); for name in $option_names; do given+=("--$name=${!name}"); done
-tool check_start "${given[@]}" --stages_config "${stages_yaml[@]}" --pretrained "$adapt_from" --train_config "$train_yaml" \
+tool check_start "${given[@]}" --stages_config "${stages_yaml[@]}" --pretrained "$adapt_from" --train_config "${train_yaml[@]}" \
   --last_config "${last_config[@]}" --adapt_config "$adapt_yaml" --adapt_exp "$adapt_exp" --data_dirs "$datadir" "$source_dir" \
   --prepares ${corpus_dir:+"${all_sets[@]}"} --config_folders "${folders[@]}" --gpus "$gpus_here" # before any work
 step() { # run a command unless its marker says that it is done; title, kind, marker, inputs..., -- command...
@@ -205,13 +206,13 @@ stage_4() { # shape statistics
 
 adapt_encoder() { # self-supervised, before training stage 1
   tool adapt --sets "${adapt_sets:-$train_set}" --data_dirs "$datadir" "$source_dir" --dumpdir "$dumpdir" --adapt_exp "$adapt_exp" \
-    --adapt_config "$adapt_yaml" --train_config "$train_yaml" --last_config "${last_config[@]}" --pretrained "$adapt_from" \
+    --adapt_config "$adapt_yaml" --train_config "${train_yaml[@]}" --last_config "${last_config[@]}" --pretrained "$adapt_from" \
     --allow_pipes "$allow_pipes" --nj "$nj" --ngpu "$ngpu" --num_nodes "$num_nodes" --cmd "$cuda_cmd" --seed "$seed"
 }
 train() { # the variants of one stage of run.sh
   local variant
   for variant in $(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" --run_stage "$1"); do
-    tool train_stage --variant "$variant" --stages_config "${stages_yaml[@]}" --train_config "$train_yaml" \
+    tool train_stage --variant "$variant" --stages_config "${stages_yaml[@]}" --train_config "${train_yaml[@]}" \
       --last_config "${last_config[@]}" --asr_exp "$asr_exp" --pretrained "$pretrained" --train_dump "$train_dump" \
       --valid_dump "$valid_dump" --stats_dir "$stats_dir" --token_type "$token_type" --token_list "$token_dir/tokens.txt" \
       "${bpemodel[@]}" --ngpu "$ngpu" --num_nodes "$num_nodes" --num_splits "$num_splits_asr" --cmd "$cuda_cmd" --seed "$seed"

@@ -9,7 +9,7 @@ if [ "${#codes[@]}" -gt 1 ]; then tests=("${codes[@]/#/test_}"); fi
 few_hours=(--nbpe 150 --speed_perturb_factors "0.9 1.0 1.1" --stages_config "$here/../../conf/stages.yaml")
 many_hours=(--nbpe 500) # and conf/stages.yaml here
 case "${codes[*]}" in # the README has the table
-  *" "*) preset=(--nbpe 1000 --train_config egs/common_voice/conf/train_xlsr53_balanced.yaml) ;;
+  *" "*) preset=(--nbpe 1000 --train_config "conf/train_xlsr53.yaml conf/balanced.yaml") ;;
   ca | be | es | fr | it | de | en) preset=("${many_hours[@]}") ;;
   *) preset=("${few_hours[@]}") ;;
 esac

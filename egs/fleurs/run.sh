@@ -6,7 +6,7 @@ export LANGUAGES=${LANGUAGES:-et_ee}
 read -ra codes <<< "$LANGUAGES"
 tests=(test) nbpe=300 config=conf/train_xlsr53.yaml
 if [ "${#codes[@]}" -gt 1 ]; then
-  tests=("${codes[@]/#/test_}") nbpe=1000 config=egs/common_voice/conf/train_xlsr53_balanced.yaml
+  tests=("${codes[@]/#/test_}") nbpe=1000 config="$config conf/balanced.yaml"
 fi
 exec "$here/../../run.sh" --corpus fleurs --workdir "$here/work/${LANGUAGES// /_}" \
   --test_sets "${tests[*]}" --train_config "$config" --nbpe "$nbpe" --speed_perturb_factors "0.9 1.0 1.1" "$@"

@@ -6,7 +6,7 @@ export LANGUAGES=${LANGUAGES:-es}
 read -ra codes <<< "$LANGUAGES"
 tests=(test) nbpe=500 config=conf/train_xlsr53.yaml
 if [ "${#codes[@]}" -gt 1 ]; then
-  tests=("${codes[@]/#/test_}") nbpe=1000 config=egs/common_voice/conf/train_xlsr53_balanced.yaml
+  tests=("${codes[@]/#/test_}") nbpe=1000 config="$config conf/balanced.yaml"
 fi
 exec "$here/../../run.sh" --corpus voxpopuli --workdir "$here/work/${LANGUAGES// /_}" \
   --test_sets "${tests[*]}" --train_config "$config" --nbpe "$nbpe" "$@"

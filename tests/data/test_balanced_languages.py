@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,15 +14,20 @@ from tests.data.reading import prepare, table
 from tests.data.test_fleurs_voxpopuli import fleurs
 from tests.recipe.test_presets import options
 from xlsrt.data.format import FormatOptions, format_set
-from xlsrt.tree import read_tree
+from xlsrt.tree import overlay, read_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPORA = {"common_voice": "es fr", "fleurs": "et_ee ca_es", "mls": "it es", "voxpopuli": "es fr"}
 
 
+def layers(given: str) -> dict[str, Any]:
+    """What ``--train_config`` means."""
+    return reduce(overlay, (read_tree(ROOT / name) for name in given.split()))
+
+
 def test_the_balanced_configuration_differs_by_the_balance_alone() -> None:
     plain = read_tree(ROOT / "conf/train_xlsr53.yaml")
-    balanced = read_tree(ROOT / "egs/common_voice/conf/train_xlsr53_balanced.yaml")
+    balanced = layers("conf/train_xlsr53.yaml conf/balanced.yaml")
     assert balanced == {**plain, "language_balance": 0.5}
 
 
@@ -28,7 +35,8 @@ def test_the_balanced_configuration_differs_by_the_balance_alone() -> None:
 def test_several_languages_are_balanced_and_one_is_not(corpus: str, tmp_path: Path) -> None:
     languages = CORPORA[corpus]
     given = options(tmp_path / "several", corpus, LANGUAGES=languages)
-    assert read_tree(ROOT / given["--train_config"])["language_balance"] == 0.5
+    assert layers(given["--train_config"])["language_balance"] == 0.5
+    assert layers(given["--train_config"])["encoder_conf"] == layers("conf/train_xlsr53.yaml")["encoder_conf"]
     assert given["--test_sets"].split() == [f"test_{code}" for code in languages.split()]
     assert given["--nbpe"] == "1000" and Path(given["--workdir"]).name == languages.replace(" ", "_")
     for number, chosen in enumerate(("", languages.split()[0])):

@@ -167,6 +167,11 @@ def test_run_sh_is_short() -> None:
         (["--token_type", "word"], "write bpe, char or auto"),
         (["--corpus", "nowhere"], "no egs/nowhere"),
         (["--train_config", "nowhere.yaml"], "configuration nowhere.yaml is neither here"),
+        (
+            ["--train_config", "conf/train_tiny.yaml nowhere.yaml"],
+            "configuration nowhere.yaml is neither here",
+        ),
+        (["--train_config", ""], "--train_config is empty"),
         (["--gpu_inference", "maybe"], "write true, false or auto"),
         (["--ngpu", "many"], "--ngpu many"),
         (["--train_hours", "most"], "--train_hours most: write a number"),
