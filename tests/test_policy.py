@@ -23,6 +23,7 @@ BINS = sorted(path.stem for path in (PACKAGE / "bin").glob("*.py") if path.stem 
 MAY_IMPORT = {
     "errors": set(),
     "units": set(),
+    "cpu": set(),
     "text": set(),
     "numbers": set(),
     "settings": {"numbers"},
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "tree": {"files"},
     "context": {"settings"},
     "encoder": {"context", "settings", "files", "tensor_files", "tree"},
-    "transducer": {"settings"},
+    "transducer": {"cpu", "settings"},
     "search": {"context", "transducer", "settings"},
     "recognizer": {
         *("context", "encoder", "transducer", "search", "text", "data"),
@@ -56,11 +57,11 @@ MAY_IMPORT = {
         "espnet_task",
         "pretrain",
     },
-    "pretrain": {"context", "encoder", "data", "files", "settings", "tensor_files"},
+    "pretrain": {"context", "encoder", "data", "files", "cpu", "settings", "tensor_files"},
     "memory": {"context", "encoder", "transducer", "settings"},
     "espnet_task": {
         *("context", "encoder", "transducer", "search", "recipe", "pretrain"),
-        *("settings", "files", "tensor_files", "tree"),
+        *("settings", "files", "cpu", "tensor_files", "tree"),
     },
     "data": {"files", "ctm"},
     "report": {"context", "encoder", "decoding", "recognizer", "data", "files", "ctm"},
@@ -74,6 +75,7 @@ HEAVY = {"torch", "torchaudio", "espnet", "espnet2", "transformers", "matplotlib
 MAY_LOAD = {
     "context": {"torch"},
     "tensor_files": {"torch"},
+    "cpu": {"torch"},
     "encoder": {"torch"},
     "transducer": {"torch", "torchaudio"},
     "search": {"torch"},

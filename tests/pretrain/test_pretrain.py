@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +14,12 @@ import pytest
 import torch
 
 from xlsrt.context import AttentionContext
+from xlsrt.cpu import FRAMES
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
-from xlsrt.pretrain.data import Inventory, SyntheticBatches, collate, frame_labels
+from xlsrt.pretrain.data import Inventory, SyntheticBatches, batches, collate, frame_labels
 from xlsrt.pretrain.loop import Pretraining, PretrainOptions, phone_error_rate
-from xlsrt.pretrain.model import IGNORED, PhonemeModel
+from xlsrt.pretrain.model import IGNORED, PhonemeBatch, PhonemeModel
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def new_run(directory: Path, inventory: Inventory, **options: object) -> Pretrai
     torch.manual_seed(0)
     settings = PretrainOptions(**{"batch_seconds": 6.0, "warmup": 10, "amp": False, **options})  # type: ignore[arg-type]
     model = PhonemeModel(XlsrEncoder(XlsrConfig.preset("tiny")), len(inventory))
-    dataset = SyntheticBatches(make_tones, inventory, settings.batch_seconds, first_seed=0, pool=16)
+    dataset = SyntheticBatches(make_tones, inventory, settings.batch_seconds, first_seed=0)
     valid = [collate([make_tones(10**6 + i) for i in range(8)], inventory)]
     return Pretraining(model, dataset, valid, settings, directory, num_workers=0, save_every=50)
 
@@ -88,3 +93,95 @@ def test_it_learns_and_goes_on_where_it_was_killed(tmp_path: Path, inventory: In
 
     with pytest.raises(UserError, match="other options"):
         new_run(tmp_path, inventory, updates=60).resume()
+
+
+def learn_as_rank(rank: int, directory: Path, inventory: Inventory) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{directory}/store", rank=rank, world_size=2
+    )
+    run = new_run(directory / "run", inventory, updates=3)
+    heard: list[int] = []
+    run.dataset = SyntheticBatches(
+        lambda seed: heard.append(seed) or make_tones(seed),  # type: ignore[func-returns-value]
+        inventory,
+        batch_seconds=6.0,
+        first_seed=0,
+        rank=rank,
+        ranks=2,
+    )
+    torch.manual_seed(rank)
+    gradients = []
+    for parameter in run.model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+        gradients.append(parameter.grad.clone())
+    run._average_gradients()
+    averaged = [parameter.grad for parameter in run.model.parameters()]
+    run.directory.mkdir(exist_ok=True)
+    run.run()
+    result = {"seeds": heard, "model": run.model.state_dict(), "drawn": gradients, "averaged": averaged}
+    torch.save(result, directory / f"rank{rank}.pth")
+
+
+def test_one_rank_of_two_hears_half_and_both_learn_the_same(tmp_path: Path, inventory: Inventory) -> None:
+    start = multiprocessing.get_context("fork").Process
+    ranks = [start(target=learn_as_rank, args=(rank, tmp_path, inventory)) for rank in range(2)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(120)
+        assert process.exitcode == 0
+    first, second = (torch.load(tmp_path / f"rank{rank}.pth", weights_only=True) for rank in range(2))
+    assert first["seeds"] == list(range(0, 2 * len(first["seeds"]), 2))
+    assert second["seeds"] == list(range(1, 2 * len(second["seeds"]), 2))
+    for drawn, other, mean in zip(first["drawn"], second["drawn"], first["averaged"], strict=True):
+        torch.testing.assert_close(mean, (drawn + other) / 2)
+    for name, weight in first["model"].items():
+        assert torch.equal(weight, second["model"][name]), name
+    before = new_run(tmp_path, inventory).model.state_dict()
+    assert any(not torch.equal(weight, before[name]) for name, weight in first["model"].items())
+    assert (tmp_path / "run/checkpoint.pth").is_file()
+
+
+class Dies(SyntheticBatches):
+    """A speech maker that is killed in its third batch."""
+
+    def __iter__(self) -> Iterator[PhonemeBatch]:
+        for number, batch in enumerate(super().__iter__()):
+            if number == 2 and self.first_seed == 0:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            yield batch
+
+
+def test_a_speech_maker_that_dies_is_replaced_between_two_steps(
+    tmp_path: Path, inventory: Inventory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = new_run(tmp_path, inventory, updates=6)
+    run.dataset = Dies(make_tones, inventory, batch_seconds=6.0, first_seed=0)
+    run.num_workers, before = 1, signal.getsignal(signal.SIGCHLD)
+    run.run()
+    assert run.update == 6 and run.lost_workers == 1
+    assert "a speech-making process died" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGCHLD) == before, "nothing is interrupted when a process dies"
+
+
+def refuse(seed: int) -> Made:
+    raise RuntimeError(f"no speech for seed {seed}")
+
+
+def test_an_error_of_a_speech_maker_is_not_taken_for_its_death(inventory: Inventory) -> None:
+    made = batches(SyntheticBatches(refuse, inventory, batch_seconds=6.0, first_seed=0), num_workers=1)
+    with pytest.raises(RuntimeError, match="no speech for seed 0"):
+        next(made)
+
+
+def test_batches_have_few_shapes(inventory: Inventory) -> None:
+    made = iter(SyntheticBatches(make_tones, inventory, batch_seconds=20.0, first_seed=0))
+    shapes = set()
+    for _ in range(30):
+        batch = next(made)
+        frames = batch.frames.shape[1]
+        assert frames % FRAMES == 0 and batch.wav.shape[1] == (frames - 1) * 320 + 400
+        assert len(batch.wav) == int(20.0 / (frames * 0.02))
+        shapes.add(tuple(batch.wav.shape))
+    assert 1 < len(shapes) < 4

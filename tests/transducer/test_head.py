@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import pytest
 import torch
@@ -45,6 +46,25 @@ def test_losses_equal_the_plain_program(predictor, subsampling):
     wanted = sum(expected(head, enc[i, :t], tokens[i, :u]).item() for i, (t, u) in sizes)
     assert losses["loss_transducer"].item() == pytest.approx(wanted / len(lens), rel=1e-5)
     assert set(losses) == {"loss", "loss_transducer"}
+
+
+@pytest.mark.parametrize("loss", ["full", "pruned"])
+@pytest.mark.parametrize("predictor", ["stateless", "lstm"])
+def test_padding_to_few_shapes_changes_no_loss_and_no_gradient(loss, predictor, monkeypatch):
+    rng = random.Random(0)
+    for subsampling in (1, 2, 4):
+        options = {"predictor": predictor, "output_subsampling": subsampling, "ctc_weight": 0.3}
+        head = make_head(loss=loss, **options).double().eval()
+        lens = [rng.randint(0, 70) for _ in range(4)]
+        enc, enc_lens, tokens, token_lens = batch([*lens, 50], [rng.randint(0, 20) for _ in lens] + [9])
+        inputs, found = enc.double().requires_grad_(), []
+        for few in (False, True):
+            monkeypatch.setattr("xlsrt.transducer.head.few_shapes", lambda tensor, few=few: few)
+            losses = head.losses(inputs, enc_lens, tokens, token_lens)
+            gradients = torch.autograd.grad(losses["loss"], [inputs, *head.parameters()], allow_unused=True)
+            found.append([*losses.values(), *(g for g in gradients if g is not None)])
+        for plain, padded in zip(*found, strict=True):  # lattices are float32
+            torch.testing.assert_close(padded, plain, rtol=1e-5, atol=1e-6)
 
 
 def test_padding_values_do_not_matter():

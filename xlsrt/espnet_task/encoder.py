@@ -11,14 +11,11 @@ from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from torch import Tensor, nn
 
 from xlsrt.context import AttentionContext, ContextSampler, training_context_from_dict
+from xlsrt.cpu import FRAMES, few_shapes, rounded_up
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig, WaveAugment
 from xlsrt.units import HOP, WINDOW
-
-LENGTH_FRAMES = 32
-"""Where a CPU computes in bfloat16, batches are padded to multiples of so many frames: oneDNN compiles those
-kernels anew for every shape, and hardly two batches of joined utterances have one length."""
 
 
 class XlsrEspnetEncoder(AbsEncoder):
@@ -105,11 +102,11 @@ class XlsrEspnetEncoder(AbsEncoder):
 
 
 def _to_few_lengths(wav: Tensor) -> Tensor:
-    """Waveform (B, S) -> (B, S'), padded to the next multiple of `LENGTH_FRAMES` where that pays."""
-    if wav.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+    """Waveform (B, S) -> (B, S'), padded to the next multiple of `cpu.FRAMES` where that pays."""
+    if not few_shapes(wav):
         return wav
     frames = -(-max(wav.size(1) - WINDOW + HOP, 0) // HOP)
-    wanted = -(-frames // LENGTH_FRAMES) * LENGTH_FRAMES
+    wanted = rounded_up(frames, FRAMES)
     return nn.functional.pad(wav, (0, max(0, wanted * HOP + WINDOW - HOP - wav.size(1))))
 
 

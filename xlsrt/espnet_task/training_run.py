@@ -24,10 +24,10 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter, SubReporter
 from torch import nn
 
+from xlsrt.cpu import prepare_training
 from xlsrt.espnet_task import retention, sharding
 from xlsrt.espnet_task.checkpoint import plain_stats, reporter_stats
 from xlsrt.espnet_task.distributed import Ranks, rates
-from xlsrt.espnet_task.heap import keep_freed_memory
 from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory
 from xlsrt.espnet_task.midepoch import EpochPosition, open_sub_reporter, position_of, read_position
 from xlsrt.espnet_task.options import XlsrTrainerOptions
@@ -59,7 +59,7 @@ class TrainingRun:
         self.train_factory, self.valid_factory, self.options = train, valid, options
         self.device = torch.device("cuda" if options.ngpu > 0 else "cpu")
         if self.device.type == "cpu":
-            keep_freed_memory()
+            prepare_training()
         self.ranks = Ranks(
             distributed.distributed, distributed.dist_rank or 0, distributed.dist_world_size or 1, self.device
         )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from xlsrt.cpu import FRAMES, rounded_up
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.pretrain.model import IGNORED, PhonemeBatch
-from xlsrt.units import HOP, SAMPLE_RATE, WINDOW
+from xlsrt.units import FRAME_SECONDS, HOP, SAMPLE_RATE, WINDOW
 
 
 class Utterance(Protocol):
@@ -75,30 +79,35 @@ def frame_labels(utterance: Utterance, inventory: Inventory) -> np.ndarray:
     return labels
 
 
-def collate(utterances: Sequence[Utterance], inventory: Inventory) -> PhonemeBatch:
-    """Pad utterances into one batch."""
+def collate(utterances: Sequence[Utterance], inventory: Inventory, frames: int = 0) -> PhonemeBatch:
+    """Pad utterances into one batch, of ``frames`` encoder frames or as many as the longest has."""
     wavs = [torch.from_numpy(np.ascontiguousarray(u.wav, dtype=np.float32)) for u in utterances]
     phonemes = [
         torch.tensor([inventory.id(s) for s, _, _ in u.phonemes], dtype=torch.long) for u in utterances
     ]
-    frames = [torch.from_numpy(frame_labels(u, inventory)) for u in utterances]
+    labels = [torch.from_numpy(frame_labels(u, inventory)) for u in utterances]
     pad = torch.nn.utils.rnn.pad_sequence
+    wav, labelled = pad(wavs, batch_first=True), pad(labels, batch_first=True, padding_value=IGNORED)
+    quiet = max(0, (frames - 1) * HOP + WINDOW - wav.shape[1])
     return PhonemeBatch(
-        wav=pad(wavs, batch_first=True),
+        wav=F.pad(wav, (0, quiet)),
         wav_lens=torch.tensor([len(w) for w in wavs]),
         phonemes=pad(phonemes, batch_first=True),
         phoneme_lens=torch.tensor([len(p) for p in phonemes]),
-        frames=pad(frames, batch_first=True, padding_value=IGNORED),
+        frames=F.pad(labelled, (0, max(0, frames - labelled.shape[1])), value=IGNORED),
     )
 
 
 class SyntheticBatches(IterableDataset):
     """Endless batches of about ``batch_seconds``, utterances of like length together.
 
+    They have few shapes, one for every 0.64 s of length (see `cpu.few_shapes`): half of the time was spent on
+    compiling when every batch had a length of its own.
+
     Args:
         make: seed -> `Utterance`; deterministic, so that a seed range names a data set.
-        first_seed: seed of the first utterance; each worker takes every n-th one.
-        pool: utterances sorted by length before batches are cut.
+        first_seed: seed of the first utterance; each worker of each rank takes every n-th one.
+        rank, ranks: which of how many trainings that run together this one is.
     """
 
     def __init__(
@@ -107,42 +116,48 @@ class SyntheticBatches(IterableDataset):
         inventory: Inventory,
         batch_seconds: float,
         first_seed: int,
-        pool: int = 192,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         self.make, self.inventory, self.batch_seconds = make, inventory, batch_seconds
-        self.first_seed, self.pool = first_seed, pool
+        self.first_seed, self.rank, self.ranks = first_seed, rank, ranks
 
     def __iter__(self) -> Iterator[PhonemeBatch]:
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
-        seed = self.first_seed + worker
-        rng = np.random.default_rng(seed)
-        while True:
-            made = []
-            for _ in range(self.pool):
-                made.append(self.make(seed))
-                seed += workers
-            made = [u for u in made if u.phonemes and len(u.wav) >= WINDOW]
-            made.sort(key=lambda u: len(u.wav))
-            groups = list(_group(made, int(self.batch_seconds * SAMPLE_RATE)))
-            rng.shuffle(groups)  # type: ignore[arg-type]
-            for group in groups:
-                yield collate(group, self.inventory)
+        offset, stride = self.rank * workers + worker, self.ranks * workers
+        waiting: dict[int, list[Utterance]] = {}
+        for seed in itertools.count(self.first_seed + offset, stride):
+            utterance = self.make(seed)
+            if not utterance.phonemes or len(utterance.wav) < WINDOW:
+                continue
+            frames = rounded_up(len(utterance.wav) // HOP, FRAMES)
+            group = waiting.setdefault(frames, [])
+            group.append(utterance)
+            if len(group) >= int(self.batch_seconds / (frames * FRAME_SECONDS)):
+                yield collate(waiting.pop(frames), self.inventory, frames)
 
 
-def _group(utterances: list[Utterance], max_samples: int) -> Iterator[list[Utterance]]:
-    group: list[Utterance] = []
-    for utterance in utterances:
-        if group and len(utterance.wav) * (len(group) + 1) > max_samples:
-            yield group
-            group = []
-        group.append(utterance)
-    if group:
-        yield group
+class LostMaker(Exception):
+    """A process that made speech died, as espeak-ng does of some texts."""
 
 
-def loader(dataset: SyntheticBatches, num_workers: int) -> DataLoader:
-    """A loader that keeps whole batches coming from ``num_workers`` processes (0: in this one)."""
-    return DataLoader(
-        dataset, batch_size=None, num_workers=num_workers, prefetch_factor=24 if num_workers else None
-    )
+def batches(dataset: SyntheticBatches, num_workers: int) -> Iterator[PhonemeBatch]:
+    """Batches that ``num_workers`` processes keep ready (0: made in this one).
+
+    Raises:
+        LostMaker: when one of them died, and only between two batches. torch would let its error out of
+            whatever runs at that moment, and of two ranks one would have made a step more.
+    """
+    prefetch = 24 if num_workers else None
+    before = signal.getsignal(signal.SIGCHLD)
+    made = iter(DataLoader(dataset, batch_size=None, num_workers=num_workers, prefetch_factor=prefetch))
+    signal.signal(signal.SIGCHLD, before)
+    while True:
+        try:
+            batch = next(made)
+        except (RuntimeError, EOFError, ConnectionError) as error:
+            if str(error).startswith("Caught "):  # by the process, which lives
+                raise
+            raise LostMaker(str(error) or "it closed its connection") from error
+        yield batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from torch.optim import AdamW
 from xlsrt.context import AttentionContext, ContextSampler
 from xlsrt.encoder.precision import multiplies_bfloat16
 from xlsrt.errors import UserError
-from xlsrt.pretrain.data import Inventory, SyntheticBatches, Utterance, loader
+from xlsrt.pretrain.data import Inventory, LostMaker, SyntheticBatches, Utterance, batches
 from xlsrt.pretrain.model import PhonemeBatch, PhonemeModel
 from xlsrt.tensor_files import read_checkpoint, write_torch
 from xlsrt.units import SAMPLE_RATE
@@ -35,7 +35,7 @@ class PretrainOptions:
 
     Attributes:
         updates: optimisation steps; the learning rate falls to zero over them.
-        batch_seconds: padded audio in a batch.
+        batch_seconds: padded audio in a batch, of each rank.
         peak_lr: learning rate after ``warmup`` updates.
         frame_weight: share of the frame loss at the start; falls linearly to ``frame_weight_end``.
         full_prob: share of the batches that see full attention; the others sample a chunked context.
@@ -88,6 +88,7 @@ def _optimizer(model: PhonemeModel, options: PretrainOptions) -> AdamW:
         [{"params": decayed, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0}],
         lr=options.peak_lr,
         betas=(0.9, 0.98),
+        fused=True,
     )
 
 
@@ -163,25 +164,22 @@ class Pretraining:
         self.model.train()
         start, start_update, start_audio = time.monotonic(), self.update, self.audio_seconds
         sums: dict[str, float] = {}
-        batches = self._batches()
+        made = batches(self.dataset, self.num_workers)
         while self.update < options.updates:
-            # A speech-making process may die at any moment, also in the middle of a step, which is then lost.
             try:
-                batch = next(batches)
-                stats = self._step(batch)
-            except RuntimeError as error:
-                if "DataLoader worker" not in str(error):
-                    raise
+                batch = next(made)
+            except LostMaker as error:
                 self.lost_workers += 1
                 self.dataset.first_seed = self._next_seed()
                 print(f"a speech-making process died ({error}); going on with a new one", flush=True)
-                batches = self._batches()
+                made = batches(self.dataset, self.num_workers)
                 continue
-            self.audio_seconds += float(batch.wav_lens.sum()) / SAMPLE_RATE
+            stats = self._step(batch)
+            self.audio_seconds += self.dataset.ranks * float(batch.wav_lens.sum()) / SAMPLE_RATE
             self.update += 1
             for name, value in stats.items():
                 sums[name] = sums.get(name, 0.0) + value / 50
-            if self.update % 50 == 0:
+            if self.update % 50 == 0 and self.dataset.rank == 0:
                 elapsed = time.monotonic() - start
                 left = elapsed / (self.update - start_update) * (options.updates - self.update)
                 record = {
@@ -202,10 +200,8 @@ class Pretraining:
                 print(json.dumps(record), f"{left / 60:.1f} min left", flush=True)
                 with (self.directory / "log.jsonl").open("a", encoding="utf-8") as log:
                     log.write(json.dumps(record) + "\n")
-        self.save()
-
-    def _batches(self) -> Iterator[PhonemeBatch]:
-        return iter(loader(self.dataset, self.num_workers))
+        if self.dataset.rank == 0:
+            self.save()
 
     def _next_seed(self) -> int:
         # Roughly one utterance per three seconds of audio was made; a generous stride never repeats one.
@@ -223,10 +219,21 @@ class Pretraining:
         loss = out.pop("loss")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if self.dataset.ranks > 1:
+            self._average_gradients()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         if torch.isfinite(norm):
             self.optimizer.step()
         return {"loss": loss.item(), "grad_norm": norm.item(), **{k: v.item() for k, v in out.items()}}
+
+    def _average_gradients(self) -> None:
+        """Over the ranks: in one message, since they are few and small."""
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        torch.distributed.all_reduce(flat)
+        flat /= self.dataset.ranks
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
 
 
 def collect_or_load(directory: Path, make: Callable[[int], Utterance], utterances: int = 1500) -> Inventory:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
 
+from xlsrt.cpu import prepare_training
 from xlsrt.data.synth.pretraining import make_utterance
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.encoder.checkpoints import save_pretrained
@@ -55,8 +57,10 @@ def pretrain_phonemes(
         )
     if threads:
         torch.set_num_threads(threads)
+    prepare_training()
     output_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
+    rank, ranks = _join_ranks()
     inventory = collect_or_load(output_dir, make_utterance)
     config = XlsrConfig.preset(preset, **dict.fromkeys(_OFF, 0.0))
     encoder = XlsrEncoder.from_pretrained(init) if init else XlsrEncoder(config)
@@ -66,10 +70,19 @@ def pretrain_phonemes(
     )
     valid = [collate(made[i : i + 10], inventory) for i in range(0, len(made), 10)]
     dataset = SyntheticBatches(
-        make_utterance, inventory, options.batch_seconds, first_seed=options.seed * UTTERANCES
+        make_utterance, inventory, options.batch_seconds, options.seed * UTTERANCES, rank, ranks
     )
     run = Pretraining(model, dataset, valid, options, output_dir, num_workers)
-    if run.resume():
+    if run.resume() and rank == 0:
         print(f"resuming at update {run.update} of {options.updates}", flush=True)
     run.run()
-    return save_pretrained(encoder, output_dir / "encoder", dtype=dtype)
+    exported = output_dir / "encoder"
+    return save_pretrained(encoder, exported, dtype=dtype) if rank == 0 else exported
+
+
+def _join_ranks() -> tuple[int, int]:
+    """Which of how many trainings that torchrun started this one is; (0, 1) without it."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return 0, 1
+    torch.distributed.init_process_group("gloo")
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()

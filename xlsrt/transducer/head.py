@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from xlsrt.cpu import FRAMES, TOKENS, few_shapes, rounded_up
 from xlsrt.transducer.config import HeadConfig
 from xlsrt.transducer.joint import Joint, group_frames, grouped_lengths, zero_padding
 from xlsrt.transducer.loss import band_loss, band_size, band_starts, full_loss, simple_loss
@@ -59,9 +60,12 @@ class TransducerHead(nn.Module):
         enc_lens, token_lens = enc_lens.to(device), token_lens.to(device)
         frames, width = max(1, int(enc_lens.max())), int(token_lens.max())
         # Frames of no utterance go; a batch without any frame gets one, whose loss is dropped below.
+        if few_shapes(enc):
+            frames, width = rounded_up(frames, FRAMES), rounded_up(width + 1, TOKENS) - 1
         enc = nn.functional.pad(enc, (0, 0, 0, frames - enc.size(1)))
         beyond = torch.arange(width, device=device) >= token_lens.unsqueeze(1)
-        tokens = tokens[:, :width].to(device).masked_fill(beyond, self.config.blank_id)
+        tokens = nn.functional.pad(tokens.to(device), (0, width - tokens.size(1)))
+        tokens = tokens.masked_fill(beyond, self.config.blank_id)
         heard = enc_lens > 0
         result, total = {}, enc.new_zeros((), dtype=torch.float32)
         parts = self._transducer_losses(enc, enc_lens.clamp(min=1), tokens, token_lens, num_updates)
