@@ -49,7 +49,7 @@ class Size:
 
 
 SIZES = {
-    "full": Size(2.0, 240, 800, 5000, 6, (130.0, 280.0), 20000),
+    "full": Size(2.0, 960, 800, 5000, 6, (130.0, 280.0), 20000),
     "smoke": Size(0.05, 24, 60, 120, 1, (25.0, 30.0), 200),
 }
 
@@ -129,7 +129,9 @@ def _short(
         if name != "train" and sentence in said:
             continue
         said.add(sentence)
-        speaker, voice = speakers[int(rng.integers(len(speakers)))]
+        # Speakers of train take turns: of the many each is to be heard.
+        turn = len(jobs) % len(speakers) if name == "train" else int(rng.integers(len(speakers)))
+        speaker, voice = speakers[turn]
         rate, pitch = voice.rate + int(rng.integers(-20, 21)), voice.pitch + int(rng.integers(-8, 9))
         utt = f"{speaker}-{language}-{len(jobs):05d}"
         parts = ((float(rng.uniform(0.1, 0.5)), sentence),)
