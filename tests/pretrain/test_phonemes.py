@@ -40,6 +40,11 @@ def test_it_exports_goes_on_and_starts_from_another(tmp_path: Path, monkeypatch,
     second = XlsrEncoder.from_pretrained(tmp_path / "two/encoder").state_dict()
     for name, tensor in first.state_dict().items():
         torch.testing.assert_close(second[name], tensor.half().float(), rtol=0, atol=0)
+    pretrain_phonemes(tmp_path / "three", replace(OPTIONS, seed=1), **taken, dtype="float32")
+    third = XlsrEncoder.from_pretrained(tmp_path / "three/encoder")
+    assert third.config.freeze_feature_extractor is None, "whoever fine-tunes it decides"
+    for name, tensor in first.feature_extractor.state_dict().items():
+        assert not torch.equal(tensor, third.feature_extractor.state_dict()[name]), f"{name} learns too"
 
 
 def test_no_seed_reaches_the_validation_speech(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -62,8 +63,13 @@ def pretrain_phonemes(
     torch.manual_seed(options.seed)
     rank, ranks = _join_ranks()
     inventory = collect_or_load(output_dir, make_utterance)
-    config = XlsrConfig.preset(preset, **dict.fromkeys(_OFF, 0.0))
-    encoder = XlsrEncoder.from_pretrained(init) if init else XlsrEncoder(config)
+    # Fine-tuning leaves a pretrained feature extractor as it is; this is pretraining.
+    fields = {**dict.fromkeys(_OFF, 0.0), "freeze_feature_extractor": False}
+    encoder = (
+        XlsrEncoder.from_pretrained(init, **fields)
+        if init
+        else XlsrEncoder(XlsrConfig.preset(preset, **fields))
+    )
     model = PhonemeModel(encoder, len(inventory))
     made = sorted(
         (make_utterance(VALID_SEED + i) for i in range(valid_utterances)), key=lambda one: len(one.wav)
@@ -76,6 +82,9 @@ def pretrain_phonemes(
     if run.resume() and rank == 0:
         print(f"resuming at update {run.update} of {options.updates}", flush=True)
     run.run()
+    if ranks > 1:
+        torch.distributed.destroy_process_group()
+    encoder.config = replace(encoder.config, freeze_feature_extractor=None)  # whoever loads it decides
     exported = output_dir / "encoder"
     return save_pretrained(encoder, exported, dtype=dtype) if rank == 0 else exported
 
