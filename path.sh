@@ -13,6 +13,3 @@ export LC_ALL=C.UTF-8
 # A recipe starts dozens of processes; where modules may not be kept compiled, each takes 4 s of CPU more to load them.
 # In an environment of your own that is your choice.
 if [ -z "${XLSRT_PYTHON:-}" ]; then export PYTHONDONTWRITEBYTECODE=; fi
-# Every batch has lengths of its own. By default oneDNN keeps what it prepared for a thousand of them: 4 GB after
-# 200 updates of the small encoder, and growing; so it stays below 1.5 GB at the same speed.
-export ONEDNN_PRIMITIVE_CACHE_CAPACITY=${ONEDNN_PRIMITIVE_CACHE_CAPACITY:-16} LRU_CACHE_CAPACITY=${LRU_CACHE_CAPACITY:-16}
