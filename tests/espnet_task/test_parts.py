@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchaudio
 import yaml
 from torch import nn
 
@@ -126,6 +127,23 @@ def test_augmentation_can_be_off_and_survives_silence() -> None:
     assert torch.equal(same, wav + 0.5 * (torch.arange(1000) < 800)) and torch.equal(same_lens, lens)
     silent, _ = WaveAugment(FULL)(wav, lens, step=0)
     assert bool(torch.isfinite(silent).all())
+
+
+@pytest.mark.parametrize("factor", [0.9, 0.95, 1.0, 1.05, 1.1])
+@pytest.mark.parametrize("samples", [401, 9_000, 16_000, 33_333])
+def test_speed_is_that_of_torchaudio(factor: float, samples: int) -> None:
+    wav, lens = torch.randn(2, samples, dtype=torch.float64), torch.tensor([samples, samples // 2])
+    with torch.autocast("cpu", torch.bfloat16):  # as in training: no word of it may reach the audio
+        faster, fewer = WaveAugment(AugmentConfig(speed=(factor,)))(wav, lens, step=0)
+        single, _ = WaveAugment(AugmentConfig(speed=(factor,)))(wav.float(), lens, step=0)
+    torch.testing.assert_close(single.double(), faster, rtol=0, atol=1e-5)
+    for row, length, count in zip(wav, lens.tolist(), fewer.tolist(), strict=True):
+        wanted, _ = torchaudio.functional.speed(row, 16000, factor)
+        assert count == len(wanted) or length < samples and count == -(-length * 100 // round(factor * 100))
+        # The padding of a batch is silence to the filter, as the end of a single recording is.
+    alone, _ = torchaudio.functional.speed(wav[0], 16000, factor)
+    assert faster.size(1) == len(alone)
+    torch.testing.assert_close(faster[0], alone, rtol=0, atol=1e-9)
 
 
 def test_noise_has_the_wanted_level_and_gain_the_wanted_range() -> None:

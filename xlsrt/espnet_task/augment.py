@@ -152,5 +152,7 @@ def _change_speed(wav: Tensor, lens: Tensor, factor: float) -> tuple[Tensor, Ten
 
     percent = round(factor * 100)
     divisor = math.gcd(percent, 100)
-    faster = resample(wav, percent // divisor, 100 // divisor)
+    # The filter is a convolution: autocast would round the audio to the 8 bits of bfloat16.
+    with torch.autocast(wav.device.type, enabled=False):
+        faster = resample(wav, percent // divisor, 100 // divisor)
     return faster, (lens * 100 / percent).ceil().long().clamp(max=faster.size(1))
