@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import math
 import re
 from pathlib import Path
 
@@ -137,10 +138,7 @@ def test_speed_is_that_of_torchaudio(factor: float, samples: int) -> None:
         faster, fewer = WaveAugment(AugmentConfig(speed=(factor,)))(wav, lens, step=0)
         single, _ = WaveAugment(AugmentConfig(speed=(factor,)))(wav.float(), lens, step=0)
     torch.testing.assert_close(single.double(), faster, rtol=0, atol=1e-5)
-    for row, length, count in zip(wav, lens.tolist(), fewer.tolist(), strict=True):
-        wanted, _ = torchaudio.functional.speed(row, 16000, factor)
-        assert count == len(wanted) or length < samples and count == -(-length * 100 // round(factor * 100))
-        # The padding of a batch is silence to the filter, as the end of a single recording is.
+    assert fewer.tolist() == [math.ceil(n * 100 / round(factor * 100)) for n in lens.tolist()]
     alone, _ = torchaudio.functional.speed(wav[0], 16000, factor)
     assert faster.size(1) == len(alone)
     torch.testing.assert_close(faster[0], alone, rtol=0, atol=1e-9)
