@@ -130,6 +130,17 @@ def test_augmentation_can_be_off_and_survives_silence() -> None:
     assert bool(torch.isfinite(silent).all())
 
 
+def test_ranks_share_the_speed_and_nothing_else() -> None:
+    wav, lens = torch.randn(2, 16000), torch.tensor([16000, 16000])
+    augment = WaveAugment(AugmentConfig(speed=(0.8, 0.9, 1.1, 1.2), gain_db=6))
+    lengths = set()
+    for step in range(12):
+        (one, _), (other, _) = (augment(wav, lens, step=step, rank=rank) for rank in (0, 1))
+        assert one.shape == other.shape and not torch.equal(one, other)
+        lengths.add(one.size(1))
+    assert len(lengths) == 4
+
+
 @pytest.mark.parametrize("factor", [0.9, 0.95, 1.0, 1.05, 1.1])
 @pytest.mark.parametrize("samples", [401, 9_000, 16_000, 33_333])
 def test_speed_is_that_of_torchaudio(factor: float, samples: int) -> None:

@@ -21,7 +21,7 @@ class AugmentConfig(Settings):
     """What is done to a training waveform; the defaults do nothing.
 
     Attributes:
-        speed: factors of which one is drawn per batch, for instance [0.9, 1.0, 1.1]; pitch and formants move
+        speed: factors of which one is drawn per batch, the same on all ranks, for instance [0.9, 1.0, 1.1]; pitch and formants move
             along (resampling).
         gain_db: half-width of a uniform gain in dB, per utterance; 0 is off.
         noise_prob: share of utterances that get noise. noise_snr_db: [low, high] of its signal-to-noise
@@ -79,7 +79,9 @@ class WaveAugment:
         config = self.config
         draw = batch_generator(self.seed, step, rank)
         if config.speed:
-            wav, lens = _change_speed(wav, lens, config.speed[_randint(len(config.speed), draw)])
+            # The same on all ranks: one with longer utterances would keep the others waiting.
+            shared = draw if rank == 0 else batch_generator(self.seed, step, rank=0)
+            wav, lens = _change_speed(wav, lens, config.speed[_randint(len(config.speed), shared)])
         if config.eq_prob or config.band_limit_prob:
             wav = self._shape_spectrum(wav, draw)
         if config.noise_prob:
