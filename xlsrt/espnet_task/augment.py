@@ -21,8 +21,8 @@ class AugmentConfig(Settings):
     """What is done to a training waveform; the defaults do nothing.
 
     Attributes:
-        speed: factors of which one is drawn per batch, the same on all ranks, for instance [0.9, 1.0, 1.1]; pitch and formants move
-            along (resampling).
+        speed: factors of which one is drawn per batch, the same on all ranks, for instance [0.9, 1.0, 1.1];
+            pitch and formants move along (resampling).
         gain_db: half-width of a uniform gain in dB, per utterance; 0 is off.
         noise_prob: share of utterances that get noise. noise_snr_db: [low, high] of its signal-to-noise
             ratio.
