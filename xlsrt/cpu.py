@@ -8,6 +8,8 @@ import os
 import torch
 from torch import Tensor
 
+from xlsrt.units import HOP, WINDOW
+
 # mallopt's numbers in glibc's malloc.h, with what they are set to.
 _TRIM_THRESHOLD = (-1, 2**31 - 1)
 _MMAP_MAX = (-4, 0)
@@ -28,6 +30,12 @@ def few_shapes(tensor: Tensor) -> bool:
     two batches of joined utterances have one length.
     """
     return tensor.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+
+
+def padded_samples(samples: int) -> int:
+    """The samples of the next multiple of `FRAMES` encoder frames that hold so many."""
+    frames = -(-max(samples - WINDOW + HOP, 0) // HOP)
+    return max(samples, rounded_up(frames, FRAMES) * HOP + WINDOW - HOP)
 
 
 def rounded_up(number: int, multiple: int) -> int:

@@ -102,14 +102,12 @@ def learn_as_rank(rank: int, directory: Path, inventory: Inventory) -> None:
     )
     run = new_run(directory / "run", inventory, updates=3)
     heard: list[int] = []
-    run.dataset = SyntheticBatches(
-        lambda seed: heard.append(seed) or make_tones(seed),  # type: ignore[func-returns-value]
-        inventory,
-        batch_seconds=6.0,
-        first_seed=0,
-        rank=rank,
-        ranks=2,
-    )
+
+    def make(seed: int) -> Made:
+        heard.append(seed)
+        return make_tones(seed)
+
+    run.dataset = SyntheticBatches(make, inventory, batch_seconds=6.0, first_seed=0, rank=rank, ranks=2)
     torch.manual_seed(rank)
     gradients = []
     for parameter in run.model.parameters():
@@ -182,6 +180,15 @@ def test_batches_have_few_shapes(inventory: Inventory) -> None:
         batch = next(made)
         frames = batch.frames.shape[1]
         assert frames % FRAMES == 0 and batch.wav.shape[1] == (frames - 1) * 320 + 400
-        assert len(batch.wav) == int(20.0 / (frames * 0.02))
+        assert len(batch.wav) == int(20.0 * 16000 / batch.wav.shape[1])
         shapes.add(tuple(batch.wav.shape))
     assert 1 < len(shapes) < 4
+
+
+def test_any_length_is_padded_to_the_shape_of_its_group(inventory: Inventory) -> None:
+    """Also one that is some samples longer than the last frame of its group begins."""
+    for samples in range(10_000, 11_000, 7):
+        utterance = Made(np.zeros(samples, dtype=np.float32), [("a", 0.1, 0.2)])
+        batch = next(iter(SyntheticBatches(lambda seed, one=utterance: one, inventory, 3.0, first_seed=0)))
+        frames = batch.frames.shape[1]
+        assert frames % FRAMES == 0 and batch.wav.shape[1] == (frames - 1) * 320 + 400 >= samples

@@ -11,11 +11,10 @@ from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from torch import Tensor, nn
 
 from xlsrt.context import AttentionContext, ContextSampler, training_context_from_dict
-from xlsrt.cpu import FRAMES, few_shapes, rounded_up
+from xlsrt.cpu import few_shapes, padded_samples
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig, WaveAugment
-from xlsrt.units import HOP, WINDOW
 
 
 class XlsrEspnetEncoder(AbsEncoder):
@@ -105,9 +104,7 @@ def _to_few_lengths(wav: Tensor) -> Tensor:
     """Waveform (B, S) -> (B, S'), padded to the next multiple of `cpu.FRAMES` where that pays."""
     if not few_shapes(wav):
         return wav
-    frames = -(-max(wav.size(1) - WINDOW + HOP, 0) // HOP)
-    wanted = rounded_up(frames, FRAMES)
-    return nn.functional.pad(wav, (0, max(0, wanted * HOP + WINDOW - HOP - wav.size(1))))
+    return nn.functional.pad(wav, (0, padded_samples(wav.size(1)) - wav.size(1)))
 
 
 def contexts_of(

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from xlsrt.cpu import FRAMES, rounded_up
+from xlsrt.cpu import padded_samples
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.pretrain.model import IGNORED, PhonemeBatch
-from xlsrt.units import FRAME_SECONDS, HOP, SAMPLE_RATE, WINDOW
+from xlsrt.units import HOP, SAMPLE_RATE, WINDOW
 
 
 class Utterance(Protocol):
@@ -79,8 +79,8 @@ def frame_labels(utterance: Utterance, inventory: Inventory) -> np.ndarray:
     return labels
 
 
-def collate(utterances: Sequence[Utterance], inventory: Inventory, frames: int = 0) -> PhonemeBatch:
-    """Pad utterances into one batch, of ``frames`` encoder frames or as many as the longest has."""
+def collate(utterances: Sequence[Utterance], inventory: Inventory, samples: int = 0) -> PhonemeBatch:
+    """Pad utterances into one batch, of ``samples`` or as many as the longest has."""
     wavs = [torch.from_numpy(np.ascontiguousarray(u.wav, dtype=np.float32)) for u in utterances]
     phonemes = [
         torch.tensor([inventory.id(s) for s, _, _ in u.phonemes], dtype=torch.long) for u in utterances
@@ -88,13 +88,14 @@ def collate(utterances: Sequence[Utterance], inventory: Inventory, frames: int =
     labels = [torch.from_numpy(frame_labels(u, inventory)) for u in utterances]
     pad = torch.nn.utils.rnn.pad_sequence
     wav, labelled = pad(wavs, batch_first=True), pad(labels, batch_first=True, padding_value=IGNORED)
-    quiet = max(0, (frames - 1) * HOP + WINDOW - wav.shape[1])
+    wav = F.pad(wav, (0, max(0, samples - wav.shape[1])))
+    frames = max(0, (wav.shape[1] - WINDOW) // HOP + 1)
     return PhonemeBatch(
-        wav=F.pad(wav, (0, quiet)),
+        wav=wav,
         wav_lens=torch.tensor([len(w) for w in wavs]),
         phonemes=pad(phonemes, batch_first=True),
         phoneme_lens=torch.tensor([len(p) for p in phonemes]),
-        frames=F.pad(labelled, (0, max(0, frames - labelled.shape[1])), value=IGNORED),
+        frames=F.pad(labelled, (0, frames - labelled.shape[1]), value=IGNORED),
     )
 
 
@@ -131,11 +132,11 @@ class SyntheticBatches(IterableDataset):
             utterance = self.make(seed)
             if not utterance.phonemes or len(utterance.wav) < WINDOW:
                 continue
-            frames = rounded_up(len(utterance.wav) // HOP, FRAMES)
-            group = waiting.setdefault(frames, [])
+            samples = padded_samples(len(utterance.wav))
+            group = waiting.setdefault(samples, [])
             group.append(utterance)
-            if len(group) >= int(self.batch_seconds / (frames * FRAME_SECONDS)):
-                yield collate(waiting.pop(frames), self.inventory, frames)
+            if len(group) >= int(self.batch_seconds * SAMPLE_RATE / samples):
+                yield collate(waiting.pop(samples), self.inventory, samples)
 
 
 class LostMaker(Exception):

@@ -82,11 +82,14 @@ def pretrain_phonemes(
     if run.resume() and rank == 0:
         print(f"resuming at update {run.update} of {options.updates}", flush=True)
     run.run()
-    if ranks > 1:
-        torch.distributed.destroy_process_group()
     encoder.config = replace(encoder.config, freeze_feature_extractor=None)  # whoever loads it decides
     exported = output_dir / "encoder"
-    return save_pretrained(encoder, exported, dtype=dtype) if rank == 0 else exported
+    if rank == 0:
+        save_pretrained(encoder, exported, dtype=dtype)
+    if ranks > 1:
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+    return exported
 
 
 def _join_ranks() -> tuple[int, int]:
