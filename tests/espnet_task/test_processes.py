@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,22 +36,37 @@ def start(
         "--output_dir",
         str(output),
     ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+    environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY), "PYTHONFAULTHANDLER": "1"}
     return subprocess.Popen(
         [*command, *corpus.options, *options],
         cwd=REPOSITORY,
-        env=environment,
+        env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    """Wait; the output, with which a failure is explained."""
-    output, _ = process.communicate(timeout=280)
-    assert process.returncode == code, output[-4000:]
-    return output
+def finish(*processes: subprocess.Popen[str], code: int = 0) -> str:
+    """Wait for all; the first one's output. All outputs explain a failure, with stacks where one hung."""
+
+    def wait(process: subprocess.Popen[str]) -> str:
+        try:
+            output, _ = process.communicate(timeout=180)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            output, _ = process.communicate()
+        if process.returncode != code:
+            # The others would wait for it.
+            for other in processes:
+                other.send_signal(signal.SIGABRT)
+        return output
+
+    with ThreadPoolExecutor(len(processes)) as pool:
+        outputs = list(pool.map(wait, processes))
+    codes = [process.returncode for process in processes]
+    assert set(codes) == {code}, f"{codes}\n" + "\n---\n".join(output[-4000:] for output in outputs)
+    return outputs[0]
 
 
 @pytest.mark.timeout(300)
@@ -87,8 +103,7 @@ def test_two_ranks_train_as_one_process(
         )
         for rank in range(2)
     ]
-    for rank in ranks:
-        finish(rank)
+    finish(*ranks)
     ours, theirs = (
         torch.load(directory / "checkpoint.pth", weights_only=True)["reporter"]
         for directory in (tmp_path / "two", one)
@@ -132,6 +147,8 @@ def test_two_ranks_go_on_drawing_each_where_it_was(corpus: Corpus, tmp_path: Pat
         yaml.safe_dump(settings(encoder_conf=encoder, batch_bins=60000, max_epoch=1, checkpoint_seconds=0.0))
     )
 
+    runs: list[str] = []
+
     def run(name: str, code: int, *how: str) -> str:
         options = [
             "--multiprocessing_distributed",
@@ -141,13 +158,14 @@ def test_two_ranks_go_on_drawing_each_where_it_was(corpus: Corpus, tmp_path: Pat
             "--dist_backend",
             "gloo",
         ]
-        options += ["--dist_init_method", f"file://{tmp_path / 'rendezvous'}"]
-        first, second = (
+        # A file of its own: one that was left behind would make the next ranks wait for dead ones.
+        options += ["--dist_init_method", f"file://{tmp_path / f'rendezvous{len(runs)}'}"]
+        runs.append(name)
+        ranks = [
             start(corpus, config, tmp_path / name, *options, "--dist_rank", str(rank), how=how)
             for rank in range(2)
-        )
-        finish(second, code)
-        return finish(first, code)
+        ]
+        return finish(*ranks, code=code)
 
     run("whole", 0)
     run("stopped", 9, "-c", STOPPING)
