@@ -94,12 +94,12 @@ def test_an_ngram_model_brings_its_configurations(exp: Path, dumps: list[Path], 
     plans = plan_decoding(TABLE, "1 4", exp, CONFIGS, dumps, ngram=True)
     without = plan_decoding(TABLE, "1 4", exp, CONFIGS, dumps)
     added = [plan for plan in plans if plan not in without]
-    assert {plan.config.stem for plan in added} == {"decode_offline_beam8_ngram"}
+    assert {plan.config.stem for plan in added} == {"decode_offline_ngram"}
     assert config_files(added[0].config, tmp_path / "made") == [str(tmp_path / "made/ngram.arpa")]
     # The built-in corpus's own configuration takes a bigram model too.
     builtin = ROOT / "egs/mini/conf" / added[0].config.name
     plans = [replace(plan, config=builtin) if plan in added else plan for plan in plans]
-    with pytest.raises(UserError, match=r"decode_offline_beam8_ngram.yaml: .*--use_ngram true"):
+    with pytest.raises(UserError, match=r"decode_offline_ngram.yaml: .*--use_ngram true"):
         plan_decoding(TABLE, "1", exp, [added[0].config], dumps)
     made, exp_dir = tmp_path / "made", added[0].exp_dir
     made.mkdir()

@@ -116,7 +116,7 @@ def test_every_model_is_decoded_in_its_own_contexts(finished: tuple[Path, str]) 
     }
     pairs = {("1", "offline"), ("2b", "chunk_640ms"), ("3b", "left_1280ms"), ("5b", "streaming_640ms")}
     pairs |= {("1", "offline_beam4"), ("5b", "streaming_640ms_beam4")}
-    pairs |= {("1", "offline_beam8_ngram"), ("5b", "streaming_640ms_beam8_ngram")}
+    pairs |= {("1", "offline_ngram"), ("5b", "streaming_640ms_ngram")}
     pairs |= {("4", name) for name in ("left_1280ms", "streaming_320ms", "streaming_1280ms")}
     assert found == {(v, f"decode_{name}", test) for v, name in pairs for test in ("test", "test_long")}
     for path in (workdir / "exp/debug").glob("asr_*/decode_*/*"):
@@ -140,13 +140,13 @@ def test_a_changed_option_redoes_what_depends_on_it(finished: tuple[Path, str]) 
     assert worked(run(workdir, *words)) == [
         "stage 10: test with decode_offline, training stage 1",
         "stage 10: test with decode_offline_beam4, training stage 1",
-        "stage 10: test with decode_offline_beam8_ngram, training stage 1",
+        "stage 10: test with decode_offline_ngram, training stage 1",
         "stage 11: test with decode_offline, training stage 1",
         "stage 11: test with decode_offline_beam4, training stage 1",
-        "stage 11: test with decode_offline_beam8_ngram, training stage 1",
+        "stage 11: test with decode_offline_ngram, training stage 1",
         "stage 11: RESULTS.md",
     ]
-    for name, encodes in (("offline", True), ("offline_beam4", False), ("offline_beam8_ngram", False)):
+    for name, encodes in (("offline", True), ("offline_beam4", False), ("offline_ngram", False)):
         log = workdir / f"{TAG}1/decode_{name}_valid.ter.best/test/logdir/asr_inference.log"
         assert ("shard " in log.read_text(encoding="utf-8")) == encodes, "the others share its encoder"
     packing = ["--stage", "13", "--variants", "1", "--inference_asr_model"]
@@ -156,14 +156,13 @@ def test_a_changed_option_redoes_what_depends_on_it(finished: tuple[Path, str]) 
     times = workdir / "dump/debug/raw/test/word_times.ctm"
     times.write_text(times.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     assert worked(run(workdir, *words)) == [
-        f"stage 11: test with decode_offline{search}, training stage 1"
-        for search in ("", "_beam4", "_beam8_ngram")
+        f"stage 11: test with decode_offline{search}, training stage 1" for search in ("", "_beam4", "_ngram")
     ]
     more = ["--lm_train_text", "data/debug/dev/text", "--ngram_num", "5", "--decode_configs"]
     assert worked(run(workdir, *words, *more, "conf/decode_offline*.yaml")) == [
         "stage 3: 5-grams of tokens",
-        "stage 10: test with decode_offline_beam8_ngram, training stage 1",
-        "stage 11: test with decode_offline_beam8_ngram, training stage 1",
+        "stage 10: test with decode_offline_ngram, training stage 1",
+        "stage 11: test with decode_offline_ngram, training stage 1",
         "stage 11: RESULTS.md",
     ]
     assert worked(run(workdir, *words, "--use_ngram", "false")) == []

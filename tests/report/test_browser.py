@@ -185,7 +185,7 @@ def test_words_from_right_to_left(page: Page, html: Path, tmp_path: Path) -> Non
 
 def test_nothing_is_lost_on_paper(page: Page, html: Path, tmp_path: Path) -> None:
     """A4 upright within Chromium's margins is 718 CSS pixels wide."""
-    names = [f"{stage} streaming_640ms_beam8_ngram" for stage in range(24)]
+    names = [f"{stage} streaming_640ms_ngram" for stage in range(24)]
     wide = table(["speaker", "words", *names], [["te000", "123", *["33.9"] * 24]], 1)
     paper = tmp_path / "index.html"
     paper.write_text(
