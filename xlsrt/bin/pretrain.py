@@ -91,7 +91,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     from xlsrt.pretrain.phonemes import pretrain_phonemes
 
     options = PretrainOptions(**{field.name: getattr(args, field.name) for field in fields(PretrainOptions)})
-    encoder = pretrain_phonemes(
+    pretrain_phonemes(
         args.output_dir,
         options,
         preset=args.preset,
@@ -101,7 +101,6 @@ def main(cmd: Sequence[str] | None = None) -> None:
         valid_utterances=args.valid_utterances,
         dtype=args.dtype,
     )
-    print(f"encoder written to {encoder}")
 
 
 if __name__ == "__main__":

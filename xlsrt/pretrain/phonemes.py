@@ -86,6 +86,7 @@ def pretrain_phonemes(
     exported = output_dir / "encoder"
     if rank == 0:
         save_pretrained(encoder, exported, dtype=dtype)
+        print(f"encoder written to {exported}")
     if ranks > 1:
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
