@@ -59,7 +59,11 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs that the shards share; 0: CPU")
     parser.add_argument("--batch_size", type=int, default=16, help="utterances of a batch, at most")
-    parser.add_argument("--batch_seconds", type=float, default=240.0, help="padded audio of a batch, at most")
+    parser.add_argument(
+        "--batch_seconds",
+        type=float,
+        help="padded audio of a batch, at most (default: 240 masked, 1200 streaming)",
+    )
     parser.add_argument(
         "--num_threads",
         type=int,

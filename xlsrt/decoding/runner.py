@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 10.0
+MASKED_SECONDS = 240.0
+"""The encoder hears all audio of a batch at once."""
+STREAMING_SECONDS = 1200.0
+"""A stream's memory does not grow: only the waveforms count, and long recordings are faster side by side."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class Job:
         config: how to decode. data_dir: Kaldi data directory.
         output_dir: receives `xlsrt.decoding.outputs.FILES` and ``logdir/``.
         nj: number of shards. ngpu: GPUs that the shards share; 0: CPU.
-        batch_size: utterances of a batch, at most. batch_seconds: padded audio of a batch, at most.
+        batch_size: utterances of a batch, at most. batch_seconds: padded audio of a batch, at most; None: as
+            the mode bears.
         num_threads: CPU threads of each shard; 0: one, or as many as a queue's command asks for.
         also: configurations that ask the same of the encoder, each with its output_dir. Their shards are
             decoded along; a run of their own then has only the final files to write.
@@ -53,7 +58,7 @@ class Job:
     nj: int = 1
     ngpu: int = 0
     batch_size: int = 16
-    batch_seconds: float = 240.0
+    batch_seconds: float | None = None
     num_threads: int = 0
     also: tuple[tuple[DecodeConfig, Path], ...] = ()
 
@@ -66,8 +71,9 @@ class Job:
     def check(self) -> None:
         """Raise `UserError` for numbers that make no sense, before anything is loaded."""
         for name in ("nj", "batch_size", "batch_seconds"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"--{name} {getattr(self, name)} must be positive")
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UserError(f"--{name} {value} must be positive")
         if self.ngpu < 0 or self.num_threads < 0:
             raise UserError("--ngpu and --num_threads must not be negative")
         folders = [one.output_dir.absolute() for one in self.jobs]
@@ -124,7 +130,8 @@ def decode_shard(job: Job, number: int) -> None:
     decoder = _decoder(job, number)
     data = DataDir(job.data_dir)
     parent, start, said, done, seconds = os.getppid(), time.monotonic(), 0.0, 0, 0.0
-    for batch in make_batches(todo, job.batch_size, job.batch_seconds):
+    most = STREAMING_SECONDS if job.config.mode == "streaming" else MASKED_SECONDS
+    for batch in make_batches(todo, job.batch_size, job.batch_seconds or most):
         found = decoder([entry.name for entry in batch], [load_samples(data, entry) for entry in batch])
         for one, fingerprint, had, results in zip(jobs, fingerprints, kept, found, strict=True):
             new = [result for result in results if result.utt not in had]
