@@ -36,7 +36,7 @@ def wait_for(condition: object, seconds: float = 60.0) -> None:
 def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second when it goes between opening and reading
         return False
 
 
