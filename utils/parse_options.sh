@@ -93,6 +93,7 @@ while [ $# -gt 0 ]; do
   if [[ ${!_name} =~ ^(true|false)$ && ! $_value =~ ^(true|false)$ ]]; then
     _options_fail "${_given} takes true or false, not '${_value}'"
   fi
+  if "$_kaldi"; then printf -v "$_name" '%s' "$_value"; continue; fi # which asks no more
   if [[ ${!_name} =~ ^[0-9]+$ && ! $_value =~ ^[0-9]+$ ]]; then
     _options_fail "${_given} takes a whole number, not '${_value}'"
   fi

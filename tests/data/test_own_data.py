@@ -173,6 +173,10 @@ def test_drawing_with_few_or_uneven_speakers() -> None:
     shares = {"dev": 0.1, "test": 0.1}
     drawn = draw_sets(entries(100, 3, 4, 5), Path("/x"), shares, 0)
     assert drawn.by_speaker and "s0" not in drawn.parts and set(drawn.parts.values()) == {"dev", "test"}
+    # A narrator and some guests, who would all fit into dev: then test took the narrator.
+    for seed in range(5):
+        drawn = draw_sets(entries(90, 2, 1), Path("/x"), shares, seed)
+        assert set(drawn.parts.values()) == set(shares) and len(drawn.parts) == 2
     drawn = draw_sets(entries(50), Path("/x"), shares, 0)
     assert not drawn.by_speaker and sorted(drawn.parts.values()).count("dev") == 5 and len(drawn.parts) == 10
     with pytest.raises(UserError, match="2 recordings are too few"):

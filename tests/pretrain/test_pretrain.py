@@ -163,6 +163,22 @@ def test_a_speech_maker_that_dies_is_replaced_between_two_steps(
     assert signal.getsignal(signal.SIGCHLD) == before, "nothing is interrupted when a process dies"
 
 
+class DiesAlways(SyntheticBatches):
+    def __iter__(self) -> Iterator[PhonemeBatch]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        yield from ()
+
+
+def test_speech_makers_that_only_die_end_the_training(tmp_path: Path, inventory: Inventory) -> None:
+    run = new_run(tmp_path, inventory, updates=6)
+    run.dataset = DiesAlways(make_tones, inventory, batch_seconds=6.0, first_seed=0)
+    run.num_workers = 1
+    with pytest.raises(
+        UserError, match=r"11 speech-making processes died one after the other .*--num_workers 0"
+    ):
+        run.run()
+
+
 def refuse(seed: int) -> Made:
     raise RuntimeError(f"no speech for seed {seed}")
 

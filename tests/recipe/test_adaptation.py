@@ -65,6 +65,11 @@ def test_a_few_pieces_are_for_validation(data: UnlabelledData) -> None:
     parts = {part: path.read_text().split("\n")[:-1] for part, path in data.splits.items()}
     assert len(parts["valid"]) == 20
     assert sorted([*parts["train"], *parts["valid"]]) == [f"{name} 16000" for name in names]
+    # Of few pieces as many as ranks may ask for: ESPnet wants one for each in a batch.
+    for pieces, wanted in ((99, 8), (6, 3), (2, 1)):
+        (data.dump / "utt2num_samples").write_text("".join(f"{name} 16000\n" for name in names[:pieces]))
+        split(data)
+        assert len(data.splits["valid"].read_text().splitlines()) == wanted
     (data.dump / "utt2num_samples").write_text("u 16000\n")
     with pytest.raises(UserError, match="at least 2 pieces"):
         split(data)

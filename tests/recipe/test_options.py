@@ -83,7 +83,8 @@ def kaldi_script(tmp_path: Path) -> Path:
     """As in Kaldi's and ESPnet's recipes: variables, no marker lines."""
     path = tmp_path / "steps.sh"
     path.write_text(
-        '#!/usr/bin/env bash\nnj=2\nwrite_utt2num=false\ncmd=run.pl\nhelp_message="Usage: steps.sh <dir>"\n'
+        "#!/usr/bin/env bash\nnj=2\nbeam=10\nacwt=0.1\nwrite_utt2num=false\ncmd=run.pl\n"
+        'help_message="Usage: steps.sh <dir>"\n'
         f'. {ROOT}/utils/parse_options.sh || exit 1\nprintf "%s|" "$nj" "$write_utt2num" "$cmd" "$@"\n',
         encoding="utf-8",
     )
@@ -101,6 +102,8 @@ def test_kaldi_scripts_read_their_options(kaldi_script: Path) -> None:
     ):
         done = shell(kaldi_script, *words)
         assert (done.stdout, done.stderr, done.returncode) == (printed, "", 0)
+    # Kaldi's script asks for no more than booleans.
+    assert shell(kaldi_script, "--beam", "12.5", "--acwt", "1e-2", "--nj", "-1").stdout.startswith("-1|")
     assert shell(kaldi_script, "--help").stdout == "Usage: steps.sh <dir>\n"
 
 

@@ -156,6 +156,7 @@ def test_what_the_recipe_sets_may_not_stand_in_a_configuration(tmp_path: Path, c
 def test_speed_settings_do_not_make_another_training() -> None:
     base = {"max_epoch": 3, "num_workers": 1, "log_interval": 5}
     assert identity(base) == identity({**base, "num_workers": 4, "log_interval": 50})
+    assert identity(base) == identity({**base, "max_invalid_updates": 9, "checkpoint_seconds": 5.0})
     assert identity(base) != identity({**base, "max_epoch": 4})
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from xlsrt.bin import make_room, run_main
 from xlsrt.data.arguments import yes_or_no
+from xlsrt.errors import UserError
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -34,6 +35,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     from xlsrt.report.page import write_report
 
     output = args.output or args.expdir / "report" / "index.html"
+    if not args.expdir.is_dir():
+        raise UserError(f"--expdir {args.expdir}: there is no such folder")
     make_room(output)
     write_report(args.expdir, output, args.audio_megabytes, args.title, args.attention)
     if not args.quiet:

@@ -37,6 +37,8 @@ def read(source: Path, suffix: str = ".txt") -> Iterator[Entry]:
         raise UserError(f"--source {source}: is no directory: for a list use `prepare_data manifest`")
     there = [path for path in files_below(source) if path.is_file()]
     files = [path for path in there if path.suffix.lower() in SUFFIXES]
+    if not suffix.startswith("."):
+        raise UserError(f"--transcript_suffix {suffix}: it begins with a dot, as in .txt")
     if not files:
         raise UserError(f"--source {source}: no audio files in it ({', '.join(sorted(SUFFIXES))})")
     told = {path.with_suffix(suffix) for path in files}

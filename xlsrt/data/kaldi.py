@@ -46,12 +46,13 @@ def parse_segment(value: str, where: str) -> tuple[str, float, float | None]:
     try:
         recording, start, end = fields[0], float(fields[1]), float(fields[2])
         times_fit = 0 <= start < end < math.inf or (0 <= start < math.inf and end == -1)
-        well_formed = len(fields) in (3, 4) and times_fit
+        well_formed = len(fields) == 3 and times_fit
     except (IndexError, ValueError):
         well_formed = False
     if not well_formed:
         raise UserError(
-            f"{where}: '{value}' is no segment: write `utterance recording start end`, 0 <= start < end"
+            f"{where}: '{value}' is no segment: write `utterance recording start end`, 0 <= start < end; "
+            "a channel (a fifth column) is not selected here: give each channel a recording of its own"
         )
     return recording, start, None if end == -1 else end
 

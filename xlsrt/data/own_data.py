@@ -185,11 +185,12 @@ def draw_sets(entries: Iterable[Entry], base: Path, shares: Mapping[str, float],
         )
     order = sorted(counts, key=lambda name: hashlib.blake2b(f"{seed} {name}".encode()).digest())
     parts: dict[str, str] = {}
-    for part, share in wanted.items():
+    for left, (part, share) in enumerate(wanted.items(), start=-len(wanted)):
         free = [name for name in order if name not in parts]
         room = max(1, round(share * sum(counts.values())))
         for name in free:
-            if counts[name] <= room:
+            # One for each later set and one for train are left.
+            if counts[name] <= room and len(counts) - len(parts) > -left:
                 parts[name] = part
                 room -= counts[name]
         if free and part not in parts.values():

@@ -21,6 +21,9 @@ from xlsrt.pretrain.model import PhonemeBatch, PhonemeModel
 from xlsrt.tensor_files import read_checkpoint, write_torch
 from xlsrt.units import SAMPLE_RATE
 
+_MOST_LOST = 10
+"""Speech makers that may die without a batch between them: espeak-ng dies of some texts, not of all."""
+
 # Seeds from here on make the validation set; training counts up from zero and never gets there.
 VALID_SEED = 1 << 40
 # Seeds of utterances that a training may use up; those of the next `PretrainOptions.seed` follow.
@@ -164,16 +167,24 @@ class Pretraining:
         self.model.train()
         start, start_update, start_audio = time.monotonic(), self.update, self.audio_seconds
         sums: dict[str, float] = {}
+        lost = 0
         made = batches(self.dataset, self.num_workers)
         while self.update < options.updates:
             try:
                 batch = next(made)
             except LostMaker as error:
                 self.lost_workers += 1
+                lost += 1
+                if lost > _MOST_LOST:
+                    raise UserError(
+                        f"{lost} speech-making processes died one after the other ({error}): give them more "
+                        "memory (/dev/shm too), or --num_workers 0 to make speech in the training process"
+                    ) from None
                 self.dataset.first_seed = self._next_seed()
                 print(f"a speech-making process died ({error}); going on with a new one", flush=True)
                 made = batches(self.dataset, self.num_workers)
                 continue
+            lost = 0
             stats = self._step(batch)
             self.audio_seconds += self.dataset.ranks * float(batch.wav_lens.sum()) / SAMPLE_RATE
             self.update += 1

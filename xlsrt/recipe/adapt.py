@@ -18,7 +18,7 @@ from xlsrt.tree import Tree, overlay, read_tree
 # What the training configuration says of these holds here too: the encoder must hear what it will hear later.
 _SHARED = ("input_norm", "input_norm_eps", "causal_prior_samples", "causal_prior_variance")
 # One in so many pieces is kept for validation, and no more than a few minutes of them.
-_VALID_SHARE, _VALID_MOST = 50, 200
+_VALID_SHARE, _VALID_LEAST, _VALID_MOST = 50, 8, 200
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,8 @@ def split(data: UnlabelledData) -> None:
     if len(lines) < 2:
         raise UserError(f"{data.dump}: adaptation needs at least 2 pieces of audio, there is {len(lines)}")
     ranked = sorted(lines, key=lambda line: hashlib.sha256(line.split()[0].encode()).digest())
-    count = max(1, min(_VALID_MOST, len(lines) // _VALID_SHARE))
+    # A batch has at least one piece for each rank.
+    count = max(1, min(_VALID_LEAST, len(lines) // 2), min(_VALID_MOST, len(lines) // _VALID_SHARE))
     parts = {"train": sorted(ranked[count:]), "valid": sorted(ranked[:count])}
     for part, path in data.splits.items():
         write_text(path, "".join(parts[part]))

@@ -25,7 +25,8 @@ _OF_A_MODEL = (".json", ".safetensors", ".bin", ".pt", ".pth")
 # From the seed of a training stage to that of the next; an epoch adds 1 for the order of its batches.
 STAGE_SEEDS = 1000
 
-# Settings that change how fast training goes or what it prints, not what it finds: it continues under them.
+# Settings that change how fast training goes, what it prints or when it gives up, not what it finds: it
+# continues under them.
 OPERATIONAL = (
     "num_workers",
     "log_interval",
@@ -34,6 +35,10 @@ OPERATIONAL = (
     "log_level",
     "use_tensorboard",
     "max_cache_fd",
+    "use_matplotlib",
+    "checkpoint_seconds",
+    "max_invalid_updates",
+    "monitor_conf",
 )
 
 # Set by the recipe for every variant; a configuration that sets them would be overruled without a word.
@@ -47,6 +52,7 @@ OWNED = (
     "bpemodel",
     "init_from",
     "multiple_iterator",
+    "seed",
 )
 
 

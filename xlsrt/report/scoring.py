@@ -45,10 +45,10 @@ class SetScore:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % bootstrap interval of the error rate in percent; none without a reference."""
+        """95 % bootstrap interval of the error rate in percent; none of one utterance, or without words."""
         counts = [a.counts for a in self.alignments.values()]
         refs = [c.ref for c in counts]
-        return bootstrap_interval([c.errors for c in counts], refs) if any(refs) else None
+        return bootstrap_interval([c.errors for c in counts], refs) if any(refs) and len(refs) > 1 else None
 
 
 def words(text: str) -> list[str]:
