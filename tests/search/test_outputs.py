@@ -49,3 +49,12 @@ def test_equal_contexts_are_asked_once():
     numbers, (stream, place) = contexts(heard, memory, alive)
     assert numbers.tolist() == [[0, 0, 1, 2], [3, 3, 3, 3]]
     assert (stream.tolist(), place.tolist()) == ([0, 0, 0, 1], [0, 2, 3, 0])
+
+
+def test_an_empty_place_amid_live_ones_stands_for_none_of_them() -> None:
+    """The third was asked as the first is: its twin, given up, had been sent there."""
+    heard, memory = torch.tensor([[[5], [7], [7]], [[5], [7], [7]]]), torch.zeros(2, 3, dtype=torch.long)
+    alive = torch.tensor([[True, False, True], [False, True, True]])
+    numbers, (stream, place) = contexts(heard, memory, alive)
+    asked = [heard[stream[n], place[n], 0].item() for n in numbers[alive]]
+    assert asked == [5, 7, 7, 7]

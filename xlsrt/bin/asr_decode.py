@@ -62,7 +62,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--batch_seconds",
         type=float,
-        help="padded audio of a batch, at most (default: 240 masked, 1200 streaming)",
+        help="padded audio of a batch, at most (default: 240; 1200 for streams whose cache does not grow)",
     )
     parser.add_argument(
         "--num_threads",

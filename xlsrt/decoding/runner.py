@@ -31,7 +31,7 @@ PROGRESS_SECONDS = 10.0
 MASKED_SECONDS = 240.0
 """The encoder hears all audio of a batch at once."""
 STREAMING_SECONDS = 1200.0
-"""A stream's memory does not grow: only the waveforms count, and long recordings are faster side by side."""
+"""Where the cache does not grow only the waveforms count, and long recordings are faster side by side."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,8 @@ def decode_shard(job: Job, number: int) -> None:
     decoder = _decoder(job, number)
     data = DataDir(job.data_dir)
     parent, start, said, done, seconds = os.getppid(), time.monotonic(), 0.0, 0, 0.0
-    most = STREAMING_SECONDS if job.config.mode == "streaming" else MASKED_SECONDS
+    bounded = job.config.mode == "streaming" and job.config.context.cache_frames is not None
+    most = STREAMING_SECONDS if bounded else MASKED_SECONDS
     for batch in make_batches(todo, job.batch_size, job.batch_seconds or most):
         found = decoder([entry.name for entry in batch], [load_samples(data, entry) for entry in batch])
         for one, fingerprint, had, results in zip(jobs, fingerprints, kept, found, strict=True):

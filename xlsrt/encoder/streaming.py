@@ -32,6 +32,10 @@ class StreamTooLong(UserError):
         super().__init__(message)
         self.rows = rows
 
+    def __reduce__(self) -> tuple[type[StreamTooLong], tuple[str, list[int]]]:
+        # Shards of a decoding tell their parent of it.
+        return type(self), (str(self), self.rows)
+
 
 PER_CHUNK = {"frames": 0, "past": 0, "positions": 0, "keys": 1, "values": 1}
 """What a pass over a chunk changes in the state, and where its batch dimension is."""

@@ -86,6 +86,8 @@ def contexts(heard: Tensor, memory: Tensor, alive: Tensor) -> tuple[Tensor, tupl
     """
     heard = torch.cat([heard, memory.unsqueeze(2)], dim=2)
     equal = (heard.unsqueeze(2) == heard.unsqueeze(1)).all(3)
+    # An empty place leads nobody: commits leave some amid the live ones.
+    equal &= alive.unsqueeze(1)
     equal[..., 0] |= ~alive
     first = equal.int().argmax(2)
     leads = first == torch.arange(first.size(1), device=first.device)
