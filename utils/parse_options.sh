@@ -93,11 +93,11 @@ while [ $# -gt 0 ]; do
   if [[ ${!_name} =~ ^(true|false)$ && ! $_value =~ ^(true|false)$ ]]; then
     _options_fail "${_given} takes true or false, not '${_value}'"
   fi
-  if "$_kaldi"; then printf -v "$_name" '%s' "$_value"; continue; fi # which asks no more
-  if [[ ${!_name} =~ ^[0-9]+$ && ! $_value =~ ^[0-9]+$ ]]; then
+  if "$_kaldi"; then
+    : # its scripts take -1, 12.5 or 1e-2 where the default is 10
+  elif [[ ${!_name} =~ ^[0-9]+$ && ! $_value =~ ^[0-9]+$ ]]; then
     _options_fail "${_given} takes a whole number, not '${_value}'"
-  fi
-  if [[ ${!_name} =~ ^[0-9]+\.[0-9]+$ && ! $_value =~ ^[0-9]*\.?[0-9]+$ ]]; then
+  elif [[ ${!_name} =~ ^[0-9]+\.[0-9]+$ && ! $_value =~ ^[0-9]*\.?[0-9]+$ ]]; then
     _options_fail "${_given} takes a number, not '${_value}'"
   fi
   printf -v "$_name" '%s' "$_value"

@@ -53,6 +53,17 @@ def test_one_thread_unless_asked(setup: Path) -> None:
         assert runner.threads_of(job) == threads
 
 
+def test_only_streams_of_bounded_caches_come_by_the_thousand_seconds(setup: Path) -> None:
+    def most(mode: str, context: object, asked: float | None = None) -> float:
+        config = DecodeConfig.from_dict({"mode": mode, "context": context})
+        return runner.Job(setup, None, config, setup, setup, batch_seconds=asked).most_seconds
+
+    bounded = {"chunk_ms": 640, "left_ms": 640, "sink_frames": 16}
+    assert (most("streaming", bounded), most("masked", bounded)) == (1200, 240)
+    assert most("streaming", {"chunk_ms": 640}) == 240, "all to the left is kept"
+    assert most("streaming", bounded, 30.0) == 30
+
+
 def decode(setup: Path, out: str, *options: str) -> dict[str, str]:
     main(
         [

@@ -104,7 +104,13 @@ def test_audio_dir_moves_the_audio(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [("--train_hours", "0"), ("--test_words", "-3"), ("--long_recordings", "0"), ("--lm_sentences", "0")],
+    [
+        ("--train_hours", "0"),
+        ("--dev_words", "0"),
+        ("--test_words", "-3"),
+        ("--long_recordings", "0"),
+        ("--lm_sentences", "0"),
+    ],
 )
 def test_a_size_of_nothing_is_refused(tmp_path: Path, options: tuple[str, str]) -> None:
     with pytest.raises(UserError, match=f"{options[0]} .*above 0"):
@@ -112,7 +118,7 @@ def test_a_size_of_nothing_is_refused(tmp_path: Path, options: tuple[str, str]) 
 
 
 def test_text_for_a_language_model(tmp_path: Path) -> None:
-    options = ("--train_hours", "0.01", "--test_words", "20", "--lm_sentences", "12")
+    options = ("--train_hours", "0.01", "--dev_words", "20", "--test_words", "20", "--lm_sentences", "12")
     text = (make(tmp_path, *options) / MORE_TEXT).read_text(encoding="utf-8").splitlines()
     assert [line.split()[0][:5] for line in text] == [f"lm-{language}" for language in LANGUAGES] * 2
     assert len({line.split()[0] for line in text}) == 12

@@ -194,6 +194,8 @@ def test_a_directory_with_transcripts_beside(tmp_path: Path) -> None:
     sound(root / "bob" / "4.wav")
     sound(root / "5.wav").with_suffix(".txt").write_bytes(b"caf\xe9")
     (root / "notes.txt").write_text("no audio")
+    with pytest.raises(UserError, match=r"--transcript_suffix txt: it begins with a dot"):
+        prepare("folder", root, tmp_path / "data", *WHOLE, "--transcript_suffix", "txt")
     data = prepare("folder", root, tmp_path / "data", *WHOLE)
     assert table(data / "train" / "text") == {"ann-1": "one", "ann-day_2-2": "two lines", "bob-3": "three"}
     assert table(data / "train" / "utt2spk") == {"ann-1": "ann", "ann-day_2-2": "ann", "bob-3": "bob"}

@@ -99,6 +99,10 @@ def test_spk2utt_that_disagrees(make_set: MakeSet) -> None:
     ("segments", "message"),
     [
         ("s-a rec 0.0 0.2\ns-b rec 0.2\n", "utterance 's-b': 'rec 0.2' is no segment"),
+        (
+            "s-a rec 0.0 0.2\ns-b rec 0.2 0.4 1\n",
+            "'rec 0.2 0.4 1' names a channel, and channels are averaged",
+        ),
         ("s-a rec 0.0 0.2\ns-b rec 0.4 0.3\n", "'rec 0.4 0.3' is no segment"),
         ("s-a rec 0.0 0.2\ns-b other 0 1\n", "utterance 's-b': recording 'other' is not in wav.scp; add it"),
         ("s-a rec 0.0 0.2\n", "'s-b' is in .* but missing in segments"),

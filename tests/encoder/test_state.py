@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import fields
 
 import numpy as np
@@ -83,6 +84,9 @@ def test_unbounded_streams_end_with_a_clear_error() -> None:
             "encoder_conf.config in its config.yaml",
         ):
             assert place in str(caught.value)
+        # A shard of a decoding tells its parent.
+        told = pickle.loads(pickle.dumps(caught.value))
+        assert (str(told), told.rows) == (str(caught.value), [0])
         assert encoder.flush(state)[1].tolist() == [1 if context.is_full is False else 49]
     state = encoder.init_state(1, CONTEXT)
     assert encoder.step(torch.zeros(1, 32000), state)[1].tolist() == [96]

@@ -148,6 +148,9 @@ def test_an_unfinished_start_says_what_to_run(tmp_path: Path, config: str, corpu
 
 def test_what_the_recipe_sets_may_not_stand_in_a_configuration(tmp_path: Path, corpus: Corpus) -> None:
     path = tmp_path / "train.yaml"
+    path.write_text("seed: 7", encoding="utf-8")
+    with pytest.raises(UserError, match=r"train\.yaml: seed is set by run\.sh"):
+        plan(tmp_path, str(path), corpus)
     path.write_text("token_list: mine.txt", encoding="utf-8")
     with pytest.raises(UserError, match=r"train\.yaml: token_list is set by run\.sh"):
         plan(tmp_path, str(path), corpus)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.made import make_expdir
+from xlsrt.bin.report import main
 from xlsrt.ctm import alignment_head
 from xlsrt.errors import UserError
 from xlsrt.report.browser import word_times
@@ -298,6 +299,9 @@ def test_names_that_end_with_other_names(tmp_path: Path) -> None:
 def test_nothing_to_report(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="neither training curves nor scores"):
         write_report(tmp_path / "exp", tmp_path / "index.html")
+    with pytest.raises(UserError, match=r"--expdir .*typo: there is no such folder"):
+        main(["--expdir", str(tmp_path / "typo")])
+    assert not (tmp_path / "typo").exists()
 
 
 def test_trn_names(tmp_path: Path) -> None:

@@ -147,6 +147,14 @@ def test_empty_hypothesis_and_empty_reference_are_scored(tmp_path: Path) -> None
     assert (counts.dele, counts.ins, counts.wrong) == (2, 1, 2)
 
 
+def test_one_utterance_has_no_interval(tmp_path: Path) -> None:
+    for lines, there in (("u1 a b\n", False), ("u1 a b\nu2 c d\n", True)):
+        (tmp_path / "ref").write_text(lines)
+        (tmp_path / "hyp").write_text(lines.replace("b", "x"))
+        scores = score_files(tmp_path / "ref", tmp_path / "hyp", tmp_path / "out")
+        assert (scores["wer"].interval is not None) == there
+
+
 def test_empty_references_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "ref").write_text("u1 a b\nu2\n")
     (tmp_path / "hyp").write_text("u1 a b\nu2 c\n")

@@ -32,13 +32,17 @@ def prepare(args: argparse.Namespace) -> None:
 
 
 def read(source: Path, suffix: str = ".txt") -> Iterator[Entry]:
-    """The recordings below a directory, sorted. Raises `UserError` where there is none."""
+    """The recordings below a directory, sorted.
+
+    Raises:
+        UserError: there is none, or ``suffix`` has no dot.
+    """
+    if not suffix.startswith("."):
+        raise UserError(f"--transcript_suffix {suffix}: it begins with a dot, as in .txt")
     if not source.is_dir():
         raise UserError(f"--source {source}: is no directory: for a list use `prepare_data manifest`")
     there = [path for path in files_below(source) if path.is_file()]
     files = [path for path in there if path.suffix.lower() in SUFFIXES]
-    if not suffix.startswith("."):
-        raise UserError(f"--transcript_suffix {suffix}: it begins with a dot, as in .txt")
     if not files:
         raise UserError(f"--source {source}: no audio files in it ({', '.join(sorted(SUFFIXES))})")
     told = {path.with_suffix(suffix) for path in files}

@@ -43,6 +43,11 @@ def is_pipe(value: str) -> bool:
 def parse_segment(value: str, where: str) -> tuple[str, float, float | None]:
     """``recording start end`` in seconds; an end of -1 means the end of the recording (None)."""
     fields = value.split()
+    if len(fields) == 4:
+        raise UserError(
+            f"{where}: '{value}' names a channel, and channels are averaged here: store each as a recording "
+            "of its own, and leave the fifth column out"
+        )
     try:
         recording, start, end = fields[0], float(fields[1]), float(fields[2])
         times_fit = 0 <= start < end < math.inf or (0 <= start < math.inf and end == -1)
@@ -51,8 +56,7 @@ def parse_segment(value: str, where: str) -> tuple[str, float, float | None]:
         well_formed = False
     if not well_formed:
         raise UserError(
-            f"{where}: '{value}' is no segment: write `utterance recording start end`, 0 <= start < end; "
-            "a channel (a fifth column) is not selected here: give each channel a recording of its own"
+            f"{where}: '{value}' is no segment: write `utterance recording start end`, 0 <= start < end"
         )
     return recording, start, None if end == -1 else end
 

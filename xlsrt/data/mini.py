@@ -33,7 +33,7 @@ HELP = "the built-in synthetic corpus: numbers and commands in six languages"
 RATE = voices.TARGET_RATE
 _ESPEAK_CODES = {"en": "en-us"}  # espeak's name where it differs from ours
 _COMMA_SHARE = 0.08
-_SIZES = ("train_hours", "test_words", "long_recordings", "lm_sentences")  # that may be given
+_SIZES = ("train_hours", "dev_words", "test_words", "long_recordings", "lm_sentences")  # that may be given
 _CONDITIONS = rooms.Conditions(
     p_room=0.4,
     rt60_s=(0.1, 0.5),
@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", choices=sorted(SIZES), default="full", help="smoke: minutes of speech, for tests"
     )
     parser.add_argument("--train_hours", type=float, help="hours of training speech (full: 2)")
+    parser.add_argument("--dev_words", type=int, help="words in the development set (full: 800)")
     parser.add_argument("--test_words", type=int, help="words in the test set (full: 5000)")
     parser.add_argument("--long_recordings", type=int, help="recordings in test_long (full: 6)")
     parser.add_argument(

@@ -185,12 +185,13 @@ def draw_sets(entries: Iterable[Entry], base: Path, shares: Mapping[str, float],
         )
     order = sorted(counts, key=lambda name: hashlib.blake2b(f"{seed} {name}".encode()).digest())
     parts: dict[str, str] = {}
-    for left, (part, share) in enumerate(wanted.items(), start=-len(wanted)):
+    for place, (part, share) in enumerate(wanted.items(), start=1):
         free = [name for name in order if name not in parts]
         room = max(1, round(share * sum(counts.values())))
         for name in free:
-            # One for each later set and one for train are left.
-            if counts[name] <= room and len(counts) - len(parts) > -left:
+            # The later sets and train get one each at least.
+            left = len(counts) - len(parts) - 1
+            if counts[name] <= room and left > len(wanted) - place:
                 parts[name] = part
                 room -= counts[name]
         if free and part not in parts.values():

@@ -63,6 +63,14 @@ class Job:
     also: tuple[tuple[DecodeConfig, Path], ...] = ()
 
     @property
+    def most_seconds(self) -> float:
+        """Padded audio of a batch at most."""
+        if self.batch_seconds is not None:
+            return self.batch_seconds
+        bounded = self.config.mode == "streaming" and self.config.context.cache_frames is not None
+        return STREAMING_SECONDS if bounded else MASKED_SECONDS
+
+    @property
     def jobs(self) -> list[Job]:
         """This one and those beside it, each by itself."""
         own = replace(self, also=())
@@ -130,9 +138,7 @@ def decode_shard(job: Job, number: int) -> None:
     decoder = _decoder(job, number)
     data = DataDir(job.data_dir)
     parent, start, said, done, seconds = os.getppid(), time.monotonic(), 0.0, 0, 0.0
-    bounded = job.config.mode == "streaming" and job.config.context.cache_frames is not None
-    most = STREAMING_SECONDS if bounded else MASKED_SECONDS
-    for batch in make_batches(todo, job.batch_size, job.batch_seconds or most):
+    for batch in make_batches(todo, job.batch_size, job.most_seconds):
         found = decoder([entry.name for entry in batch], [load_samples(data, entry) for entry in batch])
         for one, fingerprint, had, results in zip(jobs, fingerprints, kept, found, strict=True):
             new = [result for result in results if result.utt not in had]

@@ -153,12 +153,17 @@ def batches(dataset: SyntheticBatches, num_workers: int) -> Iterator[PhonemeBatc
     prefetch = 24 if num_workers else None
     before = signal.getsignal(signal.SIGCHLD)
     made = iter(DataLoader(dataset, batch_size=None, num_workers=num_workers, prefetch_factor=prefetch))
-    signal.signal(signal.SIGCHLD, before)
-    while True:
-        try:
-            batch = next(made)
-        except (RuntimeError, EOFError, ConnectionError) as error:
-            if str(error).startswith("Caught "):  # by the process, which lives
-                raise
-            raise LostMaker(str(error) or "it closed its connection") from error
-        yield batch
+    # torch's handler may also stand there since an earlier loader of this process.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        while True:
+            try:
+                batch = next(made)
+            except (RuntimeError, EOFError, ConnectionError) as error:
+                if str(error).startswith("Caught "):  # by the process, which lives
+                    raise
+                raise LostMaker(str(error) or "it closed its connection") from error
+            yield batch
+    finally:
+        del made  # its processes end before anybody hears of it again
+        signal.signal(signal.SIGCHLD, before)

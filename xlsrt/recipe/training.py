@@ -194,7 +194,7 @@ def make_plan(
     settings = overlay(layered(table, variant, train_configs, last_layers), corpus.settings())
     # With one seed for all, each stage's first epoch would repeat the first of the stages before, down to the
     # noise, the masks and which utterances are joined: the model would know those batches by heart.
-    base = settings.get("seed", 0) if seed is None else seed
+    base = seed or 0
     settings["seed"] = base + STAGE_SEEDS * (variant.stage - 1)
     exp_dir = experiment(prefix, variant.name)
     # Replaced, not merged: keys of another stage's context must not linger.
