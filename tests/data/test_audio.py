@@ -211,3 +211,11 @@ def test_formats_are_read_segments_included(tmp_path: Path, suffix: str) -> None
     source = str(sound(tmp_path / f"a.{suffix}", 1.0, rate))
     assert abs(convert(source, tmp_path / "a.flac").num_samples - 16000) <= 16000 * 0.06
     assert convert(source, tmp_path / "b.flac", start=0.25, end=0.75).num_samples in range(7999, 8002)
+
+
+def test_flac_that_does_not_tell_its_length_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    content = bytearray(Path(write(tmp_path / "a.flac", np.zeros(40000))).read_bytes())
+    content[21] &= 0xF0  # of STREAMINFO: 36 bits that count the samples
+    content[22:26] = bytes(4)
+    (tmp_path / "a.flac").write_bytes(content)
+    assert "does not tell its length" in problem(str(tmp_path / "a.flac"), tmp_path)

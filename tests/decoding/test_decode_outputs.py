@@ -72,3 +72,13 @@ def test_further_hypotheses_have_folders_of_their_own(tmp_path: Path) -> None:
     outputs.append_results(tmp_path, 1, "g", [result("u1")])
     outputs.merge(tmp_path, "g", ["u1"])
     assert sorted(path.name for path in shard.glob("*best_recog")) == ["1best_recog"]
+
+
+def test_folders_of_shards_that_there_are_no_more_go_at_the_merge(tmp_path: Path) -> None:
+    for job in (1, 2):
+        outputs.append_results(tmp_path, job, "f", [result(f"u{job}")])
+    outputs.merge(tmp_path, "f", ["u1", "u2"])
+    outputs.append_results(tmp_path, 1, "g", [result("u1"), result("u2")])
+    outputs.merge(tmp_path, "g", ["u1", "u2"])
+    left = [path.parent.parent.name for path in (tmp_path / "logdir").glob("*/1best_recog/text")]
+    assert left == ["output.1"]

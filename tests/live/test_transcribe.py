@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import pathlib
+import signal
 import sys
 import types
 
@@ -18,6 +19,7 @@ from tests.recognizer.make import make_exp, noise
 from xlsrt import Recognizer, XlsrConfig
 from xlsrt.bin import transcribe
 from xlsrt.errors import UserError
+from xlsrt.live.listen import UntilAsked
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +253,29 @@ def test_raw_samples_on_standard_input(exp, wav, capsys, monkeypatch):
     floats[7] = float("nan")
     with pytest.raises(UserError, match="sample 7 is NaN or infinite: is it really raw f32le"):
         said(floats.tobytes(), "--raw_format", "f32le")
+
+
+def test_standard_input_is_heard_until_interrupted(exp, wav, capsys, monkeypatch):
+    """Ctrl-C in `arecord | transcribe -`: amid a wait it ends the audio there, amid a packet after that one."""
+    samples = numpy.round(soundfile.read(wav)[0] * 32767).astype("<i2")
+
+    class Pipe(io.BytesIO):
+        def read(self, size=-1):
+            data = super().read(size)
+            if not data:
+                signal.raise_signal(signal.SIGINT)
+            return data
+
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(Pipe(samples.tobytes())))
+    transcribe.main(["-", "--model", str(exp), "--stream", "--packet_ms", "100"])
+    assert capsys.readouterr().out == Recognizer.from_exp(exp).transcribe(samples).text + "\n"
+    before = signal.getsignal(signal.SIGINT)
+    with UntilAsked(iter([samples[:3], samples[3:5], samples[5:]])) as packets:
+        heard = [next(packets), next(packets)]
+        signal.raise_signal(signal.SIGINT)
+        heard += packets
+    assert [len(packet) for packet in heard] == [3, 2]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 class FakeInput:

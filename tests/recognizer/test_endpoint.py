@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.recognizer.make import make_exp, noise, same
 from xlsrt import Recognizer
+from xlsrt.decoding.engine import streamed_segments
 from xlsrt.errors import UserError
 from xlsrt.recognizer import EndpointRules
 from xlsrt.recognizer.endpoint import CHECK_FRAMES, STEP_FRAMES
@@ -113,6 +114,14 @@ def test_no_token_is_lost(deaf):
         assert ours.hypothesis.tokens and ours.end - ours.start <= RULES["max_seconds"] + 0.32
 
 
+def test_a_segment_of_spaces_alone_leaves_the_times_of_the_next_alone(recognizers):
+    own = recognizers["greedy", 1]
+    engine = Engine(own.encoder, own.search, own.context, frozenset(range(len(own.tokens.token_list))))
+    rules = EndpointRules(**{**RULES, "restart_encoder": True})
+    [[(best, times)]] = streamed_segments(engine, rules, [torch.as_tensor(noise(8, seed=7))], 3000)
+    assert best.tokens and len(times) == len(best.tokens)
+
+
 def test_a_restarted_encoder_begins_at_the_closing_frame(recognizers):
     recognizer = recognizers["greedy", 2]
     wav = noise(6, seed=3)
@@ -174,6 +183,9 @@ def test_rules():
     assert not EndpointRules(restart_encoder=False).closes(now=10000, start=0, tokens=[])
     assert not EndpointRules().closes(now=1500, start=0, tokens=[])
     assert EndpointRules(restart_encoder=True).closes(now=1500, start=0, tokens=[])
+    assert EndpointRules(max_seconds=None, restart_encoder=True).closes(now=1500, start=0, tokens=[])
+    assert not EndpointRules(max_seconds=None, restart_encoder=True).closes(now=1496, start=0, tokens=[])
+    assert not EndpointRules(max_seconds=None, restart_encoder=False).closes(now=10**6, start=0, tokens=[])
     assert not rules.closes(now=149, start=0, tokens=[0, 100])
     assert rules.closes(now=150, start=0, tokens=[0, 100])
     assert not rules.closes(now=399, start=0, tokens=[0, 370])

@@ -58,3 +58,12 @@ def test_ten_minutes_of_silence_do_not_disturb_a_neighbour(exp):
     assert len(heard) == len(wanted)
     for found, right in zip([*heard, ended["talking"]], [*wanted, alone.finish()], strict=True):
         same(found, right)
+
+
+def test_samples_beyond_32_bits_are_named_by_their_stream(exp):
+    pool = Recognizer.from_exp(exp).pool()
+    pool.open("a")
+    pool.open("b")
+    loud = torch.full((8000,), 1e12)
+    with pytest.raises(UserError, match=r"stream 'b': the audio reaches 1e\+12, beyond 32 bits"):
+        pool.accept({"a": torch.zeros(8000), "b": loud})

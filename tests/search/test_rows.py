@@ -39,3 +39,11 @@ def test_rows_of_a_table_are_those_computed(data):
         found = rows.stacked(states)
         assert found.tolist() == [[wanted[state]] * 3 for state in states]
         assert kept.tolist() == [wanted[states[0]]] * 3
+
+
+def test_rows_kept_in_inference_mode_are_of_use_outside():
+    rows = RowCache(lambda state: torch.full((3,), float(state)), max_rows=2)
+    with torch.inference_mode():
+        assert rows(1).tolist() == [1.0] * 3
+    assert rows.stacked([1, 2, 3]).tolist() == [[1.0] * 3, [2.0] * 3, [3.0] * 3]
+    assert rows(3).tolist() == [3.0] * 3

@@ -157,6 +157,10 @@ def streamed_segments(
             now = min(start + packet_samples, wavs[row].size(0)) / SAMPLE_RATE
             for closed in line.closed:
                 end_segment(row, closed.hypothesis, now)
+            if (
+                line.start != lines[row].start
+            ):  # what closed may also have been spaces alone, which are dropped
+                times[row] = []
             times[row] += [now] * (engine.search.stable(line.search)[0] - len(times[row]))
             lines[row] = replace(line, closed=())
     for row, line in enumerate(close(engine, lines)):

@@ -130,6 +130,8 @@ def merge(output_dir: Path, fingerprint: str, utterances: Sequence[str]) -> list
     for path in (output_dir / "logdir").glob("output.*/results.*.jsonl"):
         if path.name != f"results.{fingerprint}.jsonl":
             path.unlink()
+    for path in (output_dir / "logdir").glob("output.*/*best_recog"):  # of shards that there are no more, too
+        shutil.rmtree(path)
     wanted = set(utterances)
     for path in _result_files(output_dir, fingerprint):
         part = {result.utt: result for result in _read(path) if result.utt in wanted}
@@ -199,8 +201,6 @@ def _end_broken_line(path: Path) -> None:
 
 def _write_ranks(directory: Path, results: Sequence[Recognised]) -> None:
     """``1best_recog`` with all utterances, ``2best_recog`` ... with those that have so many hypotheses."""
-    for path in directory.glob("*best_recog"):
-        shutil.rmtree(path)
     _write(directory / "1best_recog", results)
     for rank in range(max((len(result.others) for result in results), default=0)):
         ranked = [result.others[rank] for result in results if rank < len(result.others)]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from types import FrameType
 
 import numpy as np
 
@@ -70,7 +74,7 @@ def transcribe_sources(
 
 
 def listen(recognizer: Recognizer, name: str, how: Listening) -> list[Result]:
-    """All segments of one source. Ctrl-C ends a microphone's."""
+    """All segments of one source. Ctrl-C ends a microphone and standard input, as their own end would."""
     rate = recognizer.sample_rate
     if recognizer.encoder.why_offline() and how.rules is None and how.device is None and not how.partials:
         # Nobody asked for a stream, and this encoder needs a recording's end before its first frame.
@@ -79,8 +83,10 @@ def listen(recognizer: Recognizer, name: str, how: Listening) -> list[Result]:
     stream = recognizer.stream(endpoint=how.rules)
     results: list[Result] = []
     begin, sent, shown = time.monotonic(), 0, ""
-    try:
-        for packet in how.packets(name, rate, _longest(recognizer, how.rules)):
+    packets = how.packets(name, rate, _longest(recognizer, how.rules))
+    ending = UntilAsked(packets) if how.device is not None or name == "-" else nullcontext(packets)
+    with ending as given:
+        for packet in given:
             sent += len(packet)
             if how.realtime:
                 time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
@@ -89,10 +95,46 @@ def listen(recognizer: Recognizer, name: str, how: Listening) -> list[Result]:
             if how.partials and partial.text != shown:
                 shown = partial.text
                 print(f"{sent / rate:8.2f} s  {partial.stable}|{partial.unstable}", file=sys.stderr)
-    except KeyboardInterrupt:
-        if how.device is None:
-            raise
     return [*results, stream.finish()]
+
+
+class UntilAsked:
+    """Packets of a live source until Ctrl-C: it takes effect while the next packet is waited for, never amid
+    one that is being heard, so nothing that was heard is lost. Elsewhere than in the main thread, where
+    signals cannot be caught, Ctrl-C ends the program as always.
+    """
+
+    def __init__(self, packets: Iterator[np.ndarray]) -> None:
+        self._packets = packets
+        self._asked = self._waiting = False
+
+    def __enter__(self) -> Iterator[np.ndarray]:
+        self._catches = threading.current_thread() is threading.main_thread()
+        if self._catches:
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self._until_asked()
+
+    def __exit__(self, *error: object) -> None:
+        if self._catches:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True
+        if self._waiting:
+            raise KeyboardInterrupt
+
+    def _until_asked(self) -> Iterator[np.ndarray]:
+        while not self._asked:
+            try:
+                self._waiting = True
+                packet = next(self._packets, None)
+            except KeyboardInterrupt:
+                return
+            finally:
+                self._waiting = False
+            if packet is None:
+                return
+            yield packet
 
 
 def _longest(recognizer: Recognizer, rules: EndpointRules | None) -> float:

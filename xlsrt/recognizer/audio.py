@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xlsrt.encoder.checks import LOUDEST as LARGEST
 from xlsrt.errors import UserError
 from xlsrt.units import SAMPLE_RATE
 
@@ -37,7 +38,8 @@ def as_samples(
         loud: called with the largest magnitude where that lies far beyond 1 (`LOUDEST`).
 
     Raises:
-        UserError: another rate, more than one channel, other integer types, NaN or infinity.
+        UserError: another rate, more than one channel, other integer types, NaN, infinity, or values beyond
+            32 bits.
     """
     if rate != SAMPLE_RATE:
         raise UserError(
@@ -66,6 +68,8 @@ def as_samples(
     peak = float(tensor.abs().max()) if tensor.numel() else 0.0
     if not math.isfinite(peak):
         raise UserError("the audio holds NaN or infinite samples; repair it or leave that packet out")
+    if peak > LARGEST:
+        raise UserError(f"the audio reaches {peak:.4g}, beyond 32 bits: scale samples to -1 ... 1")
     if peak > LOUDEST and loud is not None:
         loud(peak)
     return tensor.to(device=device)

@@ -16,6 +16,9 @@ CHECK_FRAMES = 16
 """Rules are looked at so many frames after the last look at the latest, wherever packets end. Searching less
 at a time costs more, and what can close earlier is known at the look before (`EndpointRules.next_look`)."""
 
+SILENCE_SECONDS = 30.0
+"""Of silence, after which the encoder begins anew where the rules restart it and limit no segment."""
+
 OF_NO_USE = (
     "with full attention nothing comes out of a stream before its end, so an endpoint is no use; choose"
 )
@@ -34,7 +37,8 @@ class EndpointRules(Settings):
         min_pause: that pause.
         restart_encoder: begin again with a fresh encoder too, at the closing frame's first sample: who speaks
             next may be another, and the sinks and the past are those of the voice before. Endless streams
-            whose context keeps all the past need it; so they restart after ``max_seconds`` of silence too.
+            whose context keeps all the past need it; so they restart after ``max_seconds`` of silence too,
+            or after 30 s where there is no limit.
     """
 
     WHERE = "endpoint"
@@ -58,9 +62,10 @@ class EndpointRules(Settings):
         ``tokens``: the frames of its tokens so far, spaces left out.
         """
         length = (now - (tokens[0] if tokens else start)) * FRAME_SECONDS
-        too_long = self.max_seconds is not None and length >= self.max_seconds - 1e-9
         if not tokens:
-            return too_long and self.restart_encoder
+            longest = SILENCE_SECONDS if self.max_seconds is None else self.max_seconds
+            return self.restart_encoder and length >= longest - 1e-9
+        too_long = self.max_seconds is not None and length >= self.max_seconds - 1e-9
         pause = (now - tokens[-1]) * FRAME_SECONDS + 1e-9
         if self.trailing_silence is not None and pause >= self.trailing_silence:
             return True

@@ -39,7 +39,8 @@ class RowCache:
         row = self._compute(state)
         if self._table is None:
             count = min(self._max_rows, max(1, self._max_bytes // max(1, row.nbytes)))
-            self._table = row.new_empty(count, len(row))
+            with torch.inference_mode(False):  # or nothing outside that mode could write into it later
+                self._table = torch.empty(count, len(row), dtype=row.dtype, device=row.device)
         # The row may have been computed from others of this table.
         full = len(self._places) == len(self._table)
         place = self._places.popitem(last=False)[1] if full else len(self._places)
