@@ -148,6 +148,7 @@ stage_1() { # data preparation
     mapfile -t names < <(grep -oE '\$\{[A-Z][A-Z0-9_]*:-' "$corpus_dir/local/data.sh" | tr -cd 'A-Z0-9_\n' | sort -u)
     for name in "${names[@]}"; do sources+=("${!name-}"); done
     mapfile -t sources < <(for name in "${sources[@]}" "${opts[@]}"; do if [ -f "$name" ]; then echo "$name"; fi; done)
+    for name in "${all_sets[@]}"; do [ -f "$source_dir/$name/wav.scp" ] || rm -f "$source_dir/.prepared"; done # deleted since
     step "stage 1: data preparation" data "$source_dir/.prepared" "$corpus_dir/local/data.sh" "${sources[@]}" --variables "${names[@]}" -- \
       "$corpus_dir/local/data.sh" --output_dir "$source_dir" --nj "$nj" "${opts[@]}"
   fi
@@ -230,13 +231,13 @@ evaluate() { # decode or score every model with every configuration that is mean
 }
 stage_10() { evaluate decode; }; stage_11() { evaluate score || { failed=$?; ((failed == 3)) || exit "$failed"; }; }; stage_12() { # 3: all but some sets
   local scores=("$expdir"/*/*/*/{score_wer/score,latency}.jso[n])
-  step "stage 12: report" report "$expdir/report/.written" "${scores[@]}" -- \
+  step "stage 12: report" report "$expdir/report/.written" "${scores[@]}" --outputs "$expdir/report/index.html" -- \
     "$python" -m xlsrt.bin.report --expdir "$expdir" --output "$expdir/report/index.html"
 }
 stage_13() { # packing: the last of the trained models, of the default path if there is one
   local variant exp; variant=$(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" --to_pack)
   exp=${asr_exp}_stage$variant
-  step "stage 13: packing training stage $variant" pack "$exp/.packed" "$exp/.done" "$exp"/*/*/{decoding,score_*/score,latency}.jso[n] -- \
+  step "stage 13: packing training stage $variant" pack "$exp/.packed" "$exp/.done" "$exp"/*/*/{decoding,score_*/score,latency}.jso[n] --outputs "$exp/packed/model.json" -- \
     "$python" -m xlsrt.bin.pack --exp_dir "$exp" --output_dir "$exp/packed" --model_file "$inference_asr_model"
 }
 

@@ -110,7 +110,7 @@ sub now { return strftime("%Y-%m-%d %H:%M:%S", localtime); }
 # signal where killing our child would not; $most: jobs at a time (0: all).
 sub run_here {
     my ($call, $most, %on) = @_;
-    my (%running, %failed, $signal);
+    my (%running, %failed, $signal, $left);
     my $tell = sub {
         my ($caught) = @_;
         while (my ($pid, $job) = each %running) {
@@ -131,7 +131,8 @@ sub run_here {
     };
     for my $job (jobs($call)) {
         $collect->() while $most && keys %running >= $most;
-        last if $signal || (%failed && truth($call->{options}{together}));
+        $left = $signal || (%failed && truth($call->{options}{together}));
+        last if $left;
         $on{before}->($job) if $on{before};
         my $pid = fork();
         defined $pid or fail("cannot fork: $!");
@@ -143,6 +144,7 @@ sub run_here {
         $running{$pid} = $job;
     }
     $collect->() while %running;
+    exit(128 + $signals{$signal}) if $left && $signal; # those that ran may all have ended well
     finish($call, \%failed, $signal);
 }
 
@@ -201,6 +203,7 @@ exec >>"\$log" 2>&1 </dev/null
 say() { echo "# \$(date '+%Y-%m-%d %H:%M:%S') \$*"; }
 stopped= child=
 for name in TERM USR1 INT; do trap "stopped=\$name; kill -\$name \\\$child 2>/dev/null" \$name; done
+trap "stopped=USR1; kill -USR1 \\\$child 2>/dev/null" USR2 # Grid Engine's before a limit of time
 say "on \$(hostname): \${words[*]}"
 "\${words[\@]}" & child=\$!
 [ -z "\$stopped" ] || kill -\$stopped \$child

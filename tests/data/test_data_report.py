@@ -136,6 +136,13 @@ def test_a_set_at_another_speed(make_set: MakeSet, tmp_path: Path) -> None:
     assert load_table(tmp_path / "both" / "utt2uniq")["spk2-c"] == "spk2-c"
     data_dir.main(["validate", "--no-feats", "--no-spk-sort", "--non-print", str(tmp_path / "both")])
     assert len(load_table(tmp_path / "both" / "text")) == 6
+    (source / "wav.scp").write_text(
+        "".join(f"{u} cat {w} |\n" for u, w in load_table(source / "wav.scp").items())
+    )
+    with pytest.raises(UserError, match="--allow_pipes"):
+        data_dir.main(["perturb_speed", "1.1", str(source), str(tmp_path / "piped")])
+    data_dir.main(["perturb_speed", "--allow-pipes", "true", "1.1", str(source), str(tmp_path / "piped")])
+    assert load_table(tmp_path / "piped" / "text") == load_table(fast / "text")
     with pytest.raises(UserError, match="a factor of 1 changes nothing"):
         data_dir.main(["perturb_speed", "1.0", str(source), str(tmp_path / "same")])
     with pytest.raises(UserError, match="factors lie between"):

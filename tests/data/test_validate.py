@@ -6,8 +6,10 @@ import pytest
 
 from tests.data.conftest import MakeSet, edit
 from xlsrt.bin import data_dir
-from xlsrt.data.kaldi import DataDir, Utterance, write_data_dir
+from xlsrt.data.kaldi import DataDir, Utterance
 from xlsrt.data.repair import fix
+from xlsrt.data.set_tables import write_data_dir
+from xlsrt.data.tables import write_table
 from xlsrt.data.validate import validate
 from xlsrt.errors import UserError
 
@@ -151,7 +153,11 @@ def test_relative_paths_count_from_here_then_from_the_set(make_set: MakeSet, tmp
 
 def test_written_sets_are_sorted_and_checked(tmp_path) -> None:
     rows = [Utterance("b-2", "b", "two", "/x"), Utterance("a-1", "a", "one", "/y", extras={"utt2lang": "en"})]
+    for stale in ("segments", "utt2dur", "word_times.ctm"):
+        write_table(tmp_path / "set" / stale, [("z-9", "of an earlier set")])
     assert write_data_dir(tmp_path / "set", rows) == 2
+    names = sorted(path.name for path in (tmp_path / "set").iterdir())
+    assert names == ["spk2utt", "text", "utt2lang", "utt2spk", "wav.scp"]
     assert (tmp_path / "set" / "text").read_text() == "a-1 one\nb-2 two\n"
     assert (tmp_path / "set" / "spk2utt").read_text() == "a a-1\nb b-2\n"
     assert [u.extras for u in DataDir(tmp_path / "set").utterances()] == [{"utt2lang": "en"}, {}]

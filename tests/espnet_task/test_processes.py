@@ -234,6 +234,20 @@ def test_a_mistake_found_by_a_worker_is_one_line_too(
     assert "error: model_conf" in capsys.readouterr().err
 
 
+def test_batches_smaller_than_the_ranks_are_told(corpus: Corpus, tmp_path: Path) -> None:
+    config = tmp_path / "train.yaml"
+    config.write_text(yaml.safe_dump(settings(batch_type="sorted", batch_size=6, valid_batch_size=1)))
+    given = ("--multiprocessing_distributed", "false", "--dist_world_size", "2", "--dist_backend", "gloo")
+    store = f"file://{tmp_path / 'rendezvous'}"
+    ranks = [
+        start(corpus, config, tmp_path / "two", *given, "--dist_init_method", store, "--dist_rank", rank)
+        for rank in "01"
+    ]
+    output = finish(*ranks, code=2)
+    assert "a batch has fewer utterances than the training has processes" in output
+    assert "Traceback" not in output
+
+
 @pytest.mark.timeout(300)
 def test_a_full_disk_costs_nothing_that_was_saved(corpus: Corpus, tmp_path: Path) -> None:
     """A limit on the size of files, below that of a checkpoint, stands for the disk."""

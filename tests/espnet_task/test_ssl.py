@@ -171,6 +171,7 @@ def test_the_contrastive_objective_goes_on_with_a_quantiser(adapt: Adapt, tmp_pa
         ({"mask_conf": {"fill": "zeros"}}, "mask_conf.fill is 'zeros'"),
         ({"monitor_conf": {"after": 2}}, "monitor_conf: unknown key after"),
         ({"best_model_criterion": [["valid", "ter", "min"]]}, "valid has no ter; it has loss"),
+        ({"best_model_criterion": [["valid", "loss_diversity", "min"]]}, "valid has no loss_diversity"),
         ({"objective": "contrastive", "objective_conf": {}}, "name it in encoder_conf.pretrained"),
     ],
 )

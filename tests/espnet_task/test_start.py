@@ -116,6 +116,11 @@ def test_pretrained_weights_arrive_and_their_convolutions_stay(train: Train, tmp
         ({"best_model_criterion": [["valid", "acc", "max"]]}, "valid has no acc"),
         ({"best_model_criterion": [["train", "loss_simple", "min"]]}, "train has no loss_simple"),
         (
+            {"val_scheduler_criterion": ["valid", "acc"]},
+            r"val_scheduler_criterion \['valid', 'acc'\]: there is no",
+        ),
+        ({"val_scheduler_criterion": ["ter"]}, r"val_scheduler_criterion \['ter'\]"),
+        (
             {"model_conf": {"ctc_weight": 0}, "best_model_criterion": [["valid", "cer_ctc", "min"]]},
             "valid has no cer_ctc",
         ),

@@ -256,7 +256,7 @@ def test_raw_samples_on_standard_input(exp, wav, capsys, monkeypatch):
 
 
 def test_standard_input_is_heard_until_interrupted(exp, wav, capsys, monkeypatch):
-    """Ctrl-C in `arecord | transcribe -`: amid a wait it ends the audio there, amid a packet after that one."""
+    """Ctrl-C in `arecord | transcribe -`: amid a wait the audio ends there, amid a packet behind that one."""
     samples = numpy.round(soundfile.read(wav)[0] * 32767).astype("<i2")
 
     class Pipe(io.BytesIO):

@@ -93,6 +93,11 @@ def test_it_learns_and_goes_on_where_it_was_killed(tmp_path: Path, inventory: In
 
     with pytest.raises(UserError, match="other options"):
         new_run(tmp_path, inventory, updates=60).resume()
+    again.begins = "the encoder elsewhere"
+    with pytest.raises(
+        UserError, match="began with , and this is the encoder elsewhere: give the same --init"
+    ):
+        again.resume()
 
 
 def learn_as_rank(rank: int, directory: Path, inventory: Inventory) -> None:

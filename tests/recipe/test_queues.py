@@ -168,15 +168,19 @@ def test_a_job_left_by_a_killed_run_is_ended_first(cluster: Callable[[str], Clus
     assert not is_alive(int((there.queue.root / "101/0.pid").read_text()))
 
 
-@pytest.mark.parametrize("system", ["slurm", "sge"])
-def test_a_warned_job_saves_and_runs_again(cluster: Callable[[str], Cluster], system: str) -> None:
+@pytest.mark.parametrize(
+    ("system", "warning"), [("slurm", signal.SIGUSR1), ("sge", signal.SIGUSR1), ("sge", signal.SIGUSR2)]
+)
+def test_a_warned_job_saves_and_runs_again(
+    cluster: Callable[[str], Cluster], system: str, warning: signal.Signals
+) -> None:
     there = cluster(system)
     shell = (
         "trap 'touch saved; exit 138' USR1; touch on; test ! -e saved || exit 0; while :; do sleep 0.05; done"
     )
     process = there.start("x.log", "bash", "-c", shell)
     wait_for(lambda: (there.work / "on").exists())
-    os.kill(int((there.queue.root / "101/0.pid").read_text()), signal.SIGUSR1)
+    os.kill(int((there.queue.root / "101/0.pid").read_text()), warning)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     log = (there.work / "x.log").read_text(encoding="utf-8")

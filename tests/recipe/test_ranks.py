@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -34,3 +35,11 @@ def test_one_dead_rank_ends_the_others(tmp_path: Path) -> None:
     script = "import sys, time; time.sleep(0 if sys.argv[-1] == '1' else 60); sys.exit(5)"
     assert run(tmp_path, script) == 5
     assert time.monotonic() - started < 30
+
+
+def test_the_lock_of_a_step_is_its_ranks_too(tmp_path: Path) -> None:
+    """Or a rerun could begin while the last one still saves."""
+    with open(tmp_path / "lock", "w", encoding="utf-8") as lock:
+        os.set_inheritable(lock.fileno(), True)
+        script = f"import os; assert os.fstat({lock.fileno()}).st_ino == {os.fstat(lock.fileno()).st_ino}"
+        assert run(tmp_path, script) == 0

@@ -55,6 +55,9 @@ def worked(output: str) -> list[str]:
     return re.findall(r"^\[[\d:]+\] run\.sh (stage .*): finished in", output, flags=re.MULTILINE)
 
 
+NEW = ("wav.scp", "index.html", "model.json")
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A whole run, killed with -9 in the middle of the first training and continued."""
@@ -132,6 +135,18 @@ def test_a_second_run_does_nothing_in_seconds(finished: tuple[Path, str]) -> Non
     assert output.count("done already") > 20
     # Seconds on a quiet machine.
     assert time.monotonic() - started < 120
+
+
+def test_what_was_deleted_is_made_again(finished: tuple[Path, str]) -> None:
+    workdir, _ = finished
+    gone = [workdir / "data/debug/dev", workdir / "exp/debug/report", workdir / f"{TAG}5b/packed"]
+    for path in gone:
+        shutil.rmtree(path)
+    output = run(workdir, "--skip_train", "true")
+    assert [re.sub(r":.*| training.*", "", title) for title in worked(output)] == [
+        *("stage 1", "stage 2", "stage 12", "stage 13")
+    ]
+    assert all((path / name).is_file() for path, name in zip(gone, NEW, strict=True))
 
 
 def test_a_changed_option_redoes_what_depends_on_it(finished: tuple[Path, str]) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 RUN_PL = str(Path(__file__).resolve().parents[2] / "utils/run.pl")
@@ -76,3 +78,23 @@ def test_a_command_that_is_not_there_fails(tmp_path: Path) -> None:
     done = run(f"{tmp_path}/x.log", "no-such-program", "x")
     assert done.returncode == 1
     assert "cannot run no-such-program" in done.stderr
+
+
+def test_stopped_between_jobs_is_no_success(tmp_path: Path) -> None:
+    """The job that ran ended well, and the others were never begun."""
+    script = f"touch {tmp_path}/on; sleep 1"
+    words = (
+        "--max-jobs-run",
+        "1",
+        "JOB=1:3",
+        f"{tmp_path}/x.JOB.log",
+        "bash",
+        "-c",
+        f"trap '' TERM; {script}",
+    )
+    process = subprocess.Popen([RUN_PL, *words])
+    while not (tmp_path / "on").exists():
+        time.sleep(0.02)
+    process.terminate()
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert not (tmp_path / "x.2.log").exists()

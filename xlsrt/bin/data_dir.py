@@ -81,6 +81,7 @@ def get_parser() -> argparse.ArgumentParser:
         "perturb_speed", help="a copy of a set at another speed, audio and all, ids with sp<factor>- in front"
     )
     one.add_argument("--nj", type=int, default=1, help="parallel processes (default: %(default)s)")
+    one.add_argument("--allow-pipes", "--allow_pipes", **PIPES)
     one.add_argument("factor", type=float, help="such as 0.9 or 1.1")
     one.add_argument("source", type=Path)
     one.add_argument("target", type=Path)
@@ -114,7 +115,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     elif args.tool == "combine":
         print(f"{args.target}: {combine(args.target, args.sources, args.extra_files.split())} utterances")
     elif args.tool == "perturb_speed":
-        perturb_speed(args.source, args.target, args.factor, args.nj)
+        perturb_speed(args.source, args.target, args.factor, args.nj, args.allow_pipes)
     elif args.tool == "report":
         output = args.output_dir or args.data_dirs[0] / "report"
         print(write_report(args.data_dirs, output))

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from xlsrt.data.kaldi import Utterance, write_data_dir
+from xlsrt.data.kaldi import Utterance
 from xlsrt.data.kaldi_source import read_source
+from xlsrt.data.set_tables import write_data_dir
 from xlsrt.data.sound_file import write_sound
 from xlsrt.data.tables import decode_line
 from xlsrt.errors import UserError

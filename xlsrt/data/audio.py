@@ -77,8 +77,8 @@ def mono_blocks(audio: soundfile.SoundFile, start: float | None, end: float | No
     known = audio.frames if 0 < audio.frames < _UNKNOWN_FRAMES else None
     if known is None and audio.format == "FLAC":  # libsndfile stops somewhere before the end of such a file
         raise AudioProblem(
-            "is FLAC whose header does not tell its length, as written into a pipe: write it anew into a file "
-            "(flac -d, then flac; or ffmpeg -i OLD NEW.flac)"
+            "is FLAC whose header does not tell its length, as written into a pipe: write it anew "
+            "into a file (flac -d, then flac; or ffmpeg -i OLD NEW.flac)"
         )
     first = round((start or 0.0) * audio.samplerate)
     stop = None if end is None else round(end * audio.samplerate)

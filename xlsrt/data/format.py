@@ -172,11 +172,16 @@ def format_set(
 
 
 def perturb_speed(
-    source: str | os.PathLike[str], target: str | os.PathLike[str], factor: float, nj: int = 1
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    factor: float,
+    nj: int = 1,
+    allow_pipes: bool = False,
 ) -> int:
     """A set at another speed with its audio, as Kaldi makes it; returns its number of utterances.
 
-    Tables by speaker, such as ``spk2gender``, come along. ``utt2uniq`` names the original of each utterance,
+    ``allow_pipes``: whether commands may stand in wav.scp. Tables by speaker, such as ``spk2gender``, come
+    along. ``utt2uniq`` names the original of each utterance,
     also where the source is itself at another speed and says so.
 
     Raises:
@@ -184,7 +189,8 @@ def perturb_speed(
     """
     if factor == 1.0:
         raise UserError(f"{source}: a factor of 1 changes nothing: take 0.9 or 1.1")
-    count = format_set(source, target, FormatOptions(speeds=(factor,), need_text=False), nj)
+    options = FormatOptions(speeds=(factor,), need_text=False, allow_pipes=allow_pipes)
+    count = format_set(source, target, options, nj)
     data, out, prefix = DataDir(source), Path(target), prefix_of(factor)
     originals = load_table(data.path / "utt2uniq") if data.has("utt2uniq") else {}
     names = [utt.removeprefix(prefix) for utt, _ in sorted_table(out / "utt2spk")]

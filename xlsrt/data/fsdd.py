@@ -13,8 +13,8 @@ import re
 from pathlib import Path
 
 from xlsrt.data.digits import Take, make_strings
-from xlsrt.data.kaldi import write_data_dir
 from xlsrt.data.kaldi_source import read_source
+from xlsrt.data.set_tables import write_data_dir
 from xlsrt.errors import UserError
 
 NAME = "fsdd"

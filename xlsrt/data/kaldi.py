@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xlsrt.data.tables import Row, load_table, outer_join, read_table, sorted_table, write_table
+from xlsrt.data.tables import load_table, outer_join, read_table, sorted_table, write_table
 from xlsrt.errors import UserError
 
 
@@ -157,37 +157,6 @@ class DataDir:
                 )
             others = {name: row[name] for name in extras if name in row}
             yield Utterance(utt, row["utt2spk"], row.get("text"), wav, start, end, others)
-
-
-def write_data_dir(path: str | os.PathLike[str], utterances: Iterable[Utterance]) -> int:
-    """Write utterances without segments as a data directory, sorted; returns their number.
-
-    Raises:
-        UserError: no utterance, an id twice, an empty transcript.
-    """
-    rows = sorted(utterances, key=lambda u: u.utt)
-    if not rows:
-        raise UserError(f"{path}: no utterances to write: check the source directory and the filters")
-    tables: dict[str, list[Row]] = {"wav.scp": [], "utt2spk": []}
-    last = None
-    for row in rows:
-        if row.utt == last:
-            raise UserError(f"{path}: duplicate utterance '{row.utt}': give each an id of its own")
-        last = row.utt
-        tables["wav.scp"].append((row.utt, row.wav))
-        tables["utt2spk"].append((row.utt, row.speaker))
-        if row.text is not None:
-            if not row.text.strip():
-                raise UserError(
-                    f"{path}: utterance '{row.utt}' has an empty transcript: transcribe or remove it"
-                )
-            tables.setdefault("text", []).append((row.utt, row.text))
-        for name, value in row.extras.items():
-            tables.setdefault(name, []).append((row.utt, value))
-    for name, table in tables.items():
-        write_table(Path(path) / name, table)
-    write_spk2utt(path)
-    return len(rows)
 
 
 def write_spk2utt(path: str | os.PathLike[str]) -> None:

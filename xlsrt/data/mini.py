@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from xlsrt.ctm import WORD_TIMES, ctm_lines
-from xlsrt.data.kaldi import Utterance, write_data_dir
+from xlsrt.data.kaldi import Utterance
 from xlsrt.data.mini_plan import SIZES, Job, generator, more_text, plan
 from xlsrt.data.parallel import ordered_map
+from xlsrt.data.set_tables import write_data_dir
 from xlsrt.data.sound_file import write_sound
 from xlsrt.data.synth import rooms, voices
 from xlsrt.errors import UserError

@@ -71,6 +71,10 @@ def check_criteria(args: argparse.Namespace, figures: Mapping[str, Sequence[str]
             raise UserError(
                 f"criterion {list(criterion)}: {phase} has no {figure}; it has {', '.join(figures[phase])}"
             )
+    watched = args.val_scheduler_criterion
+    if len(watched) != 2 or watched[1] not in figures.get(watched[0], ()):
+        known = "; ".join(f"{phase}: {', '.join(names)}" for phase, names in figures.items())
+        raise UserError(f"val_scheduler_criterion {list(watched)}: there is no such figure; {known}")
 
 
 def check_data_options(args: argparse.Namespace, data_names: Sequence[str]) -> None:

@@ -7,6 +7,8 @@ import difflib
 import gc
 import logging
 import multiprocessing
+import os
+import signal
 import sys
 import types
 from collections.abc import Mapping, Sequence
@@ -27,6 +29,7 @@ from xlsrt.espnet_task.schedulers import WarmupHoldDecay, check_schedule
 from xlsrt.espnet_task.sharding import shard
 from xlsrt.espnet_task.signals import forwarding_to_children
 from xlsrt.espnet_task.trainer import XlsrTrainer
+from xlsrt.recipe.step import die_with_parent
 
 abs_task.scheduler_classes["warmupholddecay"] = WarmupHoldDecay
 
@@ -75,6 +78,7 @@ class SharedTask(abs_task.AbsTask):
             raise UserError(f"{', '.join(given)}: of no effect in this program; leave them out")
         if args.ngpu == 0 and args.dist_backend == "nccl":
             args.dist_backend = "gloo"
+        args.dist_init_method = meeting_point(args.dist_init_method, os.environ)
         if args.sharded_ddp or args.use_deepspeed:
             raise UserError(
                 "sharded_ddp and use_deepspeed replace the trainer that saves, resumes and stops; write "
@@ -111,6 +115,8 @@ class SharedTask(abs_task.AbsTask):
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
         """One training process, from its options to its end."""
+        if multiprocessing.parent_process() is not None:
+            die_with_parent(signal.SIGKILL)  # or it would train on while a rerun begins
         try:
             check_gpus(min(args.ngpu, 1))
             super().main_worker(args)
@@ -144,7 +150,17 @@ class SharedTask(abs_task.AbsTask):
     @classmethod
     def build_sequence_iter_factory(cls, args: argparse.Namespace, iter_options: Any, mode: str) -> Any:
         """ESPnet's batches behind an iterator that can start within an epoch."""
-        base = super().build_sequence_iter_factory(args, iter_options, mode)
+        try:
+            base = super().build_sequence_iter_factory(args, iter_options, mode)
+        except RuntimeError as error:
+            if "world_size" not in str(error):
+                raise
+            files = args.valid_shape_file if mode == "valid" else args.train_shape_file
+            raise UserError(
+                f"{', '.join(files)}: a batch has fewer utterances than the training has processes: take "
+                "fewer (--num_nodes, --ngpu), larger batches (batch_bins, batch_size, valid_batch_size ...), "
+                f"or more utterances ({error})"
+            ) from None
         assert isinstance(base, SequenceIterFactory), type(base)
         balanced = args.language_balance < 1.0
         if mode != "train" or not (args.curriculum_epochs or balanced):
@@ -159,6 +175,14 @@ class SharedTask(abs_task.AbsTask):
         )
         logging.info(f"shares of languages: {shares}")
         return ResumableIterFactory(base, lengths, args.curriculum_epochs, balance)
+
+
+def meeting_point(init_method: str, environment: Mapping[str, str]) -> str:
+    """Where the ranks meet. Of a job that Slurm has started again, a file of its own: in the first one's they
+    would wait for dead ranks.
+    """
+    again = environment.get("SLURM_RESTART_COUNT", "0")
+    return f"{init_method}.{again}" if init_method.startswith("file:") and again != "0" else init_method
 
 
 def _refuse(parser: argparse.ArgumentParser, message: str) -> NoReturn:

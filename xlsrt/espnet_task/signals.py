@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGUSR1 ask the training to stop: it saves at the next update and leaves."""
+"""SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 ask the training to stop: it saves at the next update and leaves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# SIGUSR2: Grid Engine's word before a limit of time or a qdel, to every process of a job.
+ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 # A queue signals every process of a job, and each process between it and us hands the signal on too.
 SAME_REQUEST_SECONDS = 5.0
 
@@ -62,14 +63,21 @@ class StopRequest:
 
 @contextmanager
 def forwarding_to_children() -> Iterator[None]:
-    """In a process that only waits for its workers: hand SIGTERM and SIGUSR1 on to them and keep waiting."""
+    """In a process that only waits for its workers: hand signals (but SIGINT) on to them and keep waiting.
+
+    Before there are any, a signal has its usual effect: there is nothing to save yet.
+    """
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        for child in multiprocessing.active_children():
+        children = multiprocessing.active_children()
+        if not children:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        for child in children:
             with suppress(ProcessLookupError):
                 os.kill(child.pid or 0, number) if child.pid else None
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    before = {number: signal.signal(number, forward) for number in ASKING if number != signal.SIGINT}
     try:
         yield
     finally:

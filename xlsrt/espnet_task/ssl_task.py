@@ -34,7 +34,7 @@ TRAINING_FIELDS = (
     *("mask_time_prob", "mask_time_length", "mask_channel_prob", "mask_channel_length"),
     *("freeze_feature_extractor", "freeze_encoder_updates", "gradient_checkpointing"),
 )
-_FIGURES = ("loss", "loss_contrastive", "loss_diversity", *WATCHED)
+_FIGURES = ("loss", *WATCHED)
 
 
 class SslTrainer(XlsrTrainer):
@@ -105,6 +105,12 @@ class XlsrSslTask(SharedTask, AbsTask):
         "keep_nbest_models": [3],
     }
     figures: ClassVar[Mapping[str, Sequence[str]]] = {"train": _FIGURES, "valid": _FIGURES}
+
+    @classmethod
+    def figures_of(cls, args: argparse.Namespace) -> Mapping[str, Sequence[str]]:
+        """With the two parts of the contrastive objective's loss, where it is that."""
+        parts = ("loss_contrastive", "loss_diversity") if args.objective == "contrastive" else ()
+        return {phase: (*names, *parts) for phase, names in cls.figures.items()}
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:

@@ -83,9 +83,9 @@ def listen(recognizer: Recognizer, name: str, how: Listening) -> list[Result]:
     stream = recognizer.stream(endpoint=how.rules)
     results: list[Result] = []
     begin, sent, shown = time.monotonic(), 0, ""
-    packets = how.packets(name, rate, _longest(recognizer, how.rules))
-    ending = UntilAsked(packets) if how.device is not None or name == "-" else nullcontext(packets)
-    with ending as given:
+    coming = how.packets(name, rate, _longest(recognizer, how.rules))
+    live = how.device is not None or name == "-"
+    with UntilAsked(coming) if live else nullcontext(coming) as given:
         for packet in given:
             sent += len(packet)
             if how.realtime:

@@ -102,6 +102,7 @@ class Pretraining:
         model: freshly built; its weights are replaced on resuming.
         dataset: endless training batches; its ``first_seed`` is moved past what was consumed.
         valid: a few fixed batches.
+        begins: what the model was before the first update, for people.
     """
 
     def __init__(
@@ -113,9 +114,11 @@ class Pretraining:
         directory: Path,
         num_workers: int = 1,
         save_every: int = 200,
+        begins: str = "",
     ) -> None:
         self.model, self.dataset, self.valid, self.options = model, dataset, valid, options
         self.directory, self.num_workers, self.save_every = directory, num_workers, save_every
+        self.begins = begins
         self.optimizer = _optimizer(model, options)
         self.update = 0
         self.audio_seconds = 0.0
@@ -144,6 +147,12 @@ class Pretraining:
                 f"{self.checkpoint} was written with other options ({state.get('options')}); "
                 "give the same ones or another --output_dir"
             )
+        begins = state.get("begins", self.begins)  # not in checkpoints of 2026-11 and before
+        if begins != self.begins:
+            raise UserError(
+                f"{self.checkpoint} began with {begins}, and this is {self.begins}: give the same --init and "
+                "--preset, or another --output_dir"
+            )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.update, self.audio_seconds = state["update"], state["audio_seconds"]
@@ -158,6 +167,7 @@ class Pretraining:
             "audio_seconds": self.audio_seconds,
             "next_seed": self._next_seed(),
             "options": asdict(self.options),
+            "begins": self.begins,
         }
         write_torch(self.checkpoint, state)
 

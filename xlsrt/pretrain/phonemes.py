@@ -70,6 +70,9 @@ def pretrain_phonemes(
         if init
         else XlsrEncoder(XlsrConfig.preset(preset, **fields))
     )
+    begins = (
+        f"the encoder {Path(init).resolve() if Path(init).exists() else init}" if init else f"preset {preset}"
+    )
     model = PhonemeModel(encoder, len(inventory))
     made = sorted(
         (make_utterance(VALID_SEED + i) for i in range(valid_utterances)), key=lambda one: len(one.wav)
@@ -78,7 +81,7 @@ def pretrain_phonemes(
     dataset = SyntheticBatches(
         make_utterance, inventory, options.batch_seconds, options.seed * UTTERANCES, rank, ranks
     )
-    run = Pretraining(model, dataset, valid, options, output_dir, num_workers)
+    run = Pretraining(model, dataset, valid, options, output_dir, num_workers, begins=begins)
     if run.resume() and rank == 0:
         print(f"resuming at update {run.update} of {options.updates}", flush=True)
     run.run()

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from xlsrt.recipe.step import die_with_parent
 
@@ -30,9 +31,10 @@ def run_ranks(command: Sequence[str], num_ranks: int, meeting_point: Path) -> in
     ]
     # Each rank is one of several that share the cores; with torch's default each would take them all.
     env = {"OMP_NUM_THREADS": "1", **os.environ}
+    # What was handed to us stays open in them: the step's lock is theirs too, until the last has gone.
+    how: dict[str, Any] = {"preexec_fn": die_with_parent, "env": env, "close_fds": False}
     ranks = [
-        subprocess.Popen([*command, *shared, "--dist_rank", str(rank)], preexec_fn=die_with_parent, env=env)
-        for rank in range(num_ranks)
+        subprocess.Popen([*command, *shared, "--dist_rank", str(rank)], **how) for rank in range(num_ranks)
     ]
 
     def forward(number: int, _frame: object) -> None:
@@ -40,7 +42,7 @@ def run_ranks(command: Sequence[str], num_ranks: int, meeting_point: Path) -> in
             if rank.poll() is None:
                 rank.send_signal(number)
 
-    asking = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    asking = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
     before = {number: signal.signal(number, forward) for number in asking}
     try:
         return _wait(ranks)
