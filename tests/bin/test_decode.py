@@ -21,6 +21,7 @@ from xlsrt import Recognizer, XlsrEncoder
 from xlsrt.bin.asr_decode import main
 from xlsrt.decoding import runner
 from xlsrt.decoding.config import DecodeConfig
+from xlsrt.decoding.job import Job, threads_of
 from xlsrt.decoding.outputs import FILES
 from xlsrt.errors import UserError
 
@@ -49,14 +50,14 @@ def setup(tmp_path: Path) -> Path:
 def test_one_thread_unless_asked(setup: Path) -> None:
     config = DecodeConfig.from_file(setup / "decode.yaml")
     for mode, asked, threads in (("streaming", 0, 1), ("streaming", 3, 3), ("masked", 0, 1)):
-        job = runner.Job(setup, None, replace(config, mode=mode), setup, setup, num_threads=asked)
-        assert runner.threads_of(job) == threads
+        job = Job(setup, None, replace(config, mode=mode), setup, setup, num_threads=asked)
+        assert threads_of(job) == threads
 
 
 def test_only_streams_of_bounded_caches_come_by_the_thousand_seconds(setup: Path) -> None:
     def most(mode: str, context: object, asked: float | None = None) -> float:
         config = DecodeConfig.from_dict({"mode": mode, "context": context})
-        return runner.Job(setup, None, config, setup, setup, batch_seconds=asked).most_seconds
+        return Job(setup, None, config, setup, setup, batch_seconds=asked).most_seconds
 
     bounded = {"chunk_ms": 640, "left_ms": 640, "sink_frames": 16}
     assert (most("streaming", bounded), most("masked", bounded)) == (1200, 240)
@@ -217,9 +218,7 @@ def test_other_work_of_the_encoder_is_not_shared(setup: Path, change: str) -> No
 def test_searches_that_share_the_encoder_have_folders_of_their_own(setup: Path) -> None:
     along = ["--also", str(setup / "decode.yaml"), str(setup / "twice")]
     for options in (["out", "--also", along[1], str(setup / "out")], ["out", *along, *along]):
-        with pytest.raises(
-            UserError, match=r"--also: two decodings would write to .*: name a folder for each"
-        ):
+        with pytest.raises(UserError, match=r"two decodings would write to .*: name a folder for each"):
             decode(setup, *options)
 
 
@@ -237,6 +236,45 @@ def test_shards_of_a_queue_equal_one_run(setup: Path) -> None:
     assert same(whole, parts)
     shard = (setup / "parts" / "logdir" / "output.2" / "1best_recog" / "text").read_text()
     assert len(shard.splitlines()) == 2
+
+
+def test_sets_together_are_what_each_is_alone(setup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With another search beside; the model is loaded once."""
+    few, loaded = setup / "few", []
+    few.mkdir()
+    for name in ("wav.scp", "text", "utt2spk", "utt2num_samples"):
+        if (setup / "data" / name).is_file():
+            lines = (setup / "data" / name).read_text().splitlines(keepends=True)
+            (few / name).write_text("".join(lines[:2]))
+    (setup / "beam.yaml").write_text((setup / "decode.yaml").read_text().replace("greedy", "beam"))
+    real = runner._decoder
+    monkeypatch.setattr(runner, "_decoder", lambda *given: loaded.append(1) or real(*given))
+    both = ["--exp_dir", str(setup / "exp"), "--decode_config", str(setup / "decode.yaml")]
+    both += ["--data_dir", str(setup / "data"), str(few), "--output_dir", str(setup / "a"), str(setup / "b")]
+    main([*both, "--also", str(setup / "beam.yaml"), str(setup / "beam_a"), str(setup / "beam_b")])
+    assert loaded == [1]
+    for data, folder in ((setup / "data", "a"), (few, "b")):
+        main([*both[:4], "--data_dir", str(data), "--output_dir", str(setup / f"alone_{folder}")])
+        beam = [
+            *both[:2],
+            "--decode_config",
+            str(setup / "beam.yaml"),
+            "--data_dir",
+            str(data),
+            "--output_dir",
+        ]
+        main([*beam, str(setup / f"beam_{folder}")])
+        main([*beam, str(setup / f"alone_beam_{folder}")])
+        for one in (folder, f"beam_{folder}"):
+            for name in FILES:
+                assert (setup / one / name).read_text() == (setup / f"alone_{one}" / name).read_text(), name
+    assert len(loaded) == 5, "the searches beside were done"
+    with pytest.raises(UserError, match="--output_dir: 1 folders for 2 data directories"):
+        main(both[:-1])
+    with pytest.raises(UserError, match="--also: 1 folders for 2 data directories"):
+        main([*both, "--also", str(setup / "beam.yaml"), str(setup / "beam_a")])
+    with pytest.raises(UserError, match="two decodings would write to"):
+        main([*both[:-1], str(setup / "a")])
 
 
 def test_processes_equal_one_run(setup: Path) -> None:

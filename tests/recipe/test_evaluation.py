@@ -29,12 +29,12 @@ def plans(tmp_path: Path) -> list[Decoding]:
 
 def test_shards_run_here_or_are_submitted_one_by_one(plans: list[Decoding]) -> None:
     out = plans[0].output_dir
-    here = decode_step(plans[0], Shards(4, 1, "utils/run.pl --mem 4G"))
+    here = decode_step(plans[:1], Shards(4, 1, "utils/run.pl --mem 4G"))
     log = out / "logdir/asr_inference.log"
     assert list(here.command[:6]) == ["utils/run.pl", "--mem", "4G", "--gpu", "1", str(log)]
     assert list(here.command[-4:]) == ["--nj", "4", "--ngpu", "1"]
     assert here.follow == log
-    queued = decode_step(plans[0], Shards(4, 1, "utils/slurm.pl --mem 4G"))
+    queued = decode_step(plans[:1], Shards(4, 1, "utils/slurm.pl --mem 4G"))
     assert list(queued.command[-6:]) == ["--nj", "4", "--ngpu", "1", "--cmd", "utils/slurm.pl --mem 4G"]
     assert queued.follow is None
     assert here.fingerprint() == queued.fingerprint()
@@ -68,6 +68,33 @@ touch "$2/text"
     other = [replace(plan, model_file="3epoch.pth") for plan in plans]
     assert decode(other, Shards(1, 0, str(backend))) == 3
     assert not other[1].output_dir.exists(), "the first failure ends it"
+
+
+def test_the_sets_of_a_configuration_are_decoded_together(plans: list[Decoding], tmp_path: Path) -> None:
+    other = tmp_path / "dump/long"
+    other.mkdir()
+    (other / "wav.scp").write_text("x\n", encoding="utf-8")
+    both = [replace(plan, data_dir=data) for plan in plans for data in (plan.data_dir, other)]
+    backend = tmp_path / "run.pl"
+    backend.write_text(
+        f"""#!/usr/bin/env bash
+echo "$@" >> {tmp_path}/started
+while [ "$1" != --output_dir ]; do shift; done
+shift
+while [[ $1 == /* ]]; do touch "$1/text" 2>/dev/null; shift; done
+""",
+        encoding="utf-8",
+    )
+    backend.chmod(0o755)
+    assert decode(both, Shards(1, 0, str(backend))) == 0
+    first, second, *more = (tmp_path / "started").read_text(encoding="utf-8").splitlines()
+    assert (
+        f"--data_dir {plans[0].data_dir} {other} --output_dir {both[0].output_dir} {both[1].output_dir}"
+        in first
+    )
+    assert first.endswith(f"--also {plans[1].config} {both[2].output_dir} {both[3].output_dir}")
+    assert f"--data_dir {other} --output_dir {both[1].output_dir}" in second
+    assert f"--data_dir {plans[2].data_dir} {other} --output_dir" in more[-2]
 
 
 def test_scores_depend_on_words_and_their_times(plans: list[Decoding], tmp_path: Path) -> None:

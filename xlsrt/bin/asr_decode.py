@@ -1,4 +1,4 @@
-"""Decode a data directory with a trained model, in shards that resume; writes ESPnet's output files."""
+"""Decode data directories with a trained model, in shards that resume; writes ESPnet's output files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xlsrt.bin import add_fusion_options, fusion_values, run_main
 from xlsrt.errors import UserError
+
+if TYPE_CHECKING:
+    from xlsrt.decoding.config import DecodeConfig
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -26,20 +30,29 @@ def get_parser() -> argparse.ArgumentParser:
         help="YAML: context, search, mode, packet_ms, nbest, endpoint",
     )
     parser.add_argument(
-        "--data_dir", type=Path, required=True, help="Kaldi data directory, e.g. dump/raw/test"
+        "--data_dir",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="Kaldi data directories, e.g. dump/raw/test; the model is loaded once for all",
     )
     parser.add_argument(
-        "--output_dir", type=Path, required=True, help="receives text, token, token_int, score ..."
+        "--output_dir",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="of each of them: receives text, token, token_int, score ...",
     )
     parser.add_argument(
         "--also",
         type=Path,
-        nargs=2,
+        nargs="+",
         action="append",
         default=[],
         metavar=("DECODE_CONFIG", "OUTPUT_DIR"),
-        help="another configuration, of another search alone: it shares the encoder's work, and a run of its "
-        "own afterwards has only the final files to write. --nbest and --lm ... are not for it",
+        help="another configuration, of another search alone, and a folder for each --data_dir: it shares "
+        "the encoder's work, and a run of its own afterwards has only the final files to write. --nbest and "
+        "--lm ... are not for it",
     )
     parser.add_argument(
         "--mode", choices=["masked", "streaming"], help="instead of the one in --decode_config"
@@ -83,36 +96,51 @@ def main(cmd: Sequence[str] | None = None) -> None:
         raise UserError("--job and --merge exclude each other: decode every shard, then merge")
     from xlsrt.decoding import runner
     from xlsrt.decoding.config import DecodeConfig
+    from xlsrt.decoding.job import Job
 
     config = DecodeConfig.from_file(args.decode_config)
     nbest = config.nbest if args.nbest is None else args.nbest
     search = {**config.search, **fusion_values(args)}
     config = replace(config, mode=args.mode or config.mode, search=search, nbest=nbest)
-    others = [(DecodeConfig.from_file(path), folder) for path, folder in args.also]
-    job = runner.Job(
-        exp_dir=args.exp_dir,
-        model_file=args.model_file,
-        config=config,
-        data_dir=args.data_dir,
-        output_dir=args.output_dir,
-        nj=args.nj,
-        ngpu=args.ngpu,
-        batch_size=args.batch_size,
-        batch_seconds=args.batch_seconds,
-        num_threads=args.num_threads,
-        also=tuple((replace(other, mode=args.mode or other.mode), folder) for other, folder in others),
-    )
+    also = [(_other(path, args.mode), folders) for path, *folders in args.also]
+    for named, folders in (("--output_dir", args.output_dir), *(("--also", found) for _, found in also)):
+        if len(folders) != len(args.data_dir):
+            raise UserError(f"{named}: {len(folders)} folders for {len(args.data_dir)} data directories")
+    jobs = [
+        Job(
+            exp_dir=args.exp_dir,
+            model_file=args.model_file,
+            config=config,
+            data_dir=data_dir,
+            output_dir=args.output_dir[at],
+            nj=args.nj,
+            ngpu=args.ngpu,
+            batch_size=args.batch_size,
+            batch_seconds=args.batch_seconds,
+            num_threads=args.num_threads,
+            also=tuple((other, folders[at]) for other, folders in also),
+        )
+        for at, data_dir in enumerate(args.data_dir)
+    ]
     if args.merge:
-        runner.merge(job)
+        for job in jobs:
+            runner.merge(job)
     elif args.job is not None:
-        runner.decode_shard(job, args.job)
+        runner.decode_shard(args.job, *jobs)
     elif args.cmd:
-        from xlsrt.decoding import jobs
+        from xlsrt.decoding import queued
 
         words = list(sys.argv[1:] if cmd is None else cmd)
-        jobs.decode(job, args.cmd, [sys.executable, "-m", "xlsrt.bin.asr_decode", *words, "--cmd", ""])
+        queued.decode(jobs, args.cmd, [sys.executable, "-m", "xlsrt.bin.asr_decode", *words, "--cmd", ""])
     else:
-        runner.decode(job)
+        runner.decode(*jobs)
+
+
+def _other(path: Path, mode: str | None) -> DecodeConfig:
+    from xlsrt.decoding.config import DecodeConfig
+
+    config = DecodeConfig.from_file(path)
+    return replace(config, mode=mode or config.mode)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,10 @@ class Decoding:
     def output_dir(self) -> Path:
         """``exp/<model>/<configuration>_<model file>/<set>``."""
         return self.exp_dir / f"{self.config.stem}_{Path(self.model_file).stem}" / self.data_dir.name
+
+    def same_but_set(self, other: Decoding) -> bool:
+        """Whether the two differ in the set alone."""
+        return replace(self, data_dir=other.data_dir) == other
 
     @property
     def title(self) -> str:

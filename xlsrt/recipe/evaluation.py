@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xlsrt.ctm import WORD_TIMES
@@ -47,28 +47,35 @@ def decode(plans: Sequence[Decoding], shards: Shards, ngram_dir: Path | None = N
     if ngram_dir is not None:
         give_ngrams(ngram_dir, plans)
     for at, plan in enumerate(plans):
-        step = decode_step(plan, shards, ngram_dir)
+        step = decode_step([plan], shards, ngram_dir)
         if not step.is_done():
-            beside = [other for other in plans[at + 1 :] if share_encoder(plan, other)]
-            beside = [other for other in beside if not decode_step(other, shards, ngram_dir).is_done()]
-            step = decode_step(plan, shards, ngram_dir, beside)
+            later = [o for o in plans[at + 1 :] if not decode_step([o], shards, ngram_dir).is_done()]
+            sets = [plan, *(other for other in later if plan.same_but_set(other))]
+            beside = [other for other in later if share_encoder(plan, other)]
+            step = decode_step(sets, shards, ngram_dir, beside)
         if code := run_step(step):
             return code
     return 0
 
 
 def decode_step(
-    plan: Decoding, shards: Shards, ngram_dir: Path | None = None, beside: Sequence[Decoding] = ()
+    plans: Sequence[Decoding], shards: Shards, ngram_dir: Path | None = None, beside: Sequence[Decoding] = ()
 ) -> Step:
-    """Decoding of one set. beside: what shares the encoder's work; their own steps then find it done."""
-    out = plan.output_dir
+    """Decoding of a set, the first plan's.
+
+    The others are further sets of its model and configuration, decoded in the same processes, and ``beside``
+    what shares the encoder's work on the first set, with all sets; their own steps then find it done.
+    """
+    plan, out = plans[0], plans[0].output_dir
     log = out / "logdir" / "asr_inference.log"
     command = [sys.executable, "-m", "xlsrt.bin.asr_decode", "--exp_dir", str(plan.exp_dir)]
     command += ["--model_file", plan.model_file, "--decode_config", str(plan.config)]
-    command += ["--data_dir", str(plan.data_dir), "--output_dir", str(out)]
+    command += ["--data_dir", *(str(one.data_dir) for one in plans)]
+    command += ["--output_dir", *(str(one.output_dir) for one in plans)]
     command += ["--nj", str(shards.number), "--ngpu", str(shards.ngpu)]
     for other in beside:
-        command += ["--also", str(other.config), str(other.output_dir)]
+        folders = (replace(other, data_dir=one.data_dir).output_dir for one in plans)
+        command += ["--also", str(other.config), *map(str, folders)]
     follow = None
     if is_queue(shards.backend):
         # The command submits each shard by itself.

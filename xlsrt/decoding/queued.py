@@ -12,27 +12,29 @@ from collections.abc import Sequence
 
 from xlsrt.data.waveforms import read_set
 from xlsrt.decoding import outputs, runner
+from xlsrt.decoding.job import Job, check_sets, fingerprint_of
 from xlsrt.errors import UserError
 
 log = logging.getLogger(__name__)
 
 
-def decode(job: runner.Job, backend: str, shard: Sequence[str]) -> None:
+def decode(jobs: Sequence[Job], backend: str, shard: Sequence[str]) -> None:
     """Decode everything that is not decoded yet and merge, as `runner.decode` does.
 
     Args:
-        job: the run; ``job.nj`` jobs are submitted at once as an array, with one GPU each where it has any.
+        jobs: the sets; as many jobs as each has shards are submitted at once as an array, with one GPU each
+            where they have any.
         backend: a script of Kaldi's calling convention with its options, such as ``utils/slurm.pl --mem 8G``.
         shard: program and options that decode one shard, to which ``--job`` is added.
 
     Raises:
         UserError: a job failed; the backend has said which, with the end of its log.
     """
-    job.check()
-    fingerprint = runner.fingerprint_of(job, read_set(job.data_dir))
-    if outputs.is_merged(job.output_dir, fingerprint):
-        log.info("%s is decoded already", job.output_dir)
+    check_sets(jobs)
+    todo = [job for job in jobs if not _is_merged(job)]
+    if not todo:
         return
+    job = todo[0]
     words = shlex.split(backend)
     if shutil.which(words[0]) is None:
         raise UserError(f"--cmd {backend}: there is no program {words[0]}; see utils/*.pl")
@@ -57,4 +59,12 @@ def decode(job: runner.Job, backend: str, shard: Sequence[str]) -> None:
             f"{job.output_dir}: {os.path.basename(words[0])} ended with code {code}, see above; what was "
             "decoded is kept, run it again"
         )
-    runner.merge(job)
+    for job in todo:
+        runner.merge(job)
+
+
+def _is_merged(job: Job) -> bool:
+    done = outputs.is_merged(job.output_dir, fingerprint_of(job, read_set(job.data_dir)))
+    if done:
+        log.info("%s is decoded already", job.output_dir)
+    return done
