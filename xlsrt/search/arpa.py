@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import torch
+from torch import Tensor
 
 from xlsrt.errors import UserError
 
@@ -32,6 +33,7 @@ class NgramTable:
 
     Attributes:
         order: longest n-gram. vocabulary: size. keys, logs, backoffs: one array for each level.
+        tensors: keys and logs of each level again, on the same memory.
         unknown: natural logarithm of a word without a unigram: <unk>'s where the model has it, else that of
             the rarest word.
     """
@@ -41,6 +43,7 @@ class NgramTable:
         self.keys: list[array[int]] = []
         self.logs: list[array[float]] = []
         self.backoffs: list[array[float]] = []
+        self.tensors: list[tuple[Tensor, Tensor]] = []
         self.unknown = 0.0
 
     @property
@@ -76,16 +79,27 @@ class NgramTable:
             return self.logs[len(words)][place]
         return self.backoff(words) + self.log_prob(words[1:], word) if words else self.unknown
 
-    def followers(self, words: Sequence[int]) -> Iterator[tuple[int, float]]:
-        """Words listed after a context, with their natural logarithms."""
-        place = self.find(words) if words else 0
-        if place < 0 or len(words) >= self.order:
-            return
-        keys, logs = self.keys[len(words)], self.logs[len(words)]
-        first = bisect_left(keys, place * self.vocabulary)
-        last = bisect_left(keys, (place + 1) * self.vocabulary)
-        for index in range(first, last):
-            yield keys[index] - place * self.vocabulary, logs[index]
+    def followers(self, level: int, place: int, below: int) -> tuple[Tensor, Tensor]:
+        """Words listed after the context of ``level`` words at ``place``, ids below ``below``, and their
+        natural logarithms: (N,) each.
+        """
+        if level >= self.order or place < 0:
+            return torch.zeros(0, dtype=torch.long), torch.zeros(0)
+        keys, logs = self.tensors[level]
+        first = bisect_left(self.keys[level], place * self.vocabulary)
+        last = bisect_left(self.keys[level], place * self.vocabulary + below)
+        return keys[first:last] - place * self.vocabulary, logs[first:last]
+
+    def add_level(self, keys: array[int], logs: array[float], backoffs: array[float]) -> None:
+        """The n-grams of the next length, sorted by key."""
+        self.keys.append(keys)
+        self.logs.append(logs)
+        self.backoffs.append(backoffs)
+        self.tensors.append((_view(keys, torch.long), _view(logs, torch.float)))
+
+
+def _view(values: array[Any], dtype: torch.dtype) -> Tensor:
+    return torch.frombuffer(values, dtype=dtype) if values else torch.zeros(0, dtype=dtype)
 
 
 def read_arpa(path: ArpaFile | str, number: Callable[[str], int | None], vocabulary: int) -> NgramTable:
@@ -214,9 +228,7 @@ class _Reader:
         twice = next((i for i in range(1, len(keys)) if keys[i] == keys[i - 1]), None)
         if twice is not None:
             raise self._error(f"a {section}-gram is listed twice")
-        self.table.keys.append(keys)
-        self.table.logs.append(logs)
-        self.table.backoffs.append(backoffs)
+        self.table.add_level(keys, logs, backoffs)
         self.level, self.seen = _Level(), 0
 
     def _error(self, what: str) -> UserError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -14,6 +15,8 @@ from xlsrt.search.rows import RowCache
 
 START, END = "<s>", "</s>"
 SPACE_MARK = "▁"
+MOVES = 16384
+"""From contexts to the next that are remembered: a few MB."""
 WORD_CHARACTERS = 200
 """Longer words are unknown to any model; no more of them is remembered."""
 
@@ -75,6 +78,8 @@ class TokenNgram:
         self._read_as = dict.fromkeys(self._absent, self._unknown)
         self._start = self._table.context((len(tokens),))
         self.score = RowCache(self._row)
+        # Hypotheses of a batch meet in the same few thousand contexts again and again.
+        self._after = lru_cache(MOVES)(self._context)
 
     def init(self) -> tuple[int, ...]:
         """The context of the first token."""
@@ -82,6 +87,9 @@ class TokenNgram:
 
     def step(self, state: tuple[int, ...], token: int) -> tuple[int, ...]:
         """The context after one more token."""
+        return self._after(state, token)
+
+    def _context(self, state: tuple[int, ...], token: int) -> tuple[int, ...]:
         return self._table.context((*state, self._read_as.get(token, token)))
 
     def final(self, state: tuple[int, ...]) -> float:
@@ -90,14 +98,15 @@ class TokenNgram:
         return self._table.log_prob(state, end) if self._table.find((end,)) >= 0 else 0.0
 
     def _row(self, state: tuple[int, ...]) -> Tensor:
+        level, place = len(state), self._table.find(state)
         if state:
-            row = self.score(state[1:]) + self._table.backoff(state)
+            row = self.score(state[1:])
+            if place >= 0:
+                row += self._table.backoffs[level - 1][place]
         else:
             row = torch.full((self._size,), self._table.unknown)
-        listed = [(word, log) for word, log in self._table.followers(state) if word < self._size]
-        if listed:
-            words, logs = zip(*listed, strict=True)
-            row[list(words)] = torch.tensor(logs)
+        words, logs = self._table.followers(level, place, self._size)
+        row[words] = logs
         if self._absent:
             row[self._absent] = row[self._unknown].item()
         return row
