@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 import yaml
 from torch import Tensor
 
 from tests.recognizer.make import make_exp, noise
-from xlsrt import Recognizer, XlsrEncoder
+from xlsrt import AttentionContext, Recognizer, XlsrConfig, XlsrEncoder
 from xlsrt.bin.asr_decode import main
-from xlsrt.decoding import runner
+from xlsrt.decoding import engine, runner
 from xlsrt.decoding.config import DecodeConfig
 from xlsrt.decoding.job import Job, threads_of
 from xlsrt.decoding.outputs import FILES
@@ -54,15 +55,32 @@ def test_one_thread_unless_asked(setup: Path) -> None:
         assert threads_of(job) == threads
 
 
-def test_only_streams_of_bounded_caches_come_by_the_thousand_seconds(setup: Path) -> None:
+def test_where_only_waveforms_count_they_come_by_the_thousand_seconds(setup: Path) -> None:
     def most(mode: str, context: object, asked: float | None = None) -> float:
         config = DecodeConfig.from_dict({"mode": mode, "context": context})
         return Job(setup, None, config, setup, setup, batch_seconds=asked).most_seconds
 
     bounded = {"chunk_ms": 640, "left_ms": 640, "sink_frames": 16}
-    assert (most("streaming", bounded), most("masked", bounded)) == (1200, 240)
+    assert (most("streaming", bounded), most("masked", bounded)) == (1200, 1200)
     assert most("streaming", {"chunk_ms": 640}) == 240, "all to the left is kept"
     assert most("streaming", bounded, 30.0) == 30
+    cut = DecodeConfig.from_dict({"mode": "masked", "context": bounded, "endpoint": {"max_seconds": 9}})
+    assert Job(setup, None, cut, setup, setup).most_seconds == 240, "the encoder hears the batch at once"
+
+
+def test_whole_utterances_are_heard_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = XlsrEncoder(XlsrConfig.preset("tiny")).double().eval()
+    wavs = [torch.randn(n, dtype=torch.double) for n in (16000, 9000, 15000, 200, 12000)]
+    context = AttentionContext.from_ms(320, 320, 4)
+    monkeypatch.setattr(engine, "HEARD_SECONDS", 2.0)
+    heard: list[int] = []
+    encoder.register_forward_pre_hook(lambda _, given: heard.append(len(given[0])))
+    with torch.inference_mode():
+        enc, lens = engine.heard_whole(encoder, wavs, context)
+        alone = [encoder(wav[None], None, context)[0][0] for wav in wavs]
+    assert heard == [2, 2, 1, 1, 1, 1, 1, 1] and lens.tolist() == [len(one) for one in alone]
+    for row, one in enumerate(alone):
+        torch.testing.assert_close(enc[row, : len(one)], one, rtol=0, atol=1e-9)
 
 
 def decode(setup: Path, out: str, *options: str) -> dict[str, str]:
@@ -185,7 +203,7 @@ def test_searches_share_the_encoder(setup: Path, mode: str, monkeypatch: pytest.
     together = decode(setup, "along_greedy", *options, *along)
     once = len(encoded)
     assert same(together, alone["greedy"]) and once > 0
-    assert not (setup / "along_beam/text").exists(), "its own run writes that"
+    assert (setup / "along_beam/text").exists(), "written along with it"
     for name in ("beam", "penalty"):
         options = ["--decode_config", f"{name}.yaml", "--mode", mode]
         assert same(decode(setup, f"along_{name}", *options), alone[name])

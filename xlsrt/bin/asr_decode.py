@@ -51,8 +51,7 @@ def get_parser() -> argparse.ArgumentParser:
         default=[],
         metavar=("DECODE_CONFIG", "OUTPUT_DIR"),
         help="another configuration, of another search alone, and a folder for each --data_dir: it shares "
-        "the encoder's work, and a run of its own afterwards has only the final files to write. --nbest and "
-        "--lm ... are not for it",
+        "the encoder's work. --nbest and --lm ... are not for it",
     )
     parser.add_argument(
         "--mode", choices=["masked", "streaming"], help="instead of the one in --decode_config"
@@ -75,7 +74,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--batch_seconds",
         type=float,
-        help="padded audio of a batch, at most (default: 240; 1200 for streams whose cache does not grow)",
+        help="padded audio of a batch, at most (default: 1200; 240 for streams that keep all the past, and "
+        "for whole recordings with an endpoint)",
     )
     parser.add_argument(
         "--num_threads",
@@ -124,7 +124,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     ]
     if args.merge:
         for job in jobs:
-            runner.merge(job)
+            runner.merge_all(job)
     elif args.job is not None:
         runner.decode_shard(args.job, *jobs)
     elif args.cmd:

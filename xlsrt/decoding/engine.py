@@ -5,6 +5,7 @@ Shape legend: B utterances, S samples at 16 kHz, T encoder frames of 20 ms, D en
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,9 @@ from xlsrt.recognizer.line import Engine, advance, close, open_line, pad, search
 from xlsrt.recognizer.pack import load_model
 from xlsrt.search import Hypothesis, Search
 from xlsrt.units import SAMPLE_RATE
+
+HEARD_SECONDS = 240.0
+"""Padded audio that the encoder hears at once where whole utterances are masked."""
 
 Segment = tuple[Hypothesis, list[float] | None]
 """A hypothesis and, in streams, for each token the seconds of audio after which it could not change."""
@@ -181,8 +185,7 @@ def decode_masked(
     """
     device = wavs[0].device
     begin = clock(device)
-    padded, lens = pad(wavs)
-    enc, enc_lens = encoder(padded, lens, context)
+    enc, enc_lens = heard_whole(encoder, wavs, context)
     heard = clock(device) - begin
     found = []
     for search, nbest in ways:
@@ -190,6 +193,22 @@ def decode_masked(
         ended = search.drain(search.step(enc, enc_lens, search.init_state(len(wavs))))
         found.append(Found(search.nbest(ended, nbest), None, heard + clock(device) - begin))
     return found
+
+
+def heard_whole(
+    encoder: XlsrEncoder, wavs: Sequence[Tensor], context: AttentionContext
+) -> tuple[Tensor, Tensor]:
+    """Waveforms (S,), some at a time, under the context's mask -> (B, T, D), (B,) frames."""
+    parts: list[Tensor] = []
+    group: list[Tensor] = []
+    for wav in [*wavs, None]:
+        longest = max(map(len, [*group, wav])) if wav is not None else math.inf
+        if group and longest * (len(group) + 1) > HEARD_SECONDS * SAMPLE_RATE:
+            enc, lens = encoder(*pad(group), context)
+            parts += [one[:length] for one, length in zip(enc, lens.tolist(), strict=True)]
+            group = []
+        group += [] if wav is None else [wav]
+    return pad(parts)
 
 
 @torch.inference_mode()

@@ -14,10 +14,12 @@ from xlsrt.data.waveforms import Entry
 from xlsrt.decoding.config import DecodeConfig
 from xlsrt.errors import UserError
 
-MASKED_SECONDS = 240.0
-"""The encoder hears all audio of a batch at once."""
-STREAMING_SECONDS = 1200.0
-"""Where the cache does not grow only the waveforms count, and long recordings are faster side by side."""
+ENDLESS_SECONDS = 240.0
+"""Streams that keep all the past, and whole recordings that endpoints cut up."""
+BATCH_SECONDS = 1200.0
+"""Where only the waveforms count, or the encoder hears a part of the batch at a time: long recordings are
+searched side by side then, which is faster.
+"""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,9 @@ class Job:
         """Padded audio of a batch at most."""
         if self.batch_seconds is not None:
             return self.batch_seconds
+        masked = self.config.mode == "masked" and self.config.endpoint is None
         bounded = self.config.mode == "streaming" and self.config.context.cache_frames is not None
-        return STREAMING_SECONDS if bounded else MASKED_SECONDS
+        return BATCH_SECONDS if masked or bounded else ENDLESS_SECONDS
 
     @property
     def jobs(self) -> list[Job]:

@@ -60,11 +60,12 @@ def decode(jobs: Sequence[Job], backend: str, shard: Sequence[str]) -> None:
             "decoded is kept, run it again"
         )
     for job in todo:
-        runner.merge(job)
+        runner.merge_all(job)
 
 
 def _is_merged(job: Job) -> bool:
-    done = outputs.is_merged(job.output_dir, fingerprint_of(job, read_set(job.data_dir)))
+    entries = read_set(job.data_dir)
+    done = all(outputs.is_merged(one.output_dir, fingerprint_of(one, entries)) for one in job.jobs)
     if done:
         log.info("%s is decoded already", job.output_dir)
     return done

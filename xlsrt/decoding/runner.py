@@ -36,31 +36,28 @@ def decode(*jobs: Job) -> None:
     """
     check_sets(jobs)
     shards: dict[int, list[Job]] = {}
-    unmerged = []
     for job in jobs:
         entries = read_set(job.data_dir)
-        fingerprint = fingerprint_of(job, entries)
-        if outputs.is_merged(job.output_dir, fingerprint):
+        ways = [_Way(one, fingerprint_of(one, entries)) for one in job.jobs]
+        if all(way.is_merged for way in ways):
             log.info("%s is decoded already", job.output_dir)
             continue
-        unmerged.append(job)
-        for one in job.jobs:  # told before the work where that cannot be
-            one.output_dir.mkdir(parents=True, exist_ok=True)
-        kept = outputs.kept_results(job.output_dir, fingerprint)
-        left = sum(entry.name not in kept for entry in entries)
-        if kept and left:
-            done = len(entries) - left
+        for way in ways:  # told before the work where that cannot be
+            way.job.output_dir.mkdir(parents=True, exist_ok=True)
+        left = {entry.name for entry in _todo(entries, ways)}
+        if left and len(left) < len(entries):
+            done = len(entries) - len(left)
             log.info("continuing: %d of %d utterances are decoded already", done, len(entries))
         for number in range(1, job.nj + 1):
-            if not kept.keys() >= {entry.name for entry in shard_of(entries, number, job.nj)}:
+            if left & {entry.name for entry in shard_of(entries, number, job.nj)}:
                 shards.setdefault(number, []).append(job)
     if len(shards) == 1:
         [(number, these)] = shards.items()
         decode_shard(number, *these)
     elif shards:
         _in_processes(shards)
-    for job in unmerged:
-        merge(job)
+    for job in jobs:
+        merge_all(job)
 
 
 def decode_shard(number: int, *jobs: Job) -> None:
@@ -72,7 +69,7 @@ def decode_shard(number: int, *jobs: Job) -> None:
             raise UserError(f"--job {number} is not between 1 and --nj {job.nj}")
         entries = read_set(job.data_dir)
         ways = [_Way(one, fingerprint_of(one, entries)) for one in job.jobs]
-        todo = [entry for entry in shard_of(entries, number, job.nj) if entry.name not in ways[0].kept]
+        todo = _todo(shard_of(entries, number, job.nj), ways)
         if not todo:
             continue
         decoder = decoder or _decoder(job, number)
@@ -86,6 +83,12 @@ class _Way:
     def __init__(self, job: Job, fingerprint: str) -> None:
         self.job, self.fingerprint = job, fingerprint
         self.kept = outputs.kept_results(job.output_dir, fingerprint)
+        self.is_merged = outputs.is_merged(job.output_dir, fingerprint)
+
+
+def _todo(entries: list[Entry], ways: Sequence[_Way]) -> list[Entry]:
+    """The utterances that a way lacks."""
+    return [entry for entry in entries if any(entry.name not in way.kept for way in ways)]
 
 
 def _decode_entries(todo: list[Entry], job: Job, number: int, decoder: Decoder, ways: Sequence[_Way]) -> bool:
@@ -116,6 +119,14 @@ def _decode_entries(todo: list[Entry], job: Job, number: int, decoder: Decoder, 
             # Its successor must not find two writers.
             return False
     return True
+
+
+def merge_all(job: Job) -> None:
+    """`merge` for all configurations of a job that are not merged yet."""
+    entries = read_set(job.data_dir)
+    for one in job.jobs:
+        if not outputs.is_merged(one.output_dir, fingerprint_of(one, entries)):
+            merge(one)
 
 
 def merge(job: Job) -> None:

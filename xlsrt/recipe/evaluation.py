@@ -46,6 +46,7 @@ def decode(plans: Sequence[Decoding], shards: Shards, ngram_dir: Path | None = N
     """
     if ngram_dir is not None:
         give_ngrams(ngram_dir, plans)
+    covered: list[Decoding] = []  # which has been said
     for at, plan in enumerate(plans):
         step = decode_step([plan], shards, ngram_dir)
         if not step.is_done():
@@ -53,6 +54,12 @@ def decode(plans: Sequence[Decoding], shards: Shards, ngram_dir: Path | None = N
             sets = [plan, *(other for other in later if plan.same_but_set(other))]
             beside = [other for other in later if share_encoder(plan, other)]
             step = decode_step(sets, shards, ngram_dir, beside)
+            along = [replace(way, data_dir=one.data_dir) for way in (plan, *beside) for one in sets]
+            said = [other for other in later if other in along]
+            step.covers = [decode_step([other], shards, ngram_dir) for other in said]
+            covered += said
+        elif plan in covered:
+            continue
         if code := run_step(step):
             return code
     return 0
@@ -63,8 +70,8 @@ def decode_step(
 ) -> Step:
     """Decoding of a set, the first plan's.
 
-    The others are further sets of its model and configuration, decoded in the same processes, and ``beside``
-    what shares the encoder's work on the first set, with all sets; their own steps then find it done.
+    The others are further sets of its model and configuration, decoded in the same processes; ``beside`` is
+    what shares the encoder's work on the first set, and then on all.
     """
     plan, out = plans[0], plans[0].output_dir
     log = out / "logdir" / "asr_inference.log"

@@ -45,6 +45,7 @@ class Step:
         before: called before the command runs, under the lock.
         identity: what the fingerprint takes for the command, where the command does not say it all.
         lock: the lock's file (default: beside the marker).
+        covers: further steps that the command does along. It must fail where it cannot.
     """
 
     title: str
@@ -59,6 +60,7 @@ class Step:
     before: Callable[[], None] | None = field(default=None, repr=False)
     identity: Sequence[str] | None = None
     lock: Path | None = None
+    covers: Sequence[Step] = ()
 
     def fingerprint(self) -> str:
         """Hash of everything that the result depends on."""
@@ -92,12 +94,21 @@ def run_step(step: Step) -> int:
         if code != 0:
             _explain(step, code)
             return code
-        content = {"fingerprint": wanted, "finished": time.strftime("%Y-%m-%d %H:%M:%S")}
-        for path in step.outputs:
-            content[Path(path).name] = file_digest(Path(path))
-        write_marker(step.marker, content)
+        _mark(step, wanted)
         say(f"{step.title}: finished in {_duration(time.monotonic() - started)}")
+        for other in step.covers:
+            if all(Path(path).exists() for path in other.outputs):
+                _mark(other, other.fingerprint())
+                say(f"{other.title}: finished along with it")
     return 0
+
+
+def _mark(step: Step, fingerprint: str) -> None:
+    """Note that a step is done."""
+    content = {"fingerprint": fingerprint, "finished": time.strftime("%Y-%m-%d %H:%M:%S")}
+    for path in step.outputs:
+        content[Path(path).name] = file_digest(Path(path))
+    write_marker(step.marker, content)
 
 
 def is_quiet() -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 CACHE_BYTES = 64 * 2**20
-CACHE_ROWS = 2048
+CACHE_ROWS = 8192
 """Of 64 streams with beam 8, each frame asks for a few hundred."""
 
 
