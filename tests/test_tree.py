@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from xlsrt.errors import UserError
 from xlsrt.tree import overlay, read_tree, write_tree
 
 
@@ -20,3 +23,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert read_tree(tmp_path / "deep/tree.yaml") == tree
     assert (tmp_path / "deep/tree.yaml").read_text(encoding="utf-8").startswith("# two\n# lines\nz: 1\n")
     assert list(read_tree(tmp_path / "deep/tree.yaml")) == ["z", "a"]
+
+
+def test_merge_keys_are_understood(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("one: {<<: &both {a: 1, b: 2}, c: 3}\ntwo: {<<: *both, b: 4}\n", encoding="utf-8")
+    assert read_tree(path) == {"one": {"a": 1, "b": 2, "c": 3}, "two": {"a": 1, "b": 4}}
+    path.write_text("one: &one {a: 1}\ntwo: {<<: *one, b: 4, b: 5}\n", encoding="utf-8")
+    with pytest.raises(UserError, match="key 'b' stands here twice"):
+        read_tree(path)
