@@ -10,6 +10,7 @@ import difflib
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
+from numbers import Integral
 from types import NoneType, UnionType
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -66,6 +67,8 @@ def _fitted(value: Any, kind: Any, endless: bool) -> tuple[bool, Any]:
     choices = _choices(kind)
     if isinstance(value, float):  # numpy's floats are floats too
         value = float(value)
+    elif isinstance(value, Integral) and not isinstance(value, bool):  # and so are its whole numbers
+        value = int(value)
     if type(value) in choices:
         return not isinstance(value, float) or _counts(value, endless), value
     for choice in choices:
