@@ -148,9 +148,10 @@ stage_1() { # data preparation
     mapfile -t names < <(grep -oE '\$\{[A-Z][A-Z0-9_]*:-' "$corpus_dir/local/data.sh" | tr -cd 'A-Z0-9_\n' | sort -u)
     for name in "${names[@]}"; do sources+=("${!name-}"); done
     mapfile -t sources < <(for name in "${sources[@]}" "${opts[@]}"; do if [ -f "$name" ]; then echo "$name"; fi; done)
-    for name in "${all_sets[@]}"; do [ -f "$source_dir/$name/wav.scp" ] || rm -f "$source_dir/.prepared"; done # deleted since
+    for name in "${all_sets[@]}"; do # a set that was made and has been deleted since
+      if grep -qsx "$name/wav.scp" "$source_dir/.made" && ! [ -f "$source_dir/$name/wav.scp" ]; then rm -f "$source_dir/.prepared"; fi; done
     step "stage 1: data preparation" data "$source_dir/.prepared" "$corpus_dir/local/data.sh" "${sources[@]}" --variables "${names[@]}" -- \
-      "$corpus_dir/local/data.sh" --output_dir "$source_dir" --nj "$nj" "${opts[@]}"
+      "$corpus_dir/local/data.sh" --output_dir "$source_dir" --nj "$nj" "${opts[@]}"; (cd "$source_dir" && printf '%s\n' */wav.scp > .made)
   fi
   require "$source_dir/%/wav.scp" "run stage 1 first, or make this Kaldi directory (see README)"
 }

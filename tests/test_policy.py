@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "cpu": set(),
     "text": set(),
     "numbers": set(),
+    "processes": set(),
     "settings": {"numbers"},
     "files": set(),
     "tensor_files": {"files"},
@@ -41,7 +42,7 @@ MAY_IMPORT = {
     },
     "decoding": {
         *("context", "encoder", "search", "recognizer", "data"),
-        *("files", "tree", "numbers", "settings", "ctm"),
+        *("files", "tree", "numbers", "settings", "ctm", "processes"),
     },
     "alignment": {"context", "recognizer", "data", "files", "ctm"},
     "live": {"context", "search", "recognizer", "decoding", "data", "files"},
@@ -61,13 +62,13 @@ MAY_IMPORT = {
     "memory": {"context", "encoder", "transducer", "settings"},
     "espnet_task": {
         *("context", "encoder", "transducer", "search", "recipe", "pretrain"),
-        *("settings", "files", "cpu", "tensor_files", "tree"),
+        *("settings", "files", "cpu", "tensor_files", "tree", "processes"),
     },
-    "data": {"files", "ctm"},
+    "data": {"files", "ctm", "processes"},
     "report": {"context", "encoder", "decoding", "recognizer", "data", "files", "ctm"},
     "recipe": {
         *("context", "report", "search", "data"),
-        *("files", "tree", "settings", "tensor_files", "ctm"),
+        *("files", "tree", "settings", "tensor_files", "ctm", "processes"),
     },
 }
 # What a room may load from outside, of the heavy packages.

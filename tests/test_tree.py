@@ -29,6 +29,9 @@ def test_merge_keys_are_understood(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("one: {<<: &both {a: 1, b: 2}, c: 3}\ntwo: {<<: *both, b: 4}\n", encoding="utf-8")
     assert read_tree(path) == {"one": {"a": 1, "b": 2, "c": 3}, "two": {"a": 1, "b": 4}}
+    deep = "base: &base {a: 1, b: 2}\none: {sub: &x {<<: *base, b: 4}}\ntwo: {<<: *x}\n"
+    path.write_text(deep, encoding="utf-8")
+    assert read_tree(path)["one"] == {"sub": {"a": 1, "b": 4}} and read_tree(path)["two"] == {"a": 1, "b": 4}
     path.write_text("one: &one {a: 1}\ntwo: {<<: *one, b: 4, b: 5}\n", encoding="utf-8")
     with pytest.raises(UserError, match="key 'b' stands here twice"):
         read_tree(path)

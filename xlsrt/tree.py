@@ -23,10 +23,13 @@ else:  # libyaml's where PyYAML was built with it: config.yaml holds thousands o
 class _Loader(_Safe):
     """Safe YAML that refuses a key given twice (plain YAML keeps the last one without a word)."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":  # `<<: *anchor`, whose keys may be given anew
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        # Called before a mapping is made, and by whoever merges it (`<<: *anchor`). It lays merged keys into
+        # the node, beside those that are given anew: so each node is looked at once, before.
+        seen: set[Any] = set()
+        looked = self.__dict__.setdefault("looked_at", set())
+        for key_node, _ in node.value if id(node) not in looked else ():
+            if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
             key = self.construct_object(key_node, deep=True)
             if key in seen:
@@ -34,7 +37,8 @@ class _Loader(_Safe):
                     None, None, f"key {key!r} stands here twice", key_node.start_mark
                 )
             seen.add(key)
-        return super().construct_mapping(node, deep)
+        looked.add(id(node))
+        super().flatten_mapping(node)
 
 
 def read_tree(path: str | Path) -> Tree:

@@ -287,6 +287,14 @@ def test_sets_together_are_what_each_is_alone(setup: Path, monkeypatch: pytest.M
             for name in FILES:
                 assert (setup / one / name).read_text() == (setup / f"alone_{one}" / name).read_text(), name
     assert len(loaded) == 5, "the searches beside were done"
+    (setup / "a/text").unlink()
+    main([*both, "--merge"])
+    assert (setup / "a/text").read_text() == (setup / "alone_a/text").read_text()
+    broken = setup / "data" / "u3.flac"
+    broken.write_bytes(broken.read_bytes()[:-2000])
+    with pytest.raises(UserError, match="u3"):
+        main([*both[:5], str(few), str(setup / "data"), "--output_dir", str(setup / "c"), str(setup / "d")])
+    assert (setup / "c/text").exists() and not (setup / "d/text").exists(), "what is whole is kept"
     with pytest.raises(UserError, match="--output_dir: 1 folders for 2 data directories"):
         main(both[:-1])
     with pytest.raises(UserError, match="--also: 1 folders for 2 data directories"):

@@ -55,8 +55,15 @@ def test_results_of_another_model_do_not_count_and_go_at_the_merge(tmp_path: Pat
 
 def test_merged_marker(tmp_path: Path) -> None:
     assert not outputs.is_merged(tmp_path, "f")
+    outputs.append_results(tmp_path, 1, "f", [result("u1")])
+    outputs.merge(tmp_path, "f", ["u1"])
+    (tmp_path / outputs.FACTS).touch()
     outputs.mark_merged(tmp_path, "f")
     assert outputs.is_merged(tmp_path, "f") and not outputs.is_merged(tmp_path, "g")
+    (tmp_path / "text").rename(tmp_path / "away")
+    assert not outputs.is_merged(tmp_path, "f"), "deleted since"
+    (tmp_path / "away").rename(tmp_path / "text")
+    assert outputs.is_merged(tmp_path, "f")
     outputs.mark_merged(tmp_path, None)
     assert not outputs.is_merged(tmp_path, "f")
 

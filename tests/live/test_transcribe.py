@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import os
 import pathlib
 import signal
 import sys
+import threading
 import types
 
 import numpy
@@ -18,8 +20,8 @@ import soxr
 from tests.recognizer.make import make_exp, noise
 from xlsrt import Recognizer, XlsrConfig
 from xlsrt.bin import transcribe
+from xlsrt.data.interrupt import Interrupt
 from xlsrt.errors import UserError
-from xlsrt.live.listen import UntilAsked
 
 
 @pytest.fixture(scope="module")
@@ -255,27 +257,36 @@ def test_raw_samples_on_standard_input(exp, wav, capsys, monkeypatch):
         said(floats.tobytes(), "--raw_format", "f32le")
 
 
-def test_standard_input_is_heard_until_interrupted(exp, wav, capsys, monkeypatch):
-    """Ctrl-C in `arecord | transcribe -`: amid a wait the audio ends there, amid a packet behind that one."""
+@pytest.mark.parametrize("options", [(), ("--stream", "--packet_ms", "700")])
+def test_standard_input_is_heard_until_interrupted(exp, wav, capsys, monkeypatch, options):
+    """Ctrl-C in `arecord | transcribe -`: what has come through the pipe is heard, if less than a packet."""
     samples = numpy.round(soundfile.read(wav)[0] * 32767).astype("<i2")
-
-    class Pipe(io.BytesIO):
-        def read(self, size=-1):
-            data = super().read(size)
-            if not data:
-                signal.raise_signal(signal.SIGINT)
-            return data
-
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(Pipe(samples.tobytes())))
-    transcribe.main(["-", "--model", str(exp), "--stream", "--packet_ms", "100"])
-    assert capsys.readouterr().out == Recognizer.from_exp(exp).transcribe(samples).text + "\n"
+    reading, writing = os.pipe()
+    pipe = os.fdopen(reading, "rb")
+    monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=pipe))
+    sender = threading.Thread(target=os.write, args=(writing, samples.tobytes() + b"x"))
+    sender.start()
+    threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT)).start()
     before = signal.getsignal(signal.SIGINT)
-    with UntilAsked(iter([samples[:3], samples[3:5], samples[5:]])) as packets:
-        heard = [next(packets), next(packets)]
-        signal.raise_signal(signal.SIGINT)
-        heard += packets
-    assert [len(packet) for packet in heard] == [3, 2]
+    transcribe.main(["-", "--model", str(exp), *options])
+    assert capsys.readouterr().out == Recognizer.from_exp(exp).transcribe(samples).text + "\n"
     assert signal.getsignal(signal.SIGINT) is before
+    sender.join()
+    os.close(writing)
+    pipe.close()
+
+
+def test_ctrl_c_never_comes_amid_samples_that_are_heard():
+    interrupt, heard = Interrupt(), []
+    with interrupt.listening():
+        for block in iter(lambda: interrupt.wait(lambda: len(heard)), None):
+            heard.append(block)
+            if len(heard) == 3:
+                signal.raise_signal(signal.SIGINT)
+            heard[-1] = "heard"
+    assert heard == ["heard"] * 3 and interrupt.asked
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 class FakeInput:

@@ -67,7 +67,7 @@ touch "$2/text"
     backend.write_text("#!/usr/bin/env bash\nexit 3\n", encoding="utf-8")
     other = [replace(plan, model_file="3epoch.pth") for plan in plans]
     assert decode(other, Shards(1, 0, str(backend))) == 3
-    assert not other[1].output_dir.exists(), "the first failure ends it"
+    assert not other[2].output_dir.exists(), "the first failure ends it"
 
 
 def test_the_sets_of_a_configuration_are_decoded_together(plans: list[Decoding], tmp_path, capfd) -> None:
@@ -99,6 +99,25 @@ done
     said = capfd.readouterr().out
     assert said.count("finished in") == 2 and said.count("finished along with it") == 4
     assert "done already" not in said
+
+
+def test_one_bad_set_does_not_keep_the_good_ones_from_being_done(plans: list[Decoding], tmp_path) -> None:
+    bad = tmp_path / "dump/bad"
+    bad.mkdir()
+    (bad / "wav.scp").write_text("x\n", encoding="utf-8")
+    backend = tmp_path / "run.pl"
+    text = f"""#!/usr/bin/env bash
+for w; do
+  [ "$w" != {bad} ] || exit 4
+  [[ $w != */dev || $w == {tmp_path}/dump/* ]] || touch "$w/text"
+done
+"""
+    backend.write_text(text, encoding="utf-8")
+    backend.chmod(0o755)
+    both = [replace(plans[2], data_dir=data) for data in (plans[2].data_dir, bad)]
+    shards = Shards(1, 0, str(backend))
+    assert decode(both, shards) == 4
+    assert [decode_step([plan], shards).is_done() for plan in both] == [True, False]
 
 
 def test_scores_depend_on_words_and_their_times(plans: list[Decoding], tmp_path: Path) -> None:

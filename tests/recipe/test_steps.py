@@ -186,3 +186,31 @@ def test_a_quiet_step_says_warnings_and_errors_alone(
     assert told == "progress\ncareful\nquiet: no\n"
     assert run_step(make_step(tmp_path / "wrong", "false")) == 1
     assert "error: stage 0: trying failed" in capfd.readouterr().err
+
+
+def test_steps_that_are_covered_are_done_as_they_were_asked_for(tmp_path: Path, capfd) -> None:
+    """With the fingerprint from before the command; and undone where it fails, if they were done once."""
+    source, out = tmp_path / "source", tmp_path / "b.txt"
+    source.write_text("1", encoding="utf-8")
+
+    def steps(command: str) -> tuple[Step, Step]:
+        other = {
+            "title": "the other",
+            "marker": tmp_path / "b/.done",
+            "outputs": [str(out)],
+            "inputs": [str(source)],
+        }
+        other_step = make_step(tmp_path, "exit 9", **other)
+        return make_step(tmp_path, command, covers=[other_step]), other_step
+
+    step, other = steps(f"cp {source} {out}; flock -n {tmp_path}/b/.done.lock true && exit 8; true")
+    assert run_step(step) == 0 and other.is_done() and run_step(other) == 0
+    assert "the other: finished along with it" in capfd.readouterr().out
+    step.marker.unlink()
+    step, other = steps(f"cp {source} {out}; echo 2 > {source}")
+    assert run_step(step) == 0 and not other.is_done(), "its input changed meanwhile"
+    source.write_text("1", encoding="utf-8")
+    step.marker.unlink()
+    step, other = steps(f"echo 3 > {out}; exit 5")
+    assert other.is_done()
+    assert run_step(step) == 5 and not other.is_done(), "its output may be another by now"

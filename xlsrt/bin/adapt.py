@@ -9,8 +9,9 @@ from pathlib import Path
 
 from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
+from xlsrt.processes import die_with_parent
 from xlsrt.recipe.adapt import data_steps, find_sources, make_adaptation, split, unlabelled_data
-from xlsrt.recipe.step import die_with_parent, run_step
+from xlsrt.recipe.step import run_step
 from xlsrt.recipe.train_step import train
 
 

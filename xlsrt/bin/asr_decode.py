@@ -96,7 +96,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         raise UserError("--job and --merge exclude each other: decode every shard, then merge")
     from xlsrt.decoding import runner
     from xlsrt.decoding.config import DecodeConfig
-    from xlsrt.decoding.job import Job
+    from xlsrt.decoding.job import Job, check_sets
 
     config = DecodeConfig.from_file(args.decode_config)
     nbest = config.nbest if args.nbest is None else args.nbest
@@ -123,8 +123,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
         for at, data_dir in enumerate(args.data_dir)
     ]
     if args.merge:
-        for job in jobs:
-            runner.merge_all(job)
+        check_sets(jobs)
+        for one in (one for job in jobs for one in job.jobs):
+            runner.merge(one)
     elif args.job is not None:
         runner.decode_shard(args.job, *jobs)
     elif args.cmd:

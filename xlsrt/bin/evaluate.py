@@ -9,10 +9,10 @@ from pathlib import Path
 
 from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
+from xlsrt.processes import die_with_parent
 from xlsrt.recipe.decoding import find_configs, plan_decoding
 from xlsrt.recipe.evaluation import Shards, decode, score
 from xlsrt.recipe.stages import load_stages
-from xlsrt.recipe.step import die_with_parent
 from xlsrt.recipe.word_times import Aligning, first_stage
 
 
@@ -54,7 +54,7 @@ def main(cmd: Sequence[str] | None = None) -> int:
         args.variants,
         args.asr_exp,
         find_configs(args.decode_configs, args.config_folders),
-        [args.dumpdir / name for name in args.test_sets.replace(",", " ").split()],
+        [args.dumpdir / name for name in dict.fromkeys(args.test_sets.replace(",", " ").split())],
         args.model_file,
         args.all_contexts,
         args.ngram_dir is not None,

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xlsrt.bin import run_main
+from xlsrt.processes import die_with_parent
 from xlsrt.recipe.markers import STEP_VERSIONS
-from xlsrt.recipe.step import Step, die_with_parent, run_step
+from xlsrt.recipe.step import Step, run_step
 
 
 def get_parser() -> argparse.ArgumentParser:

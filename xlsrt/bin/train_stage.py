@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xlsrt.bin import run_main
+from xlsrt.processes import die_with_parent
 from xlsrt.recipe.stages import load_stages
-from xlsrt.recipe.step import die_with_parent
 from xlsrt.recipe.train_step import train
 from xlsrt.recipe.training import Corpus, make_plan
 

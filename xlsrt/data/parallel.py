@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from xlsrt.errors import UserError
+from xlsrt.processes import end_with_parent
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -41,7 +42,7 @@ def ordered_map(
         yield from map(function, jobs)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(nj, mp_context=context) as pool:
+    with ProcessPoolExecutor(nj, mp_context=context, initializer=end_with_parent) as pool:
 
         def submit(chunk: list[Job]) -> Future[list[Result]]:
             if is_light is None or not all(map(is_light, chunk)):

@@ -6,12 +6,14 @@ import logging
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from xlsrt.data.audio import AudioProblem, mono_blocks, open_audio, resampled
+from xlsrt.data.interrupt import Interrupt
 from xlsrt.errors import UserError
 from xlsrt.units import SAMPLE_RATE
 
@@ -55,41 +57,69 @@ def file_packets(name: str, size: int, longest: float = math.inf) -> Iterator[np
 
 
 def raw_packets(
-    stream: IO[bytes], size: int, raw_format: str = "s16le", rate: int = SAMPLE_RATE
+    stream: BufferedIOBase,
+    size: int,
+    raw_format: str = "s16le",
+    rate: int = SAMPLE_RATE,
+    interrupt: Interrupt | None = None,
 ) -> Iterator[np.ndarray]:
     """Raw samples of one channel as they arrive, in packets of ``size``, the last one shorter.
 
     Raises:
         UserError: a file of some format, NaN or infinite samples, or an end in the middle of a sample.
     """
-    yield from _cut(resampled(_raw_blocks(stream, size, raw_format), rate, SAMPLE_RATE), size)
+    blocks = _raw_blocks(stream, size, raw_format, interrupt or Interrupt())
+    yield from _cut(resampled(blocks, rate, SAMPLE_RATE), size)
 
 
-def _raw_blocks(stream: IO[bytes], size: int, raw_format: str) -> Iterator[np.ndarray]:
+def _raw_blocks(
+    stream: BufferedIOBase, size: int, raw_format: str, interrupt: Interrupt
+) -> Iterator[np.ndarray]:
     dtype = np.dtype(RAW_FORMATS[raw_format])
-    count = 0
-    while data := stream.read(size * dtype.itemsize):
-        if not count and (kind := next((k for mark, k in CONTAINERS.items() if data.startswith(mark)), None)):
-            raise UserError(
-                f"standard input is a {kind} file, not raw samples: give the file's name, or pipe "
-                "its samples: ffmpeg -v error -i FILE -f s16le -ar 16000 -ac 1 - (arecord: add -t raw)"
-            )
-        if len(data) % dtype.itemsize:
-            raise UserError(
-                f"standard input ends in the middle of a sample of {dtype.itemsize} bytes: is it really raw "
-                f"{raw_format}, or cut off?"
-            )
-        block = np.frombuffer(data, dtype=dtype)
-        if dtype.kind == "i":
-            block = block / np.float32(-float(np.iinfo(dtype).min))
-        if not np.isfinite(block).all():
-            at = (count + int(np.argmin(np.isfinite(block)))) if len(block) else count
-            raise UserError(f"standard input: sample {at} is NaN or infinite: is it really raw {raw_format}?")
-        count += len(block)
-        yield block.astype(np.float32)
+    pending, count = b"", 0
+    # What is there, without waiting for a whole packet: the end may come before that.
+    while data := interrupt.wait(lambda: stream.read1(size * dtype.itemsize)):
+        pending += data
+        if not count:
+            if len(pending) < max(map(len, CONTAINERS)):
+                continue
+            _check_raw(pending)
+        whole = len(pending) // dtype.itemsize * dtype.itemsize
+        block, pending = pending[:whole], pending[whole:]
+        yield _samples(block, dtype, count, raw_format)
+        count += len(block) // dtype.itemsize
+    if interrupt.asked:
+        pending = pending[: len(pending) // dtype.itemsize * dtype.itemsize]
+    elif len(pending) % dtype.itemsize:
+        raise UserError(
+            f"standard input ends in the middle of a sample of {dtype.itemsize} bytes: is it really raw "
+            f"{raw_format}, or cut off?"
+        )
+    if pending:
+        yield _samples(pending, dtype, count, raw_format)
 
 
-def microphone_packets(device: str, size: int) -> Iterator[np.ndarray]:
+def _check_raw(begin: bytes) -> None:
+    kind = next((kind for mark, kind in CONTAINERS.items() if begin.startswith(mark)), None)
+    if kind is not None:
+        raise UserError(
+            f"standard input is a {kind} file, not raw samples: give the file's name, or pipe "
+            "its samples: ffmpeg -v error -i FILE -f s16le -ar 16000 -ac 1 - (arecord: add -t raw)"
+        )
+
+
+def _samples(data: bytes, dtype: np.dtype, count: int, raw_format: str) -> np.ndarray:
+    """Whole samples as float32 in [-1, 1]. count: those before."""
+    block = np.frombuffer(data, dtype=dtype)
+    if dtype.kind == "i":
+        block = block / np.float32(-float(np.iinfo(dtype).min))
+    if not np.isfinite(block).all():
+        at = count + int(np.argmin(np.isfinite(block)))
+        raise UserError(f"standard input: sample {at} is NaN or infinite: is it really raw {raw_format}?")
+    return block.astype(np.float32)
+
+
+def microphone_packets(device: str, size: int, interrupt: Interrupt | None = None) -> Iterator[np.ndarray]:
     """What a microphone hears, in packets of ``size``, until Ctrl-C.
 
     Args:
@@ -99,14 +129,15 @@ def microphone_packets(device: str, size: int) -> Iterator[np.ndarray]:
         import sounddevice
     except (ImportError, OSError) as error:  # OSError: the package is there, PortAudio is not
         raise UserError(f"a microphone needs the package sounddevice ({error}); {MICROPHONE_HELP}") from None
+    interrupt = interrupt or Interrupt()
     which: Any = int(device) if device.isdigit() else device or None
     try:
         source = sounddevice.InputStream(
             samplerate=SAMPLE_RATE, channels=1, dtype="float32", blocksize=size, device=which
         )
         with source:
-            while True:
-                block, lost = source.read(size)
+            while (found := interrupt.wait(lambda: source.read(size))) is not None:
+                block, lost = found
                 if lost:
                     log.warning("audio was lost: this computer is too slow for the model")
                 yield np.ascontiguousarray(block[:, 0])
@@ -120,11 +151,17 @@ def microphone_packets(device: str, size: int) -> Iterator[np.ndarray]:
 
 
 def packets_of(
-    name: str, size: int, raw_format: str, raw_rate: int, longest: float = math.inf
+    name: str,
+    size: int,
+    raw_format: str,
+    raw_rate: int,
+    longest: float = math.inf,
+    interrupt: Interrupt | None = None,
 ) -> Iterator[np.ndarray]:
     """`file_packets`, or `raw_packets` of standard input for "-"."""
     if name == "-":
-        return raw_packets(sys.stdin.buffer, size, raw_format, raw_rate)
+        stream: Any = sys.stdin.buffer
+        return raw_packets(stream, size, raw_format, raw_rate, interrupt)
     return file_packets(name, size, longest)
 
 

@@ -34,8 +34,7 @@ class Job:
         batch_size: utterances of a batch, at most. batch_seconds: padded audio of a batch, at most; None: as
             the mode bears.
         num_threads: CPU threads of each shard; 0: one, or as many as a queue's command asks for.
-        also: configurations that ask the same of the encoder, each with its output_dir. Their shards are
-            decoded along; a run of their own then has only the final files to write.
+        also: configurations that ask the same of the encoder, each with its output_dir: decoded along.
     """
 
     exp_dir: Path

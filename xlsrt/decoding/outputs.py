@@ -25,6 +25,8 @@ from xlsrt.units import FRAME_SECONDS
 FILES = ("text", "token", "token_int", "score", "token_time", "token_prob")
 WORDS = "words.ctm"
 """When the words were said and how sure they are, in a set's directory."""
+FACTS = "decoding.json"
+"""What was decoded how, and how fast."""
 WORD_STABLE = "word_stable"
 """Written beside where utterances went through in packets: `read_stable`."""
 
@@ -144,7 +146,8 @@ def merge(output_dir: Path, fingerprint: str, utterances: Sequence[str]) -> list
 def is_merged(output_dir: Path, fingerprint: str) -> bool:
     """Whether the final files are there and of this fingerprint."""
     marker = output_dir / "logdir" / "merged"
-    return marker.is_file() and marker.read_text(encoding="utf-8").strip() == fingerprint
+    there = all((output_dir / name).is_file() for name in (*FILES, WORDS, FACTS))
+    return there and marker.is_file() and marker.read_text(encoding="utf-8").strip() == fingerprint
 
 
 def mark_merged(output_dir: Path, fingerprint: str | None) -> None:

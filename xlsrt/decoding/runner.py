@@ -19,6 +19,7 @@ from xlsrt.decoding import outputs
 from xlsrt.decoding.job import Job, check_sets, fingerprint_of, model_files, threads_of
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
+from xlsrt.processes import end_with_parent
 from xlsrt.units import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -51,11 +52,16 @@ def decode(*jobs: Job) -> None:
         for number in range(1, job.nj + 1):
             if left & {entry.name for entry in shard_of(entries, number, job.nj)}:
                 shards.setdefault(number, []).append(job)
-    if len(shards) == 1:
-        [(number, these)] = shards.items()
-        decode_shard(number, *these)
-    elif shards:
-        _in_processes(shards)
+    try:
+        if len(shards) == 1:
+            [(number, these)] = shards.items()
+            decode_shard(number, *these)
+        elif shards:
+            _in_processes(shards)
+    except Exception:
+        for job in jobs:  # what is whole counts, whatever became of the other sets
+            merge_all(job, whole=True)
+        raise
     for job in jobs:
         merge_all(job)
 
@@ -63,7 +69,7 @@ def decode(*jobs: Job) -> None:
 def decode_shard(number: int, *jobs: Job) -> None:
     """Decode shard ``number`` (counted from 1) of each job, in this process; `merge` when all are done."""
     check_sets(jobs)
-    decoder = None
+    decoder, parent = None, os.getppid()
     for job in jobs:
         if not 1 <= number <= job.nj:
             raise UserError(f"--job {number} is not between 1 and --nj {job.nj}")
@@ -73,7 +79,7 @@ def decode_shard(number: int, *jobs: Job) -> None:
         if not todo:
             continue
         decoder = decoder or _decoder(job, number)
-        if not _decode_entries(todo, job, number, decoder, ways):
+        if not _decode_entries(todo, job, number, decoder, ways, parent):
             return
 
 
@@ -91,10 +97,12 @@ def _todo(entries: list[Entry], ways: Sequence[_Way]) -> list[Entry]:
     return [entry for entry in entries if any(entry.name not in way.kept for way in ways)]
 
 
-def _decode_entries(todo: list[Entry], job: Job, number: int, decoder: Decoder, ways: Sequence[_Way]) -> bool:
-    """Decode and keep; False if the run that started this shard was killed meanwhile."""
+def _decode_entries(
+    todo: list[Entry], job: Job, number: int, decoder: Decoder, ways: Sequence[_Way], parent: int
+) -> bool:
+    """Decode and keep; False if the run that started this shard, process ``parent``, was killed meanwhile."""
     data = DataDir(job.data_dir)
-    parent, start, said, done, seconds = os.getppid(), time.monotonic(), 0.0, 0, 0.0
+    start, said, done, seconds = time.monotonic(), 0.0, 0, 0.0
     for batch in make_batches(todo, job.batch_size, job.most_seconds):
         found = decoder([entry.name for entry in batch], [load_samples(data, entry) for entry in batch])
         for way, results in zip(ways, found, strict=True):
@@ -121,12 +129,12 @@ def _decode_entries(todo: list[Entry], job: Job, number: int, decoder: Decoder, 
     return True
 
 
-def merge_all(job: Job) -> None:
-    """`merge` for all configurations of a job that are not merged yet."""
+def merge_all(job: Job, whole: bool = False) -> None:
+    """`merge` for all configurations of a job that are not merged yet, or (whole) that lack nothing."""
     entries = read_set(job.data_dir)
-    for one in job.jobs:
-        if not outputs.is_merged(one.output_dir, fingerprint_of(one, entries)):
-            merge(one)
+    for way in (_Way(one, fingerprint_of(one, entries)) for one in job.jobs):
+        if not way.is_merged and not (whole and _todo(entries, [way])):
+            merge(way.job)
 
 
 def merge(job: Job) -> None:
@@ -151,7 +159,7 @@ def merge(job: Job) -> None:
         "audio_seconds": round(audio, 3),
         "real_time_factor": round(factor, 6),
     }
-    write_text(job.output_dir / "decoding.json", json.dumps(facts, indent=1) + "\n")
+    write_text(job.output_dir / outputs.FACTS, json.dumps(facts, indent=1) + "\n")
     outputs.mark_merged(job.output_dir, fingerprint)
     minutes = audio / 60
     log.info("%s: %d utterances, %.1f min, real-time factor %.4f", job.output_dir, len(kept), minutes, factor)
@@ -179,7 +187,7 @@ def _decoder(job: Job, number: int) -> Decoder:
 def _in_processes(shards: Mapping[int, Sequence[Job]]) -> None:
     """Fresh interpreters (spawn): forked ones would inherit torch's threads."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(len(shards), mp_context=context, initializer=_log_like_parent) as pool:
+    with ProcessPoolExecutor(len(shards), mp_context=context, initializer=_begin_worker) as pool:
         futures = [pool.submit(decode_shard, number, *jobs) for number, jobs in shards.items()]
         try:
             for future in as_completed(futures):
@@ -192,5 +200,6 @@ def _in_processes(shards: Mapping[int, Sequence[Job]]) -> None:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _log_like_parent() -> None:
+def _begin_worker() -> None:
+    end_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")

@@ -8,7 +8,6 @@ import gc
 import logging
 import multiprocessing
 import os
-import signal
 import sys
 import types
 from collections.abc import Mapping, Sequence
@@ -29,7 +28,7 @@ from xlsrt.espnet_task.schedulers import WarmupHoldDecay, check_schedule
 from xlsrt.espnet_task.sharding import shard
 from xlsrt.espnet_task.signals import forwarding_to_children
 from xlsrt.espnet_task.trainer import XlsrTrainer
-from xlsrt.recipe.step import die_with_parent
+from xlsrt.processes import end_with_parent
 
 abs_task.scheduler_classes["warmupholddecay"] = WarmupHoldDecay
 
@@ -115,8 +114,7 @@ class SharedTask(abs_task.AbsTask):
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
         """One training process, from its options to its end."""
-        if multiprocessing.parent_process() is not None:
-            die_with_parent(signal.SIGKILL)  # or it would train on while a rerun begins
+        end_with_parent()
         try:
             check_gpus(min(args.ngpu, 1))
             super().main_worker(args)

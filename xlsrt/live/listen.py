@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from types import FrameType
 
 import numpy as np
 
+from xlsrt.data.interrupt import Interrupt
 from xlsrt.data.sources import microphone_packets, packets_of
 from xlsrt.errors import UserError
 from xlsrt.live.documents import Documents
@@ -44,12 +42,12 @@ class Listening:
     raw_rate: int = 16000
     device: str | None = None
 
-    def packets(self, name: str, rate: int, longest: float) -> Iterator[np.ndarray]:
+    def packets(self, name: str, rate: int, longest: float, interrupt: Interrupt) -> Iterator[np.ndarray]:
         """The samples of a source, ``rate`` a second; a file of over ``longest`` seconds is refused."""
         size = self.packet_ms * rate // 1000 if self.partials else FILE_SECONDS * rate
         if self.device is not None:
-            return microphone_packets(self.device, size)
-        return packets_of(name, size, self.raw_format, self.raw_rate, longest)
+            return microphone_packets(self.device, size, interrupt)
+        return packets_of(name, size, self.raw_format, self.raw_rate, longest, interrupt)
 
 
 def transcribe_sources(
@@ -74,67 +72,32 @@ def transcribe_sources(
 
 
 def listen(recognizer: Recognizer, name: str, how: Listening) -> list[Result]:
-    """All segments of one source. Ctrl-C ends a microphone and standard input, as their own end would."""
+    """All segments of one source. Ctrl-C ends a microphone and standard input as their own end would."""
+    interrupt = Interrupt()
+    live = how.device is not None or name == "-"
+    with interrupt.listening() if live else nullcontext():
+        packets = how.packets(name, recognizer.sample_rate, _longest(recognizer, how.rules), interrupt)
+        return _heard(recognizer, packets, how)
+
+
+def _heard(recognizer: Recognizer, packets: Iterator[np.ndarray], how: Listening) -> list[Result]:
     rate = recognizer.sample_rate
     if recognizer.encoder.why_offline() and how.rules is None and how.device is None and not how.partials:
         # Nobody asked for a stream, and this encoder needs a recording's end before its first frame.
-        packets = list(how.packets(name, rate, recognizer.encoder.config.max_stream_seconds))
         return [recognizer.transcribe(np.concatenate([np.zeros(0, dtype=np.float32), *packets]))]
     stream = recognizer.stream(endpoint=how.rules)
     results: list[Result] = []
     begin, sent, shown = time.monotonic(), 0, ""
-    coming = how.packets(name, rate, _longest(recognizer, how.rules))
-    live = how.device is not None or name == "-"
-    with UntilAsked(coming) if live else nullcontext(coming) as given:
-        for packet in given:
-            sent += len(packet)
-            if how.realtime:
-                time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
-            partial = stream.accept(packet)
-            results += partial.finished
-            if how.partials and partial.text != shown:
-                shown = partial.text
-                print(f"{sent / rate:8.2f} s  {partial.stable}|{partial.unstable}", file=sys.stderr)
+    for packet in packets:
+        sent += len(packet)
+        if how.realtime:
+            time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
+        partial = stream.accept(packet)
+        results += partial.finished
+        if how.partials and partial.text != shown:
+            shown = partial.text
+            print(f"{sent / rate:8.2f} s  {partial.stable}|{partial.unstable}", file=sys.stderr)
     return [*results, stream.finish()]
-
-
-class UntilAsked:
-    """Packets of a live source until Ctrl-C: it takes effect while the next packet is waited for, never amid
-    one that is being heard, so nothing that was heard is lost. Elsewhere than in the main thread, where
-    signals cannot be caught, Ctrl-C ends the program as always.
-    """
-
-    def __init__(self, packets: Iterator[np.ndarray]) -> None:
-        self._packets = packets
-        self._asked = self._waiting = False
-
-    def __enter__(self) -> Iterator[np.ndarray]:
-        self._catches = threading.current_thread() is threading.main_thread()
-        if self._catches:
-            self._before = signal.signal(signal.SIGINT, self._note)
-        return self._until_asked()
-
-    def __exit__(self, *error: object) -> None:
-        if self._catches:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self._asked = True
-        if self._waiting:
-            raise KeyboardInterrupt
-
-    def _until_asked(self) -> Iterator[np.ndarray]:
-        while not self._asked:
-            try:
-                self._waiting = True
-                packet = next(self._packets, None)
-            except KeyboardInterrupt:
-                return
-            finally:
-                self._waiting = False
-            if packet is None:
-                return
-            yield packet
 
 
 def _longest(recognizer: Recognizer, rules: EndpointRules | None) -> float:

@@ -13,7 +13,7 @@ from xlsrt.ctm import WORD_TIMES
 from xlsrt.errors import UserError
 from xlsrt.recipe.decoding import Decoding, config_files, give_ngrams, share_encoder
 from xlsrt.recipe.launch import is_queue
-from xlsrt.recipe.step import Step, run_step
+from xlsrt.recipe.step import Step, run_step, say
 from xlsrt.recipe.training import MARKER
 from xlsrt.recipe.word_times import Aligning, find_times, was_ended
 from xlsrt.report.latency import was_streamed
@@ -48,9 +48,10 @@ def decode(plans: Sequence[Decoding], shards: Shards, ngram_dir: Path | None = N
         give_ngrams(ngram_dir, plans)
     covered: list[Decoding] = []  # which has been said
     for at, plan in enumerate(plans):
-        step = decode_step([plan], shards, ngram_dir)
+        alone = step = decode_step([plan], shards, ngram_dir)
         if not step.is_done():
-            later = [o for o in plans[at + 1 :] if not decode_step([o], shards, ngram_dir).is_done()]
+            later = [other for other in plans[at + 1 :] if other.exp_dir == plan.exp_dir]
+            later = [o for o in later if not decode_step([o], shards, ngram_dir).is_done()]
             sets = [plan, *(other for other in later if plan.same_but_set(other))]
             beside = [other for other in later if share_encoder(plan, other)]
             step = decode_step(sets, shards, ngram_dir, beside)
@@ -60,7 +61,12 @@ def decode(plans: Sequence[Decoding], shards: Shards, ngram_dir: Path | None = N
             covered += said
         elif plan in covered:
             continue
-        if code := run_step(step):
+        code = run_step(step)
+        if code and step.covers and not was_ended(code):
+            # Another set or search may be what is wrong.
+            say(f"{alone.title}: once more, alone")
+            code = run_step(alone)
+        if code:
             return code
     return 0
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xlsrt.recipe.step import die_with_parent
+from xlsrt.processes import die_with_parent
 
 
 def run_ranks(command: Sequence[str], num_ranks: int, meeting_point: Path) -> int:

@@ -1,13 +1,12 @@
 """Run one step of the recipe unless it is done: lock, log, marker; the log's tail where it fails.
 
-Killing run.sh kills its steps (Linux tells them), and a lock held by every process of a step keeps a second
-run.sh from working on the same thing: it waits.
+Killing run.sh kills its steps (Linux tells them), and locks held by every process of a step keep a second
+run.sh from working on the same things: it waits.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import re
@@ -22,9 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xlsrt.errors import QUIET
+from xlsrt.processes import die_with_parent
 from xlsrt.recipe.markers import file_digest, fingerprint, is_done, relevant_command, write_marker
 
-_PR_SET_PDEATHSIG = 1
 _TAIL_LINES = 25
 
 
@@ -45,7 +44,8 @@ class Step:
         before: called before the command runs, under the lock.
         identity: what the fingerprint takes for the command, where the command does not say it all.
         lock: the lock's file (default: beside the marker).
-        covers: further steps that the command does along. It must fail where it cannot.
+        covers: further steps that the command does along. It must fail where it cannot. Their locks are held
+            and their markers go with the step's own.
     """
 
     title: str
@@ -78,17 +78,22 @@ def run_step(step: Step) -> int:
     if is_done(step.marker, wanted, step.outputs):
         say(f"{step.title}: done already")
         return 0
-    with _lock(step) as handle:
+    with contextlib.ExitStack() as stack:
+        # In one order, so that two runs never wait for each other.
+        steps = {_lock_of(one): one for one in (step, *step.covers)}
+        handles = [stack.enter_context(_lock(path, steps[path])) for path in sorted(steps)]
         if is_done(step.marker, wanted, step.outputs):
             say(f"{step.title}: done by another run")
             return 0
-        step.marker.unlink(missing_ok=True)
+        covered = [(other, other.fingerprint()) for other in step.covers]
+        for one in (step, *step.covers):
+            one.marker.unlink(missing_ok=True)
         if step.before:
             step.before()
         where = step.follow or step.log
         say(step.title + (f" (log: {where})" if where else ""))
         started = time.monotonic()
-        code = _execute(step, handle)
+        code = _execute(step, handles)
         if code == 0:
             code = _check_outputs(step)
         if code != 0:
@@ -96,9 +101,9 @@ def run_step(step: Step) -> int:
             return code
         _mark(step, wanted)
         say(f"{step.title}: finished in {_duration(time.monotonic() - started)}")
-        for other in step.covers:
+        for other, had in covered:
             if all(Path(path).exists() for path in other.outputs):
-                _mark(other, other.fingerprint())
+                _mark(other, had)
                 say(f"{other.title}: finished along with it")
     return 0
 
@@ -121,15 +126,12 @@ def say(text: str) -> None:
         print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
 
 
-def die_with_parent(sig: int = signal.SIGTERM) -> None:
-    """Ask Linux to send this process a signal when its parent dies, however it dies. Elsewhere: nothing."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(sig))
+def _lock_of(step: Step) -> Path:
+    return step.lock or step.marker.with_name(step.marker.name + ".lock")
 
 
 @contextlib.contextmanager
-def _lock(step: Step) -> Iterator[int]:
-    path = step.lock or step.marker.with_name(step.marker.name + ".lock")
+def _lock(path: Path, step: Step) -> Iterator[int]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Left behind on purpose: removing a lock file lets two processes lock two files of one name.
     with open(path, "w", encoding="utf-8") as file:
@@ -141,7 +143,7 @@ def _lock(step: Step) -> Iterator[int]:
         yield file.fileno()
 
 
-def _execute(step: Step, lock_handle: int) -> int:
+def _execute(step: Step, locks: Sequence[int]) -> int:
     with contextlib.ExitStack() as stack:
         output = None
         if step.log:
@@ -168,7 +170,7 @@ def _execute(step: Step, lock_handle: int) -> int:
                 os.killpg(process.pid, number)
 
         # Before the command starts: a signal that comes right after must not end us and leave it alone.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             stack.callback(signal.signal, number, signal.signal(number, forward))
         process = subprocess.Popen(
             list(step.command),
@@ -176,7 +178,7 @@ def _execute(step: Step, lock_handle: int) -> int:
             stdout=output,
             stderr=subprocess.STDOUT if step.log else None,
             env=environment,
-            pass_fds=(lock_handle,),
+            pass_fds=locks,
             start_new_session=True,
             preexec_fn=die_with_parent,
         )

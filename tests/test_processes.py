@@ -1,0 +1,57 @@
+"""Processes that end with those that started them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+from xlsrt.processes import end_with_parent
+
+FRESH = multiprocessing.get_context("spawn")
+
+
+def work(place: Path, delay: float) -> None:
+    (place / "begun").write_text(str(os.getpid()))
+    time.sleep(delay)
+    end_with_parent()
+    (place / "checked").touch()
+    time.sleep(60)
+
+
+def start_worker(place: Path, delay: float) -> None:
+    worker = FRESH.Process(target=work, args=(place, delay))
+    worker.start()
+    worker.join()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def outlives(place: Path, delay: float, wait_for: str) -> bool:
+    """Whether a worker lives on whose parent was killed once the file was there."""
+    place.mkdir()
+    parent = FRESH.Process(target=start_worker, args=(place, delay))
+    parent.start()
+    end = time.monotonic() + 60
+    while not (place / wait_for).exists() or not (place / "begun").read_text():
+        assert parent.is_alive() and time.monotonic() < end
+        time.sleep(0.02)
+    parent.kill()
+    parent.join()
+    worker = int((place / "begun").read_text())
+    end = time.monotonic() + 10
+    while is_alive(worker) and time.monotonic() < end:
+        time.sleep(0.05)
+    return is_alive(worker)
+
+
+def test_a_spawned_worker_ends_when_its_parent_does_or_has(tmp_path: Path) -> None:
+    assert not outlives(tmp_path / "later", 0.0, "checked")
+    assert not outlives(tmp_path / "before", 1.0, "begun")
+    assert not (tmp_path / "before" / "checked").exists()
