@@ -12,16 +12,18 @@ from xlsrt.processes import end_with_parent
 FRESH = multiprocessing.get_context("spawn")
 
 
-def work(place: Path, delay: float) -> None:
+def work(place: Path, late: bool) -> None:
+    parent = os.getppid()
     (place / "begun").write_text(str(os.getpid()))
-    time.sleep(delay)
+    while late and os.getppid() == parent:
+        time.sleep(0.02)
     end_with_parent()
     (place / "checked").touch()
     time.sleep(60)
 
 
-def start_worker(place: Path, delay: float) -> None:
-    worker = FRESH.Process(target=work, args=(place, delay))
+def start_worker(place: Path, late: bool) -> None:
+    worker = FRESH.Process(target=work, args=(place, late))
     worker.start()
     worker.join()
 
@@ -33,10 +35,10 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def outlives(place: Path, delay: float, wait_for: str) -> bool:
+def outlives(place: Path, late: bool, wait_for: str) -> bool:
     """Whether a worker lives on whose parent was killed once the file was there."""
     place.mkdir()
-    parent = FRESH.Process(target=start_worker, args=(place, delay))
+    parent = FRESH.Process(target=start_worker, args=(place, late))
     parent.start()
     end = time.monotonic() + 60
     while not (place / wait_for).exists() or not (place / "begun").read_text():
@@ -52,6 +54,6 @@ def outlives(place: Path, delay: float, wait_for: str) -> bool:
 
 
 def test_a_spawned_worker_ends_when_its_parent_does_or_has(tmp_path: Path) -> None:
-    assert not outlives(tmp_path / "later", 0.0, "checked")
-    assert not outlives(tmp_path / "before", 1.0, "begun")
+    assert not outlives(tmp_path / "later", False, "checked")
+    assert not outlives(tmp_path / "before", True, "begun")
     assert not (tmp_path / "before" / "checked").exists()

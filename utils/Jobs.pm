@@ -12,7 +12,7 @@ use Time::HiRes qw(sleep);
 our $program = basename($0);
 # Told to every backend; a queue's configuration may know more.
 our @known = qw(gpu mem num_threads num_nodes max_jobs_run name time config together);
-our %signals = (INT => 2, TERM => 15, HUP => 1, USR1 => 10);
+our %signals = (INT => 2, TERM => 15, HUP => 1, USR1 => 10, USR2 => 12);
 # What a job needs of the environment that run.sh made; schedulers differ in what they hand on.
 my $carried = qr/^(PATH|LD_LIBRARY_PATH|LC_ALL|LANG|TORCH_HOME|LRU_CACHE_CAPACITY
     |(PYTHON|OMP_|MKL_|ONEDNN_|XLSRT_|HF_|NCCL_|GLOO_)\w*)$/x;

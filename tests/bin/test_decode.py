@@ -418,3 +418,18 @@ def test_further_hypotheses_are_written(setup: Path, mode: str) -> None:
             scores[line.split()[0]].append(float(line.split()[1]))
     assert all(row == sorted(row, reverse=True) for row in scores.values())
     assert len(scores["u4"]) == 3
+
+
+def test_on_a_queue_an_end_is_no_failure_and_what_is_whole_is_written(setup: Path) -> None:
+    backend = setup / "queue.pl"
+    backend.write_text(f"#!/bin/sh\ntouch {setup}/submitted\nexit $(cat {setup}/code)\n")
+    backend.chmod(0o755)
+    for code, error in (("143", SystemExit), ("1", UserError)):
+        (setup / "code").write_text(code)
+        with pytest.raises(error):
+            decode(setup, "out", "--cmd", str(backend))
+    files = decode(setup, "out")
+    (setup / "out" / "text").unlink()
+    (setup / "submitted").unlink()
+    assert decode(setup, "out", "--cmd", str(backend)) == files
+    assert not (setup / "submitted").exists(), "nothing was left to decode"

@@ -261,12 +261,18 @@ def test_raw_samples_on_standard_input(exp, wav, capsys, monkeypatch):
 def test_standard_input_is_heard_until_interrupted(exp, wav, capsys, monkeypatch, options):
     """Ctrl-C in `arecord | transcribe -`: what has come through the pipe is heard, if less than a packet."""
     samples = numpy.round(soundfile.read(wav)[0] * 32767).astype("<i2")
+    assert samples.nbytes > 2**16, "more than a pipe holds"
     reading, writing = os.pipe()
     pipe = os.fdopen(reading, "rb")
     monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=pipe))
-    sender = threading.Thread(target=os.write, args=(writing, samples.tobytes() + b"x"))
+
+    def send():
+        # When all is written it is being heard, and the rest stands in the pipe.
+        os.write(writing, samples.tobytes() + b"x")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    sender = threading.Thread(target=send)
     sender.start()
-    threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT)).start()
     before = signal.getsignal(signal.SIGINT)
     transcribe.main(["-", "--model", str(exp), *options])
     assert capsys.readouterr().out == Recognizer.from_exp(exp).transcribe(samples).text + "\n"
@@ -279,7 +285,7 @@ def test_standard_input_is_heard_until_interrupted(exp, wav, capsys, monkeypatch
 def test_ctrl_c_never_comes_amid_samples_that_are_heard():
     interrupt, heard = Interrupt(), []
     with interrupt.listening():
-        for block in iter(lambda: interrupt.wait(lambda: len(heard)), None):
+        for block in iter(lambda: interrupt.wait(str, len(heard)), None):
             heard.append(block)
             if len(heard) == 3:
                 signal.raise_signal(signal.SIGINT)

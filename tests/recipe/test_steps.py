@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -149,7 +150,7 @@ def test_a_signal_reaches_the_command(tmp_path: Path) -> None:
     )
     wait_for(lambda: pid.exists() and pid.read_text(encoding="utf-8").strip())
     os.kill(int(pid.read_text(encoding="utf-8")), signal.SIGTERM)
-    assert script.wait(60) == 7
+    assert script.wait(60) == 128 + signal.SIGTERM, "it was asked to end, whatever it says of that itself"
     assert caught.exists()
     assert not (tmp_path / "out/.done").exists()
 
@@ -214,3 +215,18 @@ def test_steps_that_are_covered_are_done_as_they_were_asked_for(tmp_path: Path, 
     step, other = steps(f"echo 3 > {out}; exit 5")
     assert other.is_done()
     assert run_step(step) == 5 and not other.is_done(), "its output may be another by now"
+
+
+def test_an_end_that_was_asked_for_is_no_failure(tmp_path: Path) -> None:
+    """Commands may answer a signal with an exit code of their own."""
+    on = tmp_path / "on"
+
+    def end() -> None:
+        wait_for(on.exists)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    step = make_step(tmp_path, f"trap 'exit 2' TERM; touch {on}; while :; do sleep 0.05; done")
+    assert run_step(step) == 128 + signal.SIGTERM
+    thread.join()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import math
 import sys
+import termios
+from array import array
 from collections.abc import Iterator, Sequence
 from io import BufferedIOBase
 from pathlib import Path
@@ -78,7 +81,7 @@ def _raw_blocks(
     dtype = np.dtype(RAW_FORMATS[raw_format])
     pending, count = b"", 0
     # What is there, without waiting for a whole packet: the end may come before that.
-    while data := interrupt.wait(lambda: stream.read1(size * dtype.itemsize)):
+    while data := interrupt.wait(stream.read1, size * dtype.itemsize):
         pending += data
         if not count:
             if len(pending) < max(map(len, CONTAINERS)):
@@ -89,6 +92,7 @@ def _raw_blocks(
         yield _samples(block, dtype, count, raw_format)
         count += len(block) // dtype.itemsize
     if interrupt.asked:
+        pending += _there(stream)
         pending = pending[: len(pending) // dtype.itemsize * dtype.itemsize]
     elif len(pending) % dtype.itemsize:
         raise UserError(
@@ -97,6 +101,16 @@ def _raw_blocks(
         )
     if pending:
         yield _samples(pending, dtype, count, raw_format)
+
+
+def _there(stream: BufferedIOBase) -> bytes:
+    """What stands in a pipe and can be read without waiting."""
+    try:
+        size = array("i", [0])
+        fcntl.ioctl(stream.fileno(), termios.FIONREAD, size)
+    except (OSError, ValueError):  # nothing that has a descriptor
+        return b""
+    return stream.read(size[0])
 
 
 def _check_raw(begin: bytes) -> None:
@@ -136,8 +150,9 @@ def microphone_packets(device: str, size: int, interrupt: Interrupt | None = Non
             samplerate=SAMPLE_RATE, channels=1, dtype="float32", blocksize=size, device=which
         )
         with source:
-            while (found := interrupt.wait(lambda: source.read(size))) is not None:
-                block, lost = found
+            # A packet's time is short: it is heard whole, where Ctrl-C comes amid it.
+            while not interrupt.asked:
+                block, lost = source.read(size)
                 if lost:
                     log.warning("audio was lost: this computer is too slow for the model")
                 yield np.ascontiguousarray(block[:, 0])

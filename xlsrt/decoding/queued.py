@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
 import shutil
@@ -10,12 +9,11 @@ import signal
 import subprocess
 from collections.abc import Sequence
 
-from xlsrt.data.waveforms import read_set
-from xlsrt.decoding import outputs, runner
-from xlsrt.decoding.job import Job, check_sets, fingerprint_of
+from xlsrt.decoding import runner
+from xlsrt.decoding.job import Job, check_sets
 from xlsrt.errors import UserError
 
-log = logging.getLogger(__name__)
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def decode(jobs: Sequence[Job], backend: str, shard: Sequence[str]) -> None:
@@ -29,12 +27,22 @@ def decode(jobs: Sequence[Job], backend: str, shard: Sequence[str]) -> None:
 
     Raises:
         UserError: a job failed; the backend has said which, with the end of its log.
+        SystemExit: a signal ended the backend.
     """
     check_sets(jobs)
-    todo = [job for job in jobs if not _is_merged(job)]
-    if not todo:
-        return
-    job = todo[0]
+    todo = [job for job in jobs if not runner.is_merged(job)]
+    if not all(map(runner.is_decoded, todo)):
+        try:
+            _submit(todo[0], backend, shard)
+        except BaseException:
+            for job in todo:  # what is whole counts, whatever became of the other sets
+                runner.merge_all(job, whole=True)
+            raise
+    for job in todo:
+        runner.merge_all(job)
+
+
+def _submit(job: Job, backend: str, shard: Sequence[str]) -> None:
     words = shlex.split(backend)
     if shutil.which(words[0]) is None:
         raise UserError(f"--cmd {backend}: there is no program {words[0]}; see utils/*.pl")
@@ -50,22 +58,14 @@ def decode(jobs: Sequence[Job], backend: str, shard: Sequence[str]) -> None:
         process.send_signal(number)
 
     # The backend cancels its jobs; we wait for that.
-    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, forward) for number in _ENDING}
     code = process.wait()
     for number, handler in before.items():
         signal.signal(number, handler)
+    if code < 0 or code > 128:
+        raise SystemExit(code if code > 0 else 128 - code)
     if code:
         raise UserError(
             f"{job.output_dir}: {os.path.basename(words[0])} ended with code {code}, see above; what was "
             "decoded is kept, run it again"
         )
-    for job in todo:
-        runner.merge_all(job)
-
-
-def _is_merged(job: Job) -> bool:
-    entries = read_set(job.data_dir)
-    done = all(outputs.is_merged(one.output_dir, fingerprint_of(one, entries)) for one in job.jobs)
-    if done:
-        log.info("%s is decoded already", job.output_dir)
-    return done

@@ -38,11 +38,9 @@ def decode(*jobs: Job) -> None:
     check_sets(jobs)
     shards: dict[int, list[Job]] = {}
     for job in jobs:
-        entries = read_set(job.data_dir)
-        ways = [_Way(one, fingerprint_of(one, entries)) for one in job.jobs]
-        if all(way.is_merged for way in ways):
-            log.info("%s is decoded already", job.output_dir)
+        if is_merged(job):
             continue
+        entries, ways = _ways(job)
         for way in ways:  # told before the work where that cannot be
             way.job.output_dir.mkdir(parents=True, exist_ok=True)
         left = {entry.name for entry in _todo(entries, ways)}
@@ -73,8 +71,7 @@ def decode_shard(number: int, *jobs: Job) -> None:
     for job in jobs:
         if not 1 <= number <= job.nj:
             raise UserError(f"--job {number} is not between 1 and --nj {job.nj}")
-        entries = read_set(job.data_dir)
-        ways = [_Way(one, fingerprint_of(one, entries)) for one in job.jobs]
+        entries, ways = _ways(job)
         todo = _todo(shard_of(entries, number, job.nj), ways)
         if not todo:
             continue
@@ -90,6 +87,25 @@ class _Way:
         self.job, self.fingerprint = job, fingerprint
         self.kept = outputs.kept_results(job.output_dir, fingerprint)
         self.is_merged = outputs.is_merged(job.output_dir, fingerprint)
+
+
+def _ways(job: Job) -> tuple[list[Entry], list[_Way]]:
+    """The set and what each configuration has found of it."""
+    entries = read_set(job.data_dir)
+    return entries, [_Way(one, fingerprint_of(one, entries)) for one in job.jobs]
+
+
+def is_merged(job: Job) -> bool:
+    """Whether all its final files are written, which is said then."""
+    done = all(way.is_merged for way in _ways(job)[1])
+    if done:
+        log.info("%s is decoded already", job.output_dir)
+    return done
+
+
+def is_decoded(job: Job) -> bool:
+    """Whether every utterance is decoded with all its configurations; the final files may be missing."""
+    return not _todo(*_ways(job))
 
 
 def _todo(entries: list[Entry], ways: Sequence[_Way]) -> list[Entry]:
@@ -131,8 +147,8 @@ def _decode_entries(
 
 def merge_all(job: Job, whole: bool = False) -> None:
     """`merge` for all configurations of a job that are not merged yet, or (whole) that lack nothing."""
-    entries = read_set(job.data_dir)
-    for way in (_Way(one, fingerprint_of(one, entries)) for one in job.jobs):
+    entries, ways = _ways(job)
+    for way in ways:
         if not way.is_merged and not (whole and _todo(entries, [way])):
             merge(way.job)
 

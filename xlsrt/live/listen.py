@@ -73,30 +73,31 @@ def transcribe_sources(
 
 def listen(recognizer: Recognizer, name: str, how: Listening) -> list[Result]:
     """All segments of one source. Ctrl-C ends a microphone and standard input as their own end would."""
-    interrupt = Interrupt()
+    interrupt, rate = Interrupt(), recognizer.sample_rate
     live = how.device is not None or name == "-"
-    with interrupt.listening() if live else nullcontext():
-        packets = how.packets(name, recognizer.sample_rate, _longest(recognizer, how.rules), interrupt)
-        return _heard(recognizer, packets, how)
-
-
-def _heard(recognizer: Recognizer, packets: Iterator[np.ndarray], how: Listening) -> list[Result]:
-    rate = recognizer.sample_rate
-    if recognizer.encoder.why_offline() and how.rules is None and how.device is None and not how.partials:
-        # Nobody asked for a stream, and this encoder needs a recording's end before its first frame.
-        return [recognizer.transcribe(np.concatenate([np.zeros(0, dtype=np.float32), *packets]))]
+    # Nobody asks for a stream, and the encoder needs a recording's end before its first frame.
+    quiet = how.rules is None and how.device is None and not how.partials
+    whole = quiet and bool(recognizer.encoder.why_offline())
+    longest = recognizer.encoder.config.max_stream_seconds if whole else _longest(recognizer, how.rules)
+    packets = how.packets(name, rate, longest, interrupt)
+    listening = interrupt.listening() if live else nullcontext()
+    if whole:
+        with listening:
+            parts = list(packets)
+        return [recognizer.transcribe(np.concatenate([np.zeros(0, dtype=np.float32), *parts]))]
     stream = recognizer.stream(endpoint=how.rules)
     results: list[Result] = []
     begin, sent, shown = time.monotonic(), 0, ""
-    for packet in packets:
-        sent += len(packet)
-        if how.realtime:
-            time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
-        partial = stream.accept(packet)
-        results += partial.finished
-        if how.partials and partial.text != shown:
-            shown = partial.text
-            print(f"{sent / rate:8.2f} s  {partial.stable}|{partial.unstable}", file=sys.stderr)
+    with listening:
+        for packet in packets:
+            sent += len(packet)
+            if how.realtime:
+                time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
+            partial = stream.accept(packet)
+            results += partial.finished
+            if how.partials and partial.text != shown:
+                shown = partial.text
+                print(f"{sent / rate:8.2f} s  {partial.stable}|{partial.unstable}", file=sys.stderr)
     return [*results, stream.finish()]
 
 

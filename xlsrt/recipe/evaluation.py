@@ -47,10 +47,12 @@ def decode(plans: Sequence[Decoding], shards: Shards, ngram_dir: Path | None = N
     if ngram_dir is not None:
         give_ngrams(ngram_dir, plans)
     covered: list[Decoding] = []  # which has been said
+    failed: list[Decoding] = []  # with others
     for at, plan in enumerate(plans):
         alone = step = decode_step([plan], shards, ngram_dir)
+        said: list[Decoding] = []
         if not step.is_done():
-            later = [other for other in plans[at + 1 :] if other.exp_dir == plan.exp_dir]
+            later = [] if plan in failed else [o for o in plans[at + 1 :] if o.exp_dir == plan.exp_dir]
             later = [o for o in later if not decode_step([o], shards, ngram_dir).is_done()]
             sets = [plan, *(other for other in later if plan.same_but_set(other))]
             beside = [other for other in later if share_encoder(plan, other)]
@@ -58,13 +60,14 @@ def decode(plans: Sequence[Decoding], shards: Shards, ngram_dir: Path | None = N
             along = [replace(way, data_dir=one.data_dir) for way in (plan, *beside) for one in sets]
             said = [other for other in later if other in along]
             step.covers = [decode_step([other], shards, ngram_dir) for other in said]
-            covered += said
         elif plan in covered:
             continue
         code = run_step(step)
+        covered += said if not code else []
         if code and step.covers and not was_ended(code):
             # Another set or search may be what is wrong.
             say(f"{alone.title}: once more, alone")
+            failed += said
             code = run_step(alone)
         if code:
             return code

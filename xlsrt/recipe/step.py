@@ -160,11 +160,11 @@ def _execute(step: Step, locks: Sequence[int]) -> int:
         if watched and step.echo and not is_quiet():
             stack.enter_context(_echoing(watched, re.compile(step.echo)))
         process: subprocess.Popen[bytes] | None = None
-        early: list[int] = []
+        signals: list[int] = []
 
         def forward(number: int, _frame: object) -> None:
+            signals.append(number)
             if process is None:
-                early.append(number)
                 return
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
@@ -182,9 +182,11 @@ def _execute(step: Step, locks: Sequence[int]) -> int:
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
-        for caught in early:
+        for caught in list(signals):
             forward(caught, None)
-        return process.wait()
+        code = process.wait()
+        # A command may put the end that was asked of it into words of its own; it was no failure.
+        return 128 + signals[0] if signals and 0 < code <= 128 else code
 
 
 @contextlib.contextmanager
