@@ -150,8 +150,7 @@ stage_1() { # data preparation
     mapfile -t sources < <(for name in "${sources[@]}" "${opts[@]}"; do if [ -f "$name" ]; then echo "$name"; fi; done)
     for name in "${all_sets[@]}"; do if { [ ! -f "$made" ] || grep -Fqsx "$name/wav.scp" "$made"; } && [ ! -f "$source_dir/$name/wav.scp" ]; then rm -f "$source_dir/.prepared"; fi; done # deleted since
     step "stage 1: data preparation" data "$source_dir/.prepared" "$corpus_dir/local/data.sh" "${sources[@]}" --variables "${names[@]}" -- \
-      "$corpus_dir/local/data.sh" --output_dir "$source_dir" --nj "$nj" "${opts[@]}"
-    [ "$made" -nt "$source_dir/.prepared" ] || (cd "$source_dir" && printf '%s\n' */wav.scp > .made) 2>/dev/null || true
+      "$corpus_dir/local/data.sh" --output_dir "$source_dir" --nj "$nj" "${opts[@]}"; [ "$made" -nt "$source_dir/.prepared" ] || (cd "$source_dir" && printf '%s\n' */wav.scp > .made) 2>/dev/null || true
   fi
   require "$source_dir/%/wav.scp" "run stage 1 first, or make this Kaldi directory (see README)"
 }

@@ -19,6 +19,7 @@ import yaml
 
 from tests.espnet_task.test_training import Killed, kill_at
 from tests.espnet_task.tones import PLAIN, Corpus, Train, largest_difference, settings
+from xlsrt.espnet_task import shared_task
 from xlsrt.espnet_task.task import XlsrASRTask
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -228,6 +229,7 @@ def test_a_mistake_found_by_a_worker_is_one_line_too(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(multiprocessing, "parent_process", object)
+    monkeypatch.setattr(shared_task, "end_with_parent", lambda: None)
     with pytest.raises(SystemExit) as left:
         XlsrASRTask.main_worker(worker_args(corpus, tmp_path / "wrong", model_conf={"ctc_wait": 1}))
     assert left.value.code == 2

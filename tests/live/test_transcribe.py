@@ -282,7 +282,15 @@ def test_standard_input_is_heard_until_interrupted(exp, wav, capsys, monkeypatch
     pipe.close()
 
 
-def test_ctrl_c_never_comes_amid_samples_that_are_heard():
+@pytest.fixture
+def minds_ctrl_c():
+    """Tests that run in the background may have it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_never_comes_amid_samples_that_are_heard(minds_ctrl_c):
     interrupt, heard = Interrupt(), []
     with interrupt.listening():
         for block in iter(lambda: interrupt.wait(str, len(heard)), None):

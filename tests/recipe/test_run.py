@@ -52,7 +52,7 @@ def run(workdir: Path, *words: str, code: int = 0) -> str:
 
 def worked(output: str) -> list[str]:
     """The steps that did something."""
-    return re.findall(r"^\[[\d:]+\] run\.sh (stage .*): finished in", output, flags=re.MULTILINE)
+    return re.findall(r"^\[[\d:]+\] run\.sh (stage .*): finished (?:in|along)", output, flags=re.MULTILINE)
 
 
 NEW = ("wav.scp", "index.html", "model.json")
