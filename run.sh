@@ -143,14 +143,14 @@ step() { # run a command unless its marker says that it is done; title, kind, ma
 }
 
 stage_1() { # data preparation
-  local opts names name sources=() made=$source_dir/.made; read -ra opts <<< "$local_data_opts"
+  local opts names name outputs sources=(); read -ra opts <<< "$local_data_opts"
   if [ -n "$corpus_dir" ]; then # variables such as AN4 say where the corpus lies
     mapfile -t names < <(grep -oE '\$\{[A-Z][A-Z0-9_]*:-' "$corpus_dir/local/data.sh" | tr -cd 'A-Z0-9_\n' | sort -u)
-    for name in "${names[@]}"; do sources+=("${!name-}"); done
+    for name in "${names[@]}"; do sources+=("${!name-}"); done; outputs=("${all_sets[@]/#/$source_dir/}")
     mapfile -t sources < <(for name in "${sources[@]}" "${opts[@]}"; do if [ -f "$name" ]; then echo "$name"; fi; done)
-    for name in "${all_sets[@]}"; do if { [ ! -f "$made" ] || grep -Fqsx "$name/wav.scp" "$made"; } && [ ! -f "$source_dir/$name/wav.scp" ]; then rm -f "$source_dir/.prepared"; fi; done # deleted since
-    step "stage 1: data preparation" data "$source_dir/.prepared" "$corpus_dir/local/data.sh" "${sources[@]}" --variables "${names[@]}" -- \
-      "$corpus_dir/local/data.sh" --output_dir "$source_dir" --nj "$nj" "${opts[@]}"; [ "$made" -nt "$source_dir/.prepared" ] || (cd "$source_dir" && printf '%s\n' */wav.scp > .made) 2>/dev/null || true
+    step "stage 1: data preparation" data "$source_dir/.prepared" "$corpus_dir/local/data.sh" "${sources[@]}" --variables "${names[@]}" \
+      --outputs "${outputs[@]/%//wav.scp}" --makes "$source_dir/*/wav.scp" -- \
+      "$corpus_dir/local/data.sh" --output_dir "$source_dir" --nj "$nj" "${opts[@]}"
   fi
   require "$source_dir/%/wav.scp" "run stage 1 first, or make this Kaldi directory (see README)"
 }

@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 
+from tests.waiting import comes_true, is_alive, wait_for
 from xlsrt.processes import end_with_parent
 
 FRESH = multiprocessing.get_context("spawn")
@@ -28,29 +29,16 @@ def start_worker(place: Path, late: bool) -> None:
     worker.join()
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def outlives(place: Path, late: bool, wait_for: str) -> bool:
+def outlives(place: Path, late: bool, wait_until: str) -> bool:
     """Whether a worker lives on whose parent was killed once the file was there."""
     place.mkdir()
     parent = FRESH.Process(target=start_worker, args=(place, late))
     parent.start()
-    end = time.monotonic() + 60
-    while not (place / wait_for).exists() or not (place / "begun").read_text():
-        assert parent.is_alive() and time.monotonic() < end
-        time.sleep(0.02)
+    wait_for(lambda: (place / wait_until).exists() and (place / "begun").read_text())
     parent.kill()
     parent.join()
     worker = int((place / "begun").read_text())
-    end = time.monotonic() + 10
-    while is_alive(worker) and time.monotonic() < end:
-        time.sleep(0.05)
-    return is_alive(worker)
+    return not comes_true(lambda: not is_alive(worker), 10)
 
 
 def test_a_spawned_worker_ends_when_its_parent_does_or_has(tmp_path: Path) -> None:

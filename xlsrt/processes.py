@@ -1,4 +1,4 @@
-"""Processes that must not outlive the one that started them, however that one ends."""
+"""How processes are asked to end, and that none outlives the one that started it, however that one ends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import ctypes
 import multiprocessing
 import os
 import signal
+
+# SIGUSR1 is the word of Slurm before a limit of time, SIGUSR2 that of Grid Engine, there and before a qdel.
+TO_SAVE = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+"""Ask a training to save and to leave."""
+TO_END = (*TO_SAVE, signal.SIGHUP)
+"""Are handed on to a command by who waits for it."""
 
 _PR_SET_PDEATHSIG = 1
 

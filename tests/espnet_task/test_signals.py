@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.espnet_task.tones import Corpus, settings
+from tests.waiting import is_alive, wait_for
 from xlsrt.espnet_task.shared_task import meeting_point
 from xlsrt.espnet_task.signals import forwarding_to_children
 from xlsrt.espnet_task.task import XlsrASRTask
@@ -48,33 +49,18 @@ def train_in_a_worker(options: list[str], changes: dict[str, object], found: Pat
     worker.join()
 
 
-def lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def until(true: object, seconds: float = 60.0) -> bool:
-    """Whether a question is answered with yes within so many seconds."""
-    end = time.monotonic() + seconds
-    while not (answer := true()) and time.monotonic() < end:  # type: ignore[operator]
-        time.sleep(0.1)
-    return bool(answer)
-
-
 @pytest.mark.timeout(200)
 def test_a_worker_goes_with_its_parent(corpus: Corpus, tmp_path: Path) -> None:
     exp, found = tmp_path / "exp", tmp_path / "pid"
     options = [*corpus.options, "--output_dir", str(exp)]
     parent = FRESH.Process(target=train_in_a_worker, args=(options, {"max_epoch": 10**4}, found))
     parent.start()
-    assert until(lambda: (exp / "1epoch.pth").exists(), 120)
+    wait_for((exp / "1epoch.pth").exists, 120)
     worker = int(found.read_text())
-    assert lives(worker)
+    assert is_alive(worker)
     parent.kill()
     parent.join()
-    assert until(lambda: not lives(worker), 10)
+    wait_for(lambda: not is_alive(worker), 10)
 
 
 def test_a_job_that_slurm_starts_again_has_a_meeting_point_of_its_own() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.recipe import fake_queue
-from tests.recipe.test_steps import is_alive, wait_for
+from tests.waiting import is_alive, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = {"slurm": "slurm.pl", "sge": "queue.pl", "pbs": "pbs.pl"}

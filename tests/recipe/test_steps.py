@@ -5,11 +5,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import is_alive, wait_for
 from xlsrt.recipe.markers import read_marker
 from xlsrt.recipe.step import Step, run_step
 
@@ -24,21 +24,6 @@ def make_step(folder: Path, command: str, **other: object) -> Step:
         "command": ["bash", "-c", command],
     }
     return Step(**{**values, **other})  # type: ignore[arg-type]
-
-
-def wait_for(condition: object, seconds: float = 60.0) -> None:
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # the second when it goes between opening and reading
-        return False
 
 
 def test_done_once_and_again_when_something_changes(
@@ -230,3 +215,20 @@ def test_an_end_that_was_asked_for_is_no_failure(tmp_path: Path) -> None:
     step = make_step(tmp_path, f"trap 'exit 2' TERM; touch {on}; while :; do sleep 0.05; done")
     assert run_step(step) == 128 + signal.SIGTERM
     thread.join()
+
+
+def test_outputs_count_that_were_made_the_last_time(tmp_path: Path) -> None:
+    """A set that a corpus never makes is no reason to prepare it anew; one that was made and deleted is."""
+    made, never = tmp_path / "data/a/wav.scp", tmp_path / "data/b/wav.scp"
+    runs = tmp_path / "runs"
+    command = f"mkdir -p {made.parent}; touch {made}; echo x >> {runs}"
+
+    def run(*outputs: Path) -> int:
+        pattern = str(tmp_path / "data/*/wav.scp")
+        assert run_step(make_step(tmp_path, command, outputs=[*map(str, outputs)], makes=pattern)) == 0
+        return len(runs.read_text(encoding="utf-8").splitlines())
+
+    assert [run(made, never), run(made, never), run(never)] == [1, 1, 1]
+    made.unlink()
+    assert run(never) == 1, "nobody asks for it"
+    assert run(made) == 2 and made.exists()

@@ -124,10 +124,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     ]
     if args.merge:
         check_sets(jobs)
-        for job in jobs:  # also those behind one that lacks something
-            runner.merge_all(job, whole=True)
-        for one in (one for job in jobs for one in job.jobs):
-            runner.merge(one)
+        runner.merge(jobs, again=True)
     elif args.job is not None:
         runner.decode_shard(args.job, *jobs)
     elif args.cmd:

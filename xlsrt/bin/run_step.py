@@ -28,6 +28,12 @@ def get_parser() -> argparse.ArgumentParser:
         "--variables", nargs="*", default=[], help="environment variables whose values it depends on"
     )
     parser.add_argument("--outputs", nargs="*", default=[], help="files that the step must leave")
+    parser.add_argument(
+        "--makes",
+        default="",
+        metavar="PATTERN",
+        help="files that the step makes: only those of --outputs count that it made the last time",
+    )
     parser.add_argument("--log", type=Path, help="file for the command's output (default: the terminal)")
     parser.add_argument(
         "--cmd", default="", help="cluster backend that runs the command, with --log (default: run it here)"

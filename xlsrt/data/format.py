@@ -180,9 +180,9 @@ def perturb_speed(
 ) -> int:
     """A set at another speed with its audio, as Kaldi makes it; returns its number of utterances.
 
-    ``allow_pipes``: whether commands may stand in wav.scp. Tables by speaker, such as ``spk2gender``, come
-    along. ``utt2uniq`` names the original of each utterance,
-    also where the source is itself at another speed and says so.
+    Tables by speaker, such as ``spk2gender``, come along. ``utt2uniq`` names the original of each utterance,
+    also where the source is itself at another speed and says so. ``allow_pipes``: whether commands may stand
+    in wav.scp.
 
     Raises:
         UserError: as `format_set`; the factor is 1.

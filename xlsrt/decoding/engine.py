@@ -17,6 +17,7 @@ from torch import Tensor
 
 from xlsrt.context import AttentionContext
 from xlsrt.decoding.config import DecodeConfig
+from xlsrt.decoding.job import HEARD_SECONDS
 from xlsrt.decoding.outputs import Recognised, with_cost
 from xlsrt.encoder import XlsrEncoder
 from xlsrt.recognizer import EndpointRules, Recognizer
@@ -24,9 +25,6 @@ from xlsrt.recognizer.line import Engine, advance, close, open_line, pad, search
 from xlsrt.recognizer.pack import load_model
 from xlsrt.search import Hypothesis, Search
 from xlsrt.units import SAMPLE_RATE
-
-HEARD_SECONDS = 240.0
-"""Padded audio that the encoder hears at once where whole utterances are masked."""
 
 Segment = tuple[Hypothesis, list[float] | None]
 """A hypothesis and, in streams, for each token the seconds of audio after which it could not change."""
@@ -161,9 +159,8 @@ def streamed_segments(
             now = min(start + packet_samples, wavs[row].size(0)) / SAMPLE_RATE
             for closed in line.closed:
                 end_segment(row, closed.hypothesis, now)
-            if (
-                line.start != lines[row].start
-            ):  # what closed may also have been spaces alone, which are dropped
+            if line.start != lines[row].start:
+                # What closed may also have been spaces alone, which are dropped.
                 times[row] = []
             times[row] += [now] * (engine.search.stable(line.search)[0] - len(times[row]))
             lines[row] = replace(line, closed=())

@@ -14,10 +14,10 @@ from xlsrt.data.waveforms import Entry
 from xlsrt.decoding.config import DecodeConfig
 from xlsrt.errors import UserError
 
-ENDLESS_SECONDS = 240.0
-"""Streams that keep all the past, and whole recordings that endpoints cut up."""
+HEARD_SECONDS = 240.0
+"""Padded audio that the encoder hears at once where that needs memory: whole utterances, a growing past."""
 BATCH_SECONDS = 1200.0
-"""Where only the waveforms count, or the encoder hears a part of the batch at a time: long recordings are
+"""Padded audio of a batch of which the encoder hears a part at a time, or keeps little: long recordings are
 searched side by side then, which is faster.
 """
 
@@ -56,7 +56,7 @@ class Job:
             return self.batch_seconds
         masked = self.config.mode == "masked" and self.config.endpoint is None
         bounded = self.config.mode == "streaming" and self.config.context.cache_frames is not None
-        return BATCH_SECONDS if masked or bounded else ENDLESS_SECONDS
+        return BATCH_SECONDS if masked or bounded else HEARD_SECONDS
 
     @property
     def jobs(self) -> list[Job]:

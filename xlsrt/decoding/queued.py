@@ -1,4 +1,4 @@
-"""Decode a set with each shard as a job of a cluster backend."""
+"""Decode sets with each shard as a job of a cluster backend."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from xlsrt.decoding import runner
 from xlsrt.decoding.job import Job, check_sets
 from xlsrt.errors import UserError
-
-_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+from xlsrt.processes import TO_END
 
 
 def decode(jobs: Sequence[Job], backend: str, shard: Sequence[str]) -> None:
@@ -30,16 +29,10 @@ def decode(jobs: Sequence[Job], backend: str, shard: Sequence[str]) -> None:
         SystemExit: a signal ended the backend.
     """
     check_sets(jobs)
-    todo = [job for job in jobs if not runner.is_merged(job)]
-    if not all(map(runner.is_decoded, todo)):
-        try:
-            _submit(todo[0], backend, shard)
-        except BaseException:
-            for job in todo:  # what is whole counts, whatever became of the other sets
-                runner.merge_all(job, whole=True)
-            raise
-    for job in todo:
-        runner.merge_all(job)
+    left, undecoded = runner.left_of(jobs)
+    with runner.merging(left):
+        if undecoded:
+            _submit(left[0], backend, shard)
 
 
 def _submit(job: Job, backend: str, shard: Sequence[str]) -> None:
@@ -58,7 +51,7 @@ def _submit(job: Job, backend: str, shard: Sequence[str]) -> None:
         process.send_signal(number)
 
     # The backend cancels its jobs; we wait for that.
-    before = {number: signal.signal(number, forward) for number in _ENDING}
+    before = {number: signal.signal(number, forward) for number in TO_END}
     code = process.wait()
     for number, handler in before.items():
         signal.signal(number, handler)

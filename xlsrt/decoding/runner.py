@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import multiprocessing
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from xlsrt.data.kaldi import DataDir
@@ -38,9 +40,9 @@ def decode(*jobs: Job) -> None:
     check_sets(jobs)
     shards: dict[int, list[Job]] = {}
     for job in jobs:
-        if is_merged(job):
-            continue
         entries, ways = _ways(job)
+        if _said_merged(job, ways):
+            continue
         for way in ways:  # told before the work where that cannot be
             way.job.output_dir.mkdir(parents=True, exist_ok=True)
         left = {entry.name for entry in _todo(entries, ways)}
@@ -50,18 +52,24 @@ def decode(*jobs: Job) -> None:
         for number in range(1, job.nj + 1):
             if left & {entry.name for entry in shard_of(entries, number, job.nj)}:
                 shards.setdefault(number, []).append(job)
-    try:
+    with merging(jobs):
         if len(shards) == 1:
             [(number, these)] = shards.items()
             decode_shard(number, *these)
         elif shards:
             _in_processes(shards)
-    except Exception:
-        for job in jobs:  # what is whole counts, whatever became of the other sets
-            merge_all(job, whole=True)
+
+
+@contextlib.contextmanager
+def merging(jobs: Sequence[Job]) -> Iterator[None]:
+    """`merge` after the block; where that fails, what is whole is merged all the same."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(UserError):
+            merge(jobs)
         raise
-    for job in jobs:
-        merge_all(job)
+    merge(jobs)
 
 
 def decode_shard(number: int, *jobs: Job) -> None:
@@ -85,8 +93,12 @@ class _Way:
 
     def __init__(self, job: Job, fingerprint: str) -> None:
         self.job, self.fingerprint = job, fingerprint
-        self.kept = outputs.kept_results(job.output_dir, fingerprint)
         self.is_merged = outputs.is_merged(job.output_dir, fingerprint)
+
+    @cached_property
+    def kept(self) -> dict[str, outputs.Recognised]:
+        """The utterances that are decoded, by name."""
+        return outputs.kept_results(self.job.output_dir, self.fingerprint)
 
 
 def _ways(job: Job) -> tuple[list[Entry], list[_Way]]:
@@ -95,17 +107,19 @@ def _ways(job: Job) -> tuple[list[Entry], list[_Way]]:
     return entries, [_Way(one, fingerprint_of(one, entries)) for one in job.jobs]
 
 
-def is_merged(job: Job) -> bool:
-    """Whether all its final files are written, which is said then."""
-    done = all(way.is_merged for way in _ways(job)[1])
+def _said_merged(job: Job, ways: Sequence[_Way]) -> bool:
+    """Whether all the final files are written, which is said then."""
+    done = all(way.is_merged for way in ways)
     if done:
         log.info("%s is decoded already", job.output_dir)
     return done
 
 
-def is_decoded(job: Job) -> bool:
-    """Whether every utterance is decoded with all its configurations; the final files may be missing."""
-    return not _todo(*_ways(job))
+def left_of(jobs: Sequence[Job]) -> tuple[list[Job], bool]:
+    """Those whose final files are not all written, and whether any utterance is to be decoded yet."""
+    found = [(job, *_ways(job)) for job in jobs]
+    left = [(job, entries, ways) for job, entries, ways in found if not _said_merged(job, ways)]
+    return [job for job, _, _ in left], any(_todo(entries, ways) for _, entries, ways in left)
 
 
 def _todo(entries: list[Entry], ways: Sequence[_Way]) -> list[Entry]:
@@ -145,20 +159,29 @@ def _decode_entries(
     return True
 
 
-def merge_all(job: Job, whole: bool = False) -> None:
-    """`merge` for all configurations of a job that are not merged yet, or (whole) that lack nothing."""
-    entries, ways = _ways(job)
-    for way in ways:
-        if not way.is_merged and not (whole and _todo(entries, [way])):
-            merge(way.job)
+def merge(jobs: Sequence[Job], again: bool = False) -> None:
+    """Write the final files of all configurations of all jobs; ``again``: those that are written, too.
+
+    Raises:
+        UserError: one lacks an utterance, or its files cannot be written. The others are written before.
+    """
+    wrong: UserError | None = None
+    for job in jobs:
+        entries, ways = _ways(job)
+        for way in ways:
+            if again or not way.is_merged:
+                try:
+                    _write(way.job, way.fingerprint, [entry.name for entry in entries])
+                except UserError as error:
+                    wrong = wrong or error
+    if wrong is not None:
+        raise wrong
 
 
-def merge(job: Job) -> None:
-    """Write the final files once every shard is done, and ``decoding.json``: what was done, how fast."""
-    entries = read_set(job.data_dir)
-    fingerprint = fingerprint_of(job, entries)
+def _write(job: Job, fingerprint: str, names: list[str]) -> None:
+    """The final files of one configuration, and ``decoding.json``: what was done, how fast."""
     outputs.mark_merged(job.output_dir, None)
-    kept = outputs.merge(job.output_dir, fingerprint, [entry.name for entry in entries])
+    kept = outputs.merge(job.output_dir, fingerprint, names)
     audio = sum(result.audio_seconds for result in kept)
     factor = sum(result.wall_seconds for result in kept) / max(audio, 1e-9)
     facts = {

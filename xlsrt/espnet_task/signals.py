@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-# SIGUSR2: Grid Engine's word before a limit of time or a qdel, to every process of a job.
-ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+from xlsrt.processes import TO_SAVE
+
 # A queue signals every process of a job, and each process between it and us hands the signal on too.
 SAME_REQUEST_SECONDS = 5.0
 
@@ -40,7 +40,7 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._note) for number in ASKING}
+        before = {number: signal.signal(number, self._note) for number in TO_SAVE}
         try:
             yield
         finally:
@@ -77,7 +77,7 @@ def forwarding_to_children() -> Iterator[None]:
             with suppress(ProcessLookupError):
                 os.kill(child.pid or 0, number) if child.pid else None
 
-    before = {number: signal.signal(number, forward) for number in ASKING if number != signal.SIGINT}
+    before = {number: signal.signal(number, forward) for number in TO_SAVE if number != signal.SIGINT}
     try:
         yield
     finally:
@@ -89,5 +89,5 @@ def ignore_in_worker() -> None:
     """A data-loading worker leaves the decision to its parent, even if the whole process group is
     signalled.
     """
-    for number in ASKING:
+    for number in TO_SAVE:
         signal.signal(number, signal.SIG_IGN)

@@ -147,7 +147,7 @@ class Pretraining:
                 f"{self.checkpoint} was written with other options ({state.get('options')}); "
                 "give the same ones or another --output_dir"
             )
-        begins = state.get("begins", self.begins)  # not in checkpoints of 2026-11 and before
+        begins = state.get("begins", self.begins)  # older checkpoints do not say
         if begins != self.begins:
             raise UserError(
                 f"{self.checkpoint} began with {begins}, and this is {self.begins}: give the same --init and "

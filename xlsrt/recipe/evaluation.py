@@ -46,32 +46,43 @@ def decode(plans: Sequence[Decoding], shards: Shards, ngram_dir: Path | None = N
     """
     if ngram_dir is not None:
         give_ngrams(ngram_dir, plans)
-    covered: list[Decoding] = []  # which has been said
-    failed: list[Decoding] = []  # with others
+    done_along: list[Decoding] = []
+    failed_together: list[Decoding] = []
     for at, plan in enumerate(plans):
-        alone = step = decode_step([plan], shards, ngram_dir)
-        said: list[Decoding] = []
-        if not step.is_done():
-            later = [] if plan in failed else [o for o in plans[at + 1 :] if o.exp_dir == plan.exp_dir]
-            later = [o for o in later if not decode_step([o], shards, ngram_dir).is_done()]
-            sets = [plan, *(other for other in later if plan.same_but_set(other))]
-            beside = [other for other in later if share_encoder(plan, other)]
-            step = decode_step(sets, shards, ngram_dir, beside)
-            along = [replace(way, data_dir=one.data_dir) for way in (plan, *beside) for one in sets]
-            said = [other for other in later if other in along]
-            step.covers = [decode_step([other], shards, ngram_dir) for other in said]
-        elif plan in covered:
+        if plan in done_along:
             continue
-        code = run_step(step)
-        covered += said if not code else []
-        if code and step.covers and not was_ended(code):
+        alone = decode_step([plan], shards, ngram_dir)
+        along: list[Decoding] = []
+        if not alone.is_done() and plan not in failed_together:
+            later = [other for other in plans[at + 1 :] if other.exp_dir == plan.exp_dir]
+            later = [other for other in later if not decode_step([other], shards, ngram_dir).is_done()]
+            step, along = _together(plan, later, shards, ngram_dir)
+        code = run_step(step if along else alone)
+        if along and not code:
+            done_along += along
+        elif along and not was_ended(code):
             # Another set or search may be what is wrong.
             say(f"{alone.title}: once more, alone")
-            failed += said
+            failed_together += along
             code = run_step(alone)
         if code:
             return code
     return 0
+
+
+def _together(
+    plan: Decoding, later: Sequence[Decoding], shards: Shards, ngram_dir: Path | None
+) -> tuple[Step, list[Decoding]]:
+    """The step that decodes what it can of ``later`` along with a plan, and what that is: the plan's other
+    sets, and the searches that share the encoder's work, on all these sets.
+    """
+    sets = [plan, *(other for other in later if plan.same_but_set(other))]
+    beside = [other for other in later if share_encoder(plan, other)]
+    wanted = [replace(way, data_dir=one.data_dir) for way in (plan, *beside) for one in sets]
+    along = [other for other in later if other in wanted]
+    step = decode_step(sets, shards, ngram_dir, beside)
+    step.covers = [decode_step([other], shards, ngram_dir) for other in along]
+    return step, along
 
 
 def decode_step(

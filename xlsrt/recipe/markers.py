@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
@@ -94,7 +95,7 @@ def fingerprint(kind: str, words: Sequence[str], inputs: Iterable[str | Path]) -
     return digest.hexdigest()
 
 
-def read_marker(path: Path) -> dict[str, str]:
+def read_marker(path: Path) -> dict[str, Any]:
     """The marker's content; empty when there is none or it cannot be read as one."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -103,7 +104,7 @@ def read_marker(path: Path) -> dict[str, str]:
     return content if isinstance(content, dict) else {}
 
 
-def write_marker(path: Path, content: dict[str, str]) -> None:
+def write_marker(path: Path, content: dict[str, Any]) -> None:
     """Write a marker so that it is there whole or not at all."""
     write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xlsrt.processes import die_with_parent
+from xlsrt.processes import TO_SAVE, die_with_parent
 
 
 def run_ranks(command: Sequence[str], num_ranks: int, meeting_point: Path) -> int:
@@ -42,8 +42,7 @@ def run_ranks(command: Sequence[str], num_ranks: int, meeting_point: Path) -> in
             if rank.poll() is None:
                 rank.send_signal(number)
 
-    asking = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-    before = {number: signal.signal(number, forward) for number in asking}
+    before = {number: signal.signal(number, forward) for number in TO_SAVE}
     try:
         return _wait(ranks)
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import re
 import shlex
@@ -19,10 +20,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from xlsrt.errors import QUIET
-from xlsrt.processes import die_with_parent
-from xlsrt.recipe.markers import file_digest, fingerprint, is_done, relevant_command, write_marker
+from xlsrt.processes import TO_END, die_with_parent
+from xlsrt.recipe.markers import (
+    file_digest,
+    fingerprint,
+    is_done,
+    read_marker,
+    relevant_command,
+    write_marker,
+)
 
 _TAIL_LINES = 25
 
@@ -38,6 +47,8 @@ class Step:
         command: program and arguments.
         inputs: files whose content the result depends on.
         outputs: files that must exist afterwards; a missing one means that the step is not done.
+        makes: pattern of the files that the command makes. With it, only those of ``outputs`` count that it
+            made the last time: others it may never make.
         log: where the command's own output goes; None: to the terminal.
         follow: log that is echoed and whose tail is shown (default: `log`), where the command writes another.
         echo: regular expression of the lines of `follow` to show while it runs; its groups, where it has any.
@@ -61,6 +72,7 @@ class Step:
     identity: Sequence[str] | None = None
     lock: Path | None = None
     covers: Sequence[Step] = ()
+    makes: str = ""
 
     def fingerprint(self) -> str:
         """Hash of everything that the result depends on."""
@@ -69,20 +81,26 @@ class Step:
 
     def is_done(self) -> bool:
         """Whether it has been done with what it depends on now."""
-        return is_done(self.marker, self.fingerprint(), self.outputs)
+        return self.is_done_as(self.fingerprint())
+
+    def is_done_as(self, fingerprint: str) -> bool:
+        """The same for a fingerprint that is known."""
+        made = read_marker(self.marker).get("made") if self.makes else None
+        outputs = [path for path in self.outputs if made is None or path in made]
+        return is_done(self.marker, fingerprint, outputs)
 
 
 def run_step(step: Step) -> int:
     """Run the step, or say that it is done. Returns the command's exit code."""
     wanted = step.fingerprint()
-    if is_done(step.marker, wanted, step.outputs):
+    if step.is_done_as(wanted):
         say(f"{step.title}: done already")
         return 0
     with contextlib.ExitStack() as stack:
         # In one order, so that two runs never wait for each other.
         steps = {_lock_of(one): one for one in (step, *step.covers)}
         handles = [stack.enter_context(_lock(path, steps[path])) for path in sorted(steps)]
-        if is_done(step.marker, wanted, step.outputs):
+        if step.is_done_as(wanted):
             say(f"{step.title}: done by another run")
             return 0
         covered = [(other, other.fingerprint()) for other in step.covers]
@@ -110,9 +128,11 @@ def run_step(step: Step) -> int:
 
 def _mark(step: Step, fingerprint: str) -> None:
     """Note that a step is done."""
-    content = {"fingerprint": fingerprint, "finished": time.strftime("%Y-%m-%d %H:%M:%S")}
-    for path in step.outputs:
-        content[Path(path).name] = file_digest(Path(path))
+    content: dict[str, Any] = {"fingerprint": fingerprint, "finished": time.strftime("%Y-%m-%d %H:%M:%S")}
+    if step.makes:
+        content["made"] = sorted(glob.glob(step.makes))
+    else:
+        content.update({Path(path).name: file_digest(Path(path)) for path in step.outputs})
     write_marker(step.marker, content)
 
 
@@ -170,7 +190,7 @@ def _execute(step: Step, locks: Sequence[int]) -> int:
                 os.killpg(process.pid, number)
 
         # Before the command starts: a signal that comes right after must not end us and leave it alone.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        for number in TO_END:
             stack.callback(signal.signal, number, signal.signal(number, forward))
         process = subprocess.Popen(
             list(step.command),
@@ -228,7 +248,7 @@ def _echoing(path: Path, pattern: re.Pattern[str]) -> Iterator[None]:
 
 
 def _check_outputs(step: Step) -> int:
-    missing = [path for path in step.outputs if not Path(path).exists()]
+    missing = [path for path in step.outputs if not step.makes and not Path(path).exists()]
     for path in missing:
         print(f"error: {step.title} ended well but left no {path}", file=sys.stderr)
     return 1 if missing else 0
