@@ -70,6 +70,13 @@ def add_task_arguments(parser: argparse.ArgumentParser) -> None:
         help="Spread weights, gradients and optimiser state over the ranks (FSDP), for models of 1B and more",
     )
     group.add_argument(
+        "--batch_multiple",
+        type=int,
+        default=1,
+        help="Round the number of utterances in a training batch to a multiple of this: ranks times 2 gives "
+        "each rank as many, in pairs; a batch may have up to that many more",
+    )
+    group.add_argument(
         "--curriculum_epochs",
         type=int,
         default=0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import gc
+import itertools
 import logging
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ from torch.multiprocessing import ProcessExitedException
 
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.balance import LanguageBalance, read_languages
+from xlsrt.espnet_task.batches import build_batches
 from xlsrt.espnet_task.gpus import check_gpus
 from xlsrt.espnet_task.inputs import check_choices, check_criteria, check_data_options, check_numbers
 from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory, read_lengths
@@ -67,6 +69,8 @@ class SharedTask(abs_task.AbsTask):
         check_choices(parser, args)
         check_numbers(parser, args)
         check_schedule(args)
+        if args.batch_multiple < 1:
+            raise UserError(f"batch_multiple is {args.batch_multiple}; it must be 1 (off) or more")
         if args.init_param:
             raise UserError(
                 "init_param would run whatever code lies in its file: give `init_from`, a checkpoint of this "
@@ -148,18 +152,19 @@ class SharedTask(abs_task.AbsTask):
     @classmethod
     def build_sequence_iter_factory(cls, args: argparse.Namespace, iter_options: Any, mode: str) -> Any:
         """ESPnet's batches behind an iterator that can start within an epoch."""
-        try:
-            base = super().build_sequence_iter_factory(args, iter_options, mode)
-        except RuntimeError as error:
-            if "world_size" not in str(error):
-                raise
-            files = args.valid_shape_file if mode == "valid" else args.train_shape_file
-            raise UserError(
-                f"{', '.join(files)}: a batch has fewer utterances than the training has processes: take "
-                "fewer (--num_nodes, --ngpu), larger batches (batch_bins, batch_size, valid_batch_size ...), "
-                f"or more utterances ({error})"
-            ) from None
-        assert isinstance(base, SequenceIterFactory), type(base)
+        batches = build_batches(args, iter_options, mode)
+        base = SequenceIterFactory(
+            # Of this rank's utterances alone, as ESPnet does it: a large set's table is not held by each.
+            dataset=cls.build_dataset(args, iter_options, set(itertools.chain(*batches))),
+            batches=batches,
+            seed=args.seed,
+            num_iters_per_epoch=iter_options.num_iters_per_epoch,
+            shuffle=iter_options.train,
+            shuffle_within_batch=args.shuffle_within_batch,
+            num_workers=args.num_workers,
+            collate_fn=iter_options.collate_fn,
+            pin_memory=args.ngpu > 0,
+        )
         balanced = args.language_balance < 1.0
         if mode != "train" or not (args.curriculum_epochs or balanced):
             return ResumableIterFactory(base)
@@ -167,7 +172,7 @@ class SharedTask(abs_task.AbsTask):
         if not balanced:
             return ResumableIterFactory(base, lengths, args.curriculum_epochs)
         languages = read_languages(args.train_data_path_and_name_and_type[0][0])
-        balance = LanguageBalance(base.sampler.batches, lengths, languages, args.language_balance)
+        balance = LanguageBalance(batches, lengths, languages, args.language_balance)
         shares = ", ".join(
             f"{name} {balance.shares[name]:.1%} -> {x:.1%}" for name, x in balance.wanted.items()
         )
