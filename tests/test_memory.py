@@ -185,3 +185,14 @@ def test_batches_of_unknown_size_are_refused() -> None:
     ):
         with pytest.raises(UserError, match="batches of a known size are needed"):
             estimate(wrong, XlsrConfig.preset("tiny"))
+
+
+def test_a_batch_in_multiples_may_hold_that_many_more() -> None:
+    settings = settings_of("train_small.yaml") | {"batch_bins": 400000, "batch_multiple": 1}
+    config = XlsrConfig.preset("small")
+    alone = estimate(settings, config, utterance_seconds=5.0)
+    # 25 s and four utterances of 5 s; of those of 10 s two, which stay two.
+    more = estimate({**settings, "batch_multiple": 4}, config, utterance_seconds=5.0)
+    assert more.activations == pytest.approx(1.8 * alone.activations, rel=0.01)
+    long = estimate({**settings, "batch_multiple": 4}, config, utterance_seconds=10.0)
+    assert long.activations == estimate(settings, config, utterance_seconds=10.0).activations

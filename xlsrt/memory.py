@@ -20,7 +20,7 @@ from xlsrt.encoder.attention import BlockPlan
 from xlsrt.errors import UserError
 from xlsrt.settings import as_mapping
 from xlsrt.transducer import HeadConfig, TransducerHead
-from xlsrt.units import FRAME_SECONDS, HOP
+from xlsrt.units import FRAME_SECONDS, HOP, SAMPLE_RATE
 
 GB = 1e9
 # CUDA's context, cuBLAS and cuDNN work space.
@@ -110,7 +110,7 @@ def estimate(
     # By ESPnet's default gradients lie in DDP's buckets; else they are there twice.
     apart = ranks > 1 and not sharded and not settings.get("gradient_as_bucket_view", True)
     buckets = 4.0 * trained if apart else 0.0
-    frames = float(settings["batch_bins"]) / HOP / ranks
+    frames = _batch_samples(settings, utterance_seconds) / HOP / ranks
     contexts = contexts_of((settings.get("encoder_conf") or {}).get("train_context"))
     length = round(utterance_seconds / FRAME_SECONDS)
     copies = (Copies.of(context, config, length) for context in contexts)
@@ -123,6 +123,13 @@ def estimate(
         max(activation_bytes(config, frames, half, found) for found in copies),
         joint_bytes(head.config, frames, utterance_seconds, tokens_per_second, half),
     )
+
+
+def _batch_samples(settings: Mapping[str, Any], utterance_seconds: float) -> float:
+    """Samples of the largest batch: ``batch_multiple`` may add so many utterances."""
+    samples, utterance = float(settings["batch_bins"]), utterance_seconds * SAMPLE_RATE
+    multiple = int(settings.get("batch_multiple", 1))
+    return samples + multiple * utterance if 1 < multiple <= samples / utterance else samples
 
 
 def contexts_of(train_context: Mapping[str, Any] | None) -> list[AttentionContext]:

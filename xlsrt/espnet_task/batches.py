@@ -62,24 +62,45 @@ def build_batches(args: argparse.Namespace, iter_options: Any, mode: str) -> lis
     return [batch[rank::ranks] for batch in batches]
 
 
-def in_multiples(batches: Sequence[Sequence[str]], multiple: int, least: int = 1) -> list[list[str]]:
-    """The same utterances in the same order, cut where the number of those before is a multiple.
+def check_batches(args: argparse.Namespace) -> None:
+    """Refuse numbers of which no batches can be made.
 
-    About as many batches, of about the sizes that they had: each cut goes to the nearest multiple. Batches
-    smaller than the multiple become one.
+    Raises:
+        UserError: naming the option.
+    """
+    if args.batch_multiple < 1:
+        raise UserError(f"batch_multiple is {args.batch_multiple}; it must be 1 (off) or more")
+    if not 0 < args.epoch_share <= 1:
+        raise UserError(f"epoch_share is {args.epoch_share:g}; it must be above 0 and at most 1 (all)")
+    if args.epoch_share < 1 and args.num_iters_per_epoch is not None:
+        raise UserError("epoch_share and num_iters_per_epoch both say how long an epoch is: give one of them")
+
+
+def epoch_batches(args: argparse.Namespace, iter_options: Any, mode: str, batches: int) -> int | None:
+    """How many of so many batches an epoch takes; None: all."""
+    if mode == "train" and args.epoch_share < 1:
+        return max(1, round(args.epoch_share * batches))
+    return iter_options.num_iters_per_epoch  # type: ignore[no-any-return]
+
+
+def in_multiples(batches: Sequence[Sequence[str]], multiple: int, least: int = 1) -> list[list[str]]:
+    """The same utterances in the same order, cut so that sizes are multiples.
+
+    About as many batches, of about the sizes that they had: each cut goes to the nearest place. Where a batch
+    has fewer utterances than the multiple, since they are long, its cut stays.
 
     Args:
-        multiple: what all sizes but the last are multiples of; 1 changes nothing.
-        least: a last batch smaller than this goes into the one before.
+        multiple: what sizes become multiples of; 1 changes nothing. least: size of the smallest batch.
     """
     if multiple == 1:
         return [list(batch) for batch in batches]
     utterances = [utterance for batch in batches for utterance in batch]
-    before, cuts = 0, {0, len(utterances)}
+    before, cuts = 0, [0]
     for batch in batches[:-1]:
         before += len(batch)
-        cut = (before + multiple // 2) // multiple * multiple
-        if cut + least <= len(utterances):
-            cuts.add(cut)
-    ordered = sorted(cuts)
-    return [utterances[start:end] for start, end in pairwise(ordered)]
+        size = before - cuts[-1]
+        if len(batch) >= multiple:
+            size = max(round(size / multiple), -(-least // multiple)) * multiple
+        if size >= least and cuts[-1] + size + least <= len(utterances):
+            cuts.append(cuts[-1] + size)
+    return [utterances[start:end] for start, end in pairwise([*cuts, len(utterances)])]

@@ -74,7 +74,13 @@ def add_task_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         help="Round the number of utterances in a training batch to a multiple of this: ranks times 2 gives "
-        "each rank as many, in pairs; a batch may have up to that many more",
+        "each rank as many, in pairs; a batch may have up to that many more, one of fewer stays",
+    )
+    group.add_argument(
+        "--epoch_share",
+        type=float,
+        default=1.0,
+        help="Share of the training batches that an epoch takes; the next one goes on with others",
     )
     group.add_argument(
         "--curriculum_epochs",

@@ -21,7 +21,7 @@ from torch.multiprocessing import ProcessExitedException
 
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.balance import LanguageBalance, read_languages
-from xlsrt.espnet_task.batches import build_batches
+from xlsrt.espnet_task.batches import build_batches, check_batches, epoch_batches
 from xlsrt.espnet_task.gpus import check_gpus
 from xlsrt.espnet_task.inputs import check_choices, check_criteria, check_data_options, check_numbers
 from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory, read_lengths
@@ -69,8 +69,7 @@ class SharedTask(abs_task.AbsTask):
         check_choices(parser, args)
         check_numbers(parser, args)
         check_schedule(args)
-        if args.batch_multiple < 1:
-            raise UserError(f"batch_multiple is {args.batch_multiple}; it must be 1 (off) or more")
+        check_batches(args)
         if args.init_param:
             raise UserError(
                 "init_param would run whatever code lies in its file: give `init_from`, a checkpoint of this "
@@ -158,7 +157,7 @@ class SharedTask(abs_task.AbsTask):
             dataset=cls.build_dataset(args, iter_options, set(itertools.chain(*batches))),
             batches=batches,
             seed=args.seed,
-            num_iters_per_epoch=iter_options.num_iters_per_epoch,
+            num_iters_per_epoch=epoch_batches(args, iter_options, mode, len(batches)),
             shuffle=iter_options.train,
             shuffle_within_batch=args.shuffle_within_batch,
             num_workers=args.num_workers,
