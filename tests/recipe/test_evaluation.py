@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import fcntl
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_for
 from xlsrt.recipe import evaluation
 from xlsrt.recipe.decoding import Decoding
 from xlsrt.recipe.evaluation import PARTLY, Shards, collect_step, decode, decode_step, score, score_step
+from xlsrt.recipe.markers import write_marker
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.training import MARKER
 
@@ -99,6 +103,33 @@ done
     said = capfd.readouterr().out
     assert said.count("finished in") == 2 and said.count("finished along with it") == 4
     assert "done already" not in said
+
+
+def test_what_another_run_decodes_meanwhile_leaves_the_rest_to_do(plans: list[Decoding], tmp_path) -> None:
+    """A run that waits for another finds its first set decoded, and nothing was decoded along with that."""
+    backend = tmp_path / "run.pl"
+    backend.write_text(
+        '#!/usr/bin/env bash\nwhile [ "$1" != --output_dir ]; do shift; done\ntouch "$2/text"\n',
+        encoding="utf-8",
+    )
+    backend.chmod(0o755)
+    shards = Shards(1, 0, str(backend))
+    first = decode_step(plans[:1], shards)
+    first.marker.parent.mkdir(parents=True)
+    with open(f"{first.marker}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        def finish() -> None:
+            wait_for(lambda: (plans[1].output_dir / ".decoded.lock").exists())
+            Path(first.outputs[0]).touch()
+            write_marker(first.marker, {"fingerprint": first.fingerprint()})
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+        other = threading.Thread(target=finish)
+        other.start()
+        assert decode(plans[:2], shards) == 0
+        other.join()
+    assert all(decode_step([plan], shards).is_done() for plan in plans[:2])
 
 
 def test_one_bad_set_does_not_keep_the_good_ones_from_being_done(plans: list[Decoding], tmp_path) -> None:

@@ -49,9 +49,10 @@ def decode(plans: Sequence[Decoding], shards: Shards, ngram_dir: Path | None = N
     done_along: list[Decoding] = []
     failed_together: list[Decoding] = []
     for at, plan in enumerate(plans):
-        if plan in done_along:
-            continue
         alone = decode_step([plan], shards, ngram_dir)
+        # Where another run has decoded the first meanwhile, nothing was decoded along with it.
+        if plan in done_along and alone.is_done():
+            continue
         along: list[Decoding] = []
         if not alone.is_done() and plan not in failed_together:
             later = [other for other in plans[at + 1 :] if other.exp_dir == plan.exp_dir]
