@@ -56,7 +56,7 @@ adapt=false            # before training stage 1, adapt that encoder to streamin
 adapt_sets=            # this audio: sets in data/ or folders of audio files; empty: the whole training set
 adapt_config=conf/adapt.yaml # how: self-supervised objective, contexts, epochs
 asr_tag=               # name of the experiment; empty: from train_config and tokens
-asr_exp=               # path of the experiments without _stage<variant>; empty: <expdir>/asr_<asr_tag>
+asr_exp=               # path of the experiments without _stage<variant>; empty: <expdir>/asr_<asr_tag>; debug: in a folder debug/ there
 seed=0                 # of training
 num_splits_asr=1       # parts in which the training set is read: so many times less memory for its list of utterances
 # Decoding
@@ -95,7 +95,7 @@ datadir=data source_dir=data last_config=() failed=0; export XLSRT_QUIET=$quiet
 if "$debug"; then
   datadir=data/debug
   if [ "$corpus" = mini ]; then source_dir=$datadir local_data_opts+=" --size smoke"; fi
-  dumpdir=$dumpdir/debug expdir=$expdir/debug; [ "$nbpe" != 400 ] || nbpe=40
+  dumpdir=$dumpdir/debug expdir=$expdir/debug asr_exp=${asr_exp:+$(dirname "$asr_exp")/debug/$(basename "$asr_exp")}; [ "$nbpe" != 400 ] || nbpe=40
   [ "$train_config" != conf/train_small.yaml ] || train_config=conf/train_tiny.yaml
   last_config=("$(config conf/debug.yaml)")
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # a busy machine makes two threads on small products many times slower

@@ -186,6 +186,10 @@ def test_run_sh_is_short() -> None:
             ["--inference_asr_model", "nope.pth"],
             "--inference_asr_model nope.pth: no exp/asr_small_char_stage*",
         ),
+        (
+            ["--debug", "true", "--asr_exp", "exp/asr_mine", "--inference_asr_model", "nope.pth"],
+            "no exp/debug/asr_mine_stage*",  # what was trained in earnest is left alone
+        ),
         (["--expdir", "/proc/x"], "--expdir /proc/x: cannot be written"),
         (["--dumpdir", "/proc/x"], "--dumpdir /proc/x: cannot be written"),
         (["--ngpu", "2", "--num_nodes", "2"], "cmd_backend=local has one node"),
