@@ -169,7 +169,7 @@ stage_2() { # audio formatting and validation
     fi
     out=$dumpdir/raw/$set speeds=1.0; if [ "$set" = "$train_set" ]; then out=$whole_dump speeds=${speed_perturb_factors:-1.0}; fi
     tables=("$datadir/$set"/{wav.sc[p],tex[t],segment[s],utt2*})
-    step "stage 2: audio of $set" format "$out/.formatted" "${tables[@]}" --outputs "$out"/{wav.scp,text,utt2num_samples} -- \
+    step "stage 2: audio of $set" format "$out/.formatted" "${tables[@]}" --audio "$datadir/$set/wav.scp" --outputs "$out"/{wav.scp,text,utt2num_samples} --keeps_audio -- \
       "$python" -m xlsrt.bin.format_data --data_dir "$datadir/$set" --output_dir "$out" --speed_perturb "$speeds" \
       --allow_pipes "$allow_pipes" --drop_bad "$drop_bad" --audio_format "$audio_format" --nj "$nj"
   done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -23,6 +24,16 @@ def test_samples_come_back(tmp_path: Path, suffix: str) -> None:
     assert soundfile.info(target).format == suffix.upper()
     assert (soundfile.read(target, dtype="int16")[0] == samples).all()
     assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_the_same_audio_keeps_its_time(tmp_path: Path) -> None:
+    target = tmp_path / "a.flac"
+    write_sound(target, np.zeros(100, np.int16), 16_000)
+    os.utime(target, ns=(1, 2_000_000_000))
+    write_sound(target, np.zeros(100, np.int16), 16_000)
+    assert target.stat().st_mtime_ns == 2_000_000_000
+    write_sound(target, np.ones(100, np.int16), 16_000)
+    assert target.stat().st_mtime_ns != 2_000_000_000
 
 
 def test_an_error_midway_leaves_the_old_file(tmp_path: Path) -> None:

@@ -57,6 +57,20 @@ def test_changed_audio_is_looked_through_again(tmp_path: Path, data: UnlabelledD
     assert data_steps(both, 1, False)[0].fingerprint() not in (before, after)
 
 
+def test_changed_audio_of_a_set_is_heard_again(tmp_path: Path, data: UnlabelledData) -> None:
+    """Under the same path, which is all that its tables say; cut and formatted too."""
+    (tmp_path / "a.wav").write_bytes(b"1")
+    data.tables.mkdir(parents=True)
+    for folder in (*data.sources, data.tables):
+        (folder / "wav.scp").write_text(f"a {tmp_path}/a.wav\n", encoding="utf-8")
+        (folder / "utt2spk").write_text("a a\n", encoding="utf-8")
+    (data.tables / "segments").write_text("a a 0 1\n", encoding="utf-8")
+    before = [step.fingerprint() for step in data_steps(data, 1, False)]
+    (tmp_path / "a.wav").write_bytes(b"12")
+    after = [step.fingerprint() for step in data_steps(data, 1, False)]
+    assert all(one != other for one, other in zip(before, after, strict=True))
+
+
 def test_a_few_pieces_are_for_validation(data: UnlabelledData) -> None:
     data.dump.mkdir(parents=True)
     names = [f"u{n:04d}" for n in range(1000)]

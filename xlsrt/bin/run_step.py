@@ -14,7 +14,7 @@ from pathlib import Path
 
 from xlsrt.bin import run_main
 from xlsrt.processes import die_with_parent
-from xlsrt.recipe.markers import STEP_VERSIONS
+from xlsrt.recipe.markers import STEP_VERSIONS, relevant_command
 from xlsrt.recipe.step import Step, run_step
 
 
@@ -27,12 +27,18 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--variables", nargs="*", default=[], help="environment variables whose values it depends on"
     )
+    parser.add_argument(
+        "--audio", nargs="*", default=[], help="wav.scp files among them whose audio counts by size and time"
+    )
     parser.add_argument("--outputs", nargs="*", default=[], help="files that the step must leave")
     parser.add_argument(
         "--makes",
         default="",
         metavar="PATTERN",
         help="files that the step makes: only those of --outputs count that it made the last time",
+    )
+    parser.add_argument(
+        "--keeps_audio", action="store_true", help="a wav.scp of --outputs counts with the audio it names"
     )
     parser.add_argument("--log", type=Path, help="file for the command's output (default: the terminal)")
     parser.add_argument(
@@ -50,7 +56,7 @@ def main(cmd: Sequence[str] | None = None) -> int:
     backend = shlex.split(values.pop("cmd"))
     given = [f"{name}={os.environ[name]}" for name in values.pop("variables") if name in os.environ]
     # Where it ran is no part of what it made.
-    values["identity"] = [*args.command, *given]
+    values["identity"] = [*relevant_command(args.command), *given]
     if backend and args.log:
         values |= {"command": [*backend, str(args.log), *args.command], "follow": args.log, "log": None}
     return run_step(Step(**values))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import filecmp
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,8 @@ from xlsrt.files import atomic_path
 def new_sound_file(target: Path, rate: int) -> Iterator[Callable[[np.ndarray], None]]:
     """Write 16-bit mono FLAC or WAV, by the suffix, that appears when the block ends without an error.
 
-    Yields a function that writes samples (n,), int16 or float in [-1, 1].
+    Yields a function that writes samples (n,), int16 or float in [-1, 1]. Where the same bytes are there
+    already, their time stays: what was made from them is not made anew.
 
     Raises:
         UserError: it cannot be written; errors of the block itself pass as they are.
@@ -42,6 +45,9 @@ def new_sound_file(target: Path, rate: int) -> Iterator[Callable[[np.ndarray], N
             raise failed(error) from None
         with file:
             yield write
+        if target.is_file() and filecmp.cmp(temporary, target, shallow=False):
+            status = target.stat()
+            os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def write_sound(target: Path, samples: np.ndarray, rate: int) -> None:

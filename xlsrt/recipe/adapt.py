@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xlsrt.data.walk import files_below
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
+from xlsrt.recipe.listing import folder_listing
 from xlsrt.recipe.step import Step
 from xlsrt.recipe.training import NO_PRETRAINED, located, pretrained_files, refuse_owned
 from xlsrt.tree import Tree, overlay, read_tree
@@ -116,7 +116,8 @@ def data_steps(data: UnlabelledData, nj: int, allow_pipes: bool) -> list[Step]:
             command=[*look, "--nj", str(nj)],
             inputs=[str(path) for path in tables],
             outputs=[str(path) for path in made],
-            identity=[*look[1:], *(_listing(one) for one in data.sources if not _tables(one))],
+            identity=[*look[1:], *(folder_listing(one) for one in data.sources if not _tables(one))],
+            audio=[str(path) for path in tables if path.name == "wav.scp"],
         ),
         Step(
             title="run.sh stage 5: unlabelled audio formatted",
@@ -124,7 +125,9 @@ def data_steps(data: UnlabelledData, nj: int, allow_pipes: bool) -> list[Step]:
             marker=data.dump / ".formatted",
             command=[*form, "--nj", str(nj)],
             inputs=[str(path) for path in made],
+            audio=[str(data.tables / "wav.scp")],
             outputs=[str(path) for path in dumped],
+            keeps_audio=True,
         ),
     ]
 
@@ -132,16 +135,6 @@ def data_steps(data: UnlabelledData, nj: int, allow_pipes: bool) -> list[Step]:
 def _tables(source: Path) -> list[Path]:
     names = ("wav.scp", "segments", "utt2spk") if (source / "wav.scp").is_file() else ()
     return [source / name for name in names if (source / name).is_file()]
-
-
-def _listing(source: Path) -> str:
-    """Digest of names, sizes and times of the files in a folder."""
-    digest = hashlib.sha256()
-    for path in files_below(source):
-        if path.is_file():  # a link may lead nowhere
-            status = path.stat()
-            digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
 
 
 def split(data: UnlabelledData) -> None:

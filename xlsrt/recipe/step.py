@@ -24,6 +24,7 @@ from typing import Any
 
 from xlsrt.errors import QUIET
 from xlsrt.processes import TO_END, die_with_parent
+from xlsrt.recipe.listing import audio_is_there, audio_listing
 from xlsrt.recipe.markers import (
     file_digest,
     fingerprint,
@@ -46,7 +47,9 @@ class Step:
         marker: file that says it is done.
         command: program and arguments.
         inputs: files whose content the result depends on.
+        audio: those of them that are a wav.scp: sizes and times of the files that they name count too.
         outputs: files that must exist afterwards; a missing one means that the step is not done.
+        keeps_audio: whether a wav.scp among them is there only with the audio that it names.
         makes: pattern of the files that the command makes. With it, only those of ``outputs`` count that it
             made the last time: others it may never make.
         log: where the command's own output goes; None: to the terminal.
@@ -73,11 +76,14 @@ class Step:
     lock: Path | None = None
     covers: Sequence[Step] = ()
     makes: str = ""
+    audio: Sequence[str] = ()
+    keeps_audio: bool = False
 
     def fingerprint(self) -> str:
         """Hash of everything that the result depends on."""
         words = relevant_command(self.command) if self.identity is None else self.identity
-        return fingerprint(self.kind, words, self.inputs)
+        listings = [audio_listing(Path(table)) for table in self.audio if Path(table).is_file()]
+        return fingerprint(self.kind, [*words, *listings], self.inputs)
 
     def is_done(self) -> bool:
         """Whether it has been done with what it depends on now."""
@@ -87,7 +93,8 @@ class Step:
         """The same for a fingerprint that is known."""
         made = read_marker(self.marker).get("made") if self.makes else None
         outputs = [path for path in self.outputs if made is None or path in made]
-        return is_done(self.marker, fingerprint, outputs)
+        tables = [Path(path) for path in outputs if self.keeps_audio and Path(path).name == "wav.scp"]
+        return is_done(self.marker, fingerprint, outputs) and all(map(audio_is_there, tables))
 
 
 def run_step(step: Step) -> int:

@@ -1,0 +1,70 @@
+"""Digests of names, sizes and times of files: whether audio has changed, without reading it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from xlsrt.data.kaldi import is_pipe
+from xlsrt.data.walk import files_below
+
+MOST = 100_000
+"""Of a folder with more files, the sizes and times of so many, evenly spread, are looked at."""
+
+
+def folder_listing(folder: Path, most: int = MOST) -> str:
+    """Digest of the names of all files in a folder and of sizes and times.
+
+    Looking up 100,000 files takes a second on a local disk and may take a minute over a network, so of more
+    than ``most`` only some are: of so large a corpus a file that is replaced by another may go unnoticed, one
+    that comes or goes does not.
+    """
+    files = files_below(folder)
+    step = -(-len(files) // most) or 1
+    digest = hashlib.sha256()
+    for number, path in enumerate(files):
+        state = _state(str(path)) if number % step == 0 else ""
+        if state is not None:  # a link may lead nowhere
+            digest.update(os.fsencode(f"{path} {state}\n"))
+    return digest.hexdigest()
+
+
+def audio_listing(table: Path) -> str:
+    """Digest of sizes and times of the files that a wav.scp names; commands are passed over.
+
+    One look at each file: a second for 100,000 on a local disk, and a minute or more where they lie on a busy
+    network file system. Recordings that are cut by ``segments``, and archives, count once.
+    """
+    digest = hashlib.sha256()
+    for path in _audio_files(table):
+        digest.update(f"{_state(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def audio_is_there(table: Path) -> bool:
+    """Whether all files are that a wav.scp names; as quick as `audio_listing`."""
+    return all(os.path.exists(path) for path in _audio_files(table))
+
+
+def _audio_files(table: Path) -> Iterator[str]:
+    """Each file once; what is wrong with the table is for the step that reads it to say."""
+    seen = set()
+    with open(table, encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            path = line.strip().split(None, 1)[-1]
+            archive, _, offset = path.rpartition(":")
+            path = archive if archive.endswith(".ark") and offset.isdigit() else path
+            if not is_pipe(path) and path not in seen:
+                seen.add(path)
+                beside = table.parent / path  # where a relative path counts from, unless it is here
+                yield path if os.path.exists(path) or not beside.exists() else str(beside)
+
+
+def _state(path: str) -> str | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return f"{status.st_size} {status.st_mtime_ns}"
