@@ -143,14 +143,9 @@ step() { # run a command unless its marker says that it is done; title, kind, ma
 }
 
 stage_1() { # data preparation
-  local opts names name outputs sources=(); read -ra opts <<< "$local_data_opts"
-  if [ -n "$corpus_dir" ]; then # variables such as AN4 say where the corpus lies
-    mapfile -t names < <(grep -oE '\$\{[A-Z][A-Z0-9_]*:-' "$corpus_dir/local/data.sh" | tr -cd 'A-Z0-9_\n' | sort -u)
-    for name in "${names[@]}"; do sources+=("${!name-}"); done; outputs=("${all_sets[@]/#/$source_dir/}")
-    mapfile -t sources < <(for name in "${sources[@]}" "${opts[@]}"; do if [ -f "$name" ]; then echo "$name"; fi; done)
-    step "stage 1: data preparation" data "$source_dir/.prepared" "$corpus_dir/local/data.sh" "${sources[@]}" --variables "${names[@]}" \
-      --outputs "${outputs[@]/%//wav.scp}" --makes "$source_dir/*/wav.scp" -- \
-      "$corpus_dir/local/data.sh" --output_dir "$source_dir" --nj "$nj" "${opts[@]}"
+  local opts; read -ra opts <<< "$local_data_opts"
+  if [ -n "$corpus_dir" ]; then
+    tool prepare_corpus --script "$corpus_dir/local/data.sh" --output_dir "$source_dir" --sets "${all_sets[@]}" --nj "$nj" -- "${opts[@]}"
   fi
   require "$source_dir/%/wav.scp" "run stage 1 first, or make this Kaldi directory (see README)"
 }
@@ -169,7 +164,8 @@ stage_2() { # audio formatting and validation
     fi
     out=$dumpdir/raw/$set speeds=1.0; if [ "$set" = "$train_set" ]; then out=$whole_dump speeds=${speed_perturb_factors:-1.0}; fi
     tables=("$datadir/$set"/{wav.sc[p],tex[t],segment[s],utt2*})
-    step "stage 2: audio of $set" format "$out/.formatted" "${tables[@]}" --audio "$datadir/$set/wav.scp" --outputs "$out"/{wav.scp,text,utt2num_samples} --keeps_audio -- \
+    step "stage 2: audio of $set" format "$out/.formatted" "${tables[@]}" --audio "$datadir/$set/wav.scp" \
+      --outputs "$out"/{wav.scp,text,utt2num_samples} --keeps_audio -- \
       "$python" -m xlsrt.bin.format_data --data_dir "$datadir/$set" --output_dir "$out" --speed_perturb "$speeds" \
       --allow_pipes "$allow_pipes" --drop_bad "$drop_bad" --audio_format "$audio_format" --nj "$nj"
   done

@@ -213,7 +213,7 @@ def test_command_lines_are_thin(name: str) -> None:
 def test_light_tools_start_without_torch() -> None:
     """run.sh asks them dozens of questions; a second run takes seconds because of this."""
     light = ["run_step", "train_stage", "evaluate", "list_variants", "score", "format_data", "data_dir"]
-    light += ["check_start"]
+    light += ["check_start", "prepare_corpus"]
     code = "import importlib, sys\n"
     code += f"[importlib.import_module('xlsrt.bin.' + name) for name in {light!r}]\n"
     code += f"print(sorted({HEAVY!r} & set(sys.modules)))"

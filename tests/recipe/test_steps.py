@@ -140,24 +140,6 @@ def test_a_signal_reaches_the_command(tmp_path: Path) -> None:
     assert not (tmp_path / "out/.done").exists()
 
 
-def test_variables_that_a_command_reads_count(tmp_path: Path) -> None:
-    import os
-
-    from xlsrt.bin import run_step as command
-
-    def made(value: str | None) -> None:
-        marker, names = str(tmp_path / ".made"), ["--variables", "XLSRT_TEST_SOURCE", "XLSRT_TEST_NONE"]
-        words = ["--title", "t", "--kind", "data", "--marker", marker, *names, "--", "bash", "-c"]
-        os.environ.pop("XLSRT_TEST_SOURCE", None)
-        if value is not None:
-            os.environ["XLSRT_TEST_SOURCE"] = value
-        assert command.main([*words, f'echo "${{XLSRT_TEST_SOURCE:-none}}" >> {tmp_path}/log']) == 0
-
-    for value in ("a", "a", "b", None, None):
-        made(value)
-    assert (tmp_path / "log").read_text().split() == ["a", "b", "none"]
-
-
 def test_a_quiet_step_says_warnings_and_errors_alone(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,6 @@ Everything after ``--`` is the command. Used by run.sh; see `xlsrt.recipe.step`.
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import signal
 from collections.abc import Sequence
@@ -25,18 +24,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--marker", required=True, type=Path, help="file that says the step is done")
     parser.add_argument("--inputs", nargs="*", default=[], help="files that the result depends on")
     parser.add_argument(
-        "--variables", nargs="*", default=[], help="environment variables whose values it depends on"
-    )
-    parser.add_argument(
         "--audio", nargs="*", default=[], help="wav.scp files among them whose audio counts by size and time"
     )
     parser.add_argument("--outputs", nargs="*", default=[], help="files that the step must leave")
-    parser.add_argument(
-        "--makes",
-        default="",
-        metavar="PATTERN",
-        help="files that the step makes: only those of --outputs count that it made the last time",
-    )
     parser.add_argument(
         "--keeps_audio", action="store_true", help="a wav.scp of --outputs counts with the audio it names"
     )
@@ -54,9 +44,8 @@ def main(cmd: Sequence[str] | None = None) -> int:
     die_with_parent(signal.SIGTERM)
     values = vars(args)
     backend = shlex.split(values.pop("cmd"))
-    given = [f"{name}={os.environ[name]}" for name in values.pop("variables") if name in os.environ]
     # Where it ran is no part of what it made.
-    values["identity"] = [*relevant_command(args.command), *given]
+    values["identity"] = relevant_command(args.command)
     if backend and args.log:
         values |= {"command": [*backend, str(args.log), *args.command], "follow": args.log, "log": None}
     return run_step(Step(**values))

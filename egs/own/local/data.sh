@@ -10,7 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../../../path.sh"
 own=${OWN:-$here/../downloads/own.csv} words=("$@") source=
 for ((i = 0; i < ${#words[@]}; i++)); do # the source that is told by option goes first
-  if [ "${words[i]}" = --source ]; then source=${words[i + 1]:-}; fi
+  case ${words[i]} in --source) source=${words[i + 1]:-} ;; --source=*) source=${words[i]#*=} ;; esac
 done
 source=${source:-$own} kind=manifest
 if [ -d "$source" ]; then kind=folder; fi

@@ -1,0 +1,35 @@
+"""Make the sets of a corpus with its own script, unless it has been done; stage 1 of run.sh.
+
+Everything after ``--`` goes to the script.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from xlsrt.bin import run_main
+from xlsrt.processes import die_with_parent
+from xlsrt.recipe.corpus import prepare
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="prepare_corpus", description=__doc__)
+    parser.add_argument("--script", type=Path, required=True, help="local/data.sh of the corpus")
+    parser.add_argument("--output_dir", type=Path, required=True, help="folder of the sets")
+    parser.add_argument("--sets", nargs="+", required=True, help="those that the recipe wants")
+    parser.add_argument("--nj", type=int, default=1, help="parallel jobs")
+    parser.add_argument("options", nargs="*", help="-- options of the script")
+    return parser
+
+
+def main(cmd: Sequence[str] | None = None) -> int:
+    args = get_parser().parse_args(cmd)
+    die_with_parent(signal.SIGTERM)
+    return prepare(args.script, args.output_dir, args.sets, args.options, args.nj)
+
+
+if __name__ == "__main__":
+    run_main(main)
