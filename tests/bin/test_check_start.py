@@ -66,7 +66,7 @@ def test_sets_of_the_users_own_are_not_replaced(words: list[str], tmp_path: Path
     assert (
         check_start.main([*words, "--stage", "2"]) == check_start.main([*words, "--skip_data", "true"]) == 0
     )
-    (data / ".prepared.lock").touch()
+    (data / ".prepared").touch()
     assert check_start.main(words) == 0
 
 

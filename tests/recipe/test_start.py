@@ -30,7 +30,7 @@ def test_the_users_own_sets_are_not_replaced(tmp_path: Path) -> None:
     check_sets(tmp_path, ["train", "test"])
     with pytest.raises(UserError, match="dev is there, and stage 1 did not make it: add --corpus none"):
         check_sets(tmp_path, ["train", "dev"])
-    (tmp_path / ".prepared.lock").touch()
+    (tmp_path / ".prepared").touch()
     check_sets(tmp_path, ["train", "dev"])
 
 

@@ -14,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 
 from xlsrt.errors import UserError
 from xlsrt.recipe.adapt import adaptation_settings, find_sources
+from xlsrt.recipe.corpus import MARKER as PREPARED
+from xlsrt.recipe.made import not_ours
 from xlsrt.recipe.stages import FIRST_RUN_STAGE, StageTable
 from xlsrt.recipe.training import MARKER, NO_PRETRAINED, experiment, layered, located, not_trained
 from xlsrt.settings import as_mapping
@@ -21,15 +23,15 @@ from xlsrt.tree import Tree, overlay, read_tree
 
 
 def check_sets(folder: Path, sets: Sequence[str]) -> None:
-    """Refuse sets that stage 1 would make in the place of the user's own: it has never run in ``folder``."""
-    if (folder / ".prepared.lock").exists():
+    """Refuse sets that stage 1 would make in the place of the user's own: it has never run in ``folder``.
+
+    Where it has, it knows what it made, and refuses the others itself.
+    """
+    if (folder / PREPARED).exists():
         return
     for name in sets:
         if (folder / name / "wav.scp").exists():
-            raise UserError(
-                f"{folder / name} is there, and stage 1 did not make it: add --corpus none to train on it, "
-                "or move it away if it should be made from the corpus"
-            )
+            raise not_ours(folder / name)
 
 
 def check_texts(names: str, data_dirs: Sequence[Path], stages: range) -> None:

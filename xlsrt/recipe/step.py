@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import glob
 import os
 import re
 import shlex
@@ -24,6 +23,7 @@ from typing import Any
 
 from xlsrt.errors import QUIET
 from xlsrt.processes import TO_END, die_with_parent
+from xlsrt.recipe import made
 from xlsrt.recipe.listing import audio_is_there, audio_listing
 from xlsrt.recipe.markers import (
     file_digest,
@@ -50,8 +50,8 @@ class Step:
         audio: those of them that are a wav.scp: sizes and times of the files that they name count too.
         outputs: files that must exist afterwards; a missing one means that the step is not done.
         keeps_audio: whether a wav.scp among them is there only with the audio that it names.
-        makes: pattern of the files that the command makes. With it, only those of ``outputs`` count that it
-            made the last time: others it may never make.
+        makes: pattern of the tables that the command makes. With it, only those of ``outputs`` count that it
+            made: others it may never make. One of another origin is not replaced (`xlsrt.recipe.made`).
         log: where the command's own output goes; None: to the terminal.
         follow: log that is echoed and whose tail is shown (default: `log`), where the command writes another.
         echo: regular expression of the lines of `follow` to show while it runs; its groups, where it has any.
@@ -91,8 +91,8 @@ class Step:
 
     def is_done_as(self, fingerprint: str) -> bool:
         """The same for a fingerprint that is known."""
-        made = read_marker(self.marker).get("made") if self.makes else None
-        outputs = [path for path in self.outputs if made is None or path in made]
+        known = made.tables(self.marker) if self.makes else None
+        outputs = [path for path in self.outputs if known is None or path in known]
         tables = [Path(path) for path in outputs if self.keeps_audio and Path(path).name == "wav.scp"]
         return is_done(self.marker, fingerprint, outputs) and all(map(audio_is_there, tables))
 
@@ -112,13 +112,18 @@ def run_step(step: Step) -> int:
             return 0
         covered = [(other, other.fingerprint()) for other in step.covers]
         for one in (step, *step.covers):
-            one.marker.unlink(missing_ok=True)
+            if one.makes:
+                made.begin(one.marker, one.makes, one.outputs, one.command[0])
+            else:
+                one.marker.unlink(missing_ok=True)
         if step.before:
             step.before()
         where = step.follow or step.log
         say(step.title + (f" (log: {where})" if where else ""))
         started = time.monotonic()
         code = _execute(step, handles)
+        if step.makes:
+            made.end(step.marker, step.makes, step.command[0], code == 0)
         if code == 0:
             code = _check_outputs(step)
         if code != 0:
@@ -137,7 +142,7 @@ def _mark(step: Step, fingerprint: str) -> None:
     """Note that a step is done."""
     content: dict[str, Any] = {"fingerprint": fingerprint, "finished": time.strftime("%Y-%m-%d %H:%M:%S")}
     if step.makes:
-        content["made"] = sorted(glob.glob(step.makes))
+        content = read_marker(step.marker) | content
     else:
         content.update({Path(path).name: file_digest(Path(path)) for path in step.outputs})
     write_marker(step.marker, content)
@@ -255,7 +260,10 @@ def _echoing(path: Path, pattern: re.Pattern[str]) -> Iterator[None]:
 
 
 def _check_outputs(step: Step) -> int:
-    missing = [path for path in step.outputs if not step.makes and not Path(path).exists()]
+    if step.makes:
+        missing = [] if made.tables(step.marker) else [step.makes]
+    else:
+        missing = [path for path in step.outputs if not Path(path).exists()]
     for path in missing:
         print(f"error: {step.title} ended well but left no {path}", file=sys.stderr)
     return 1 if missing else 0
