@@ -49,6 +49,22 @@ def test_a_missing_input_is_named(tmp_path: Path) -> None:
         fingerprint("format", ["tool"], [tmp_path / "nowhere"])
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("data/dev/wav.scp", "run stage 1 first"),
+        ("dump/raw/dev/text", "run stage 2 first"),
+        ("exp/asr_stage2b/.done", r"run the stage \(5 to 9\) that trains it first"),
+        ("exp/asr_stage2b/decode_x/test/.decoded", "run stage 10 first"),
+        ("exp/asr_stage2b/decode_x/test/score_wer/score.json", "run stage 11 first"),
+        ("exp/other", "the stage that makes it has not been run"),
+    ],
+)
+def test_the_stage_that_makes_an_input_is_named(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(UserError, match=f"no such file; {said} "):
+        fingerprint("score", ["tool"], [tmp_path / name])
+
+
 def test_a_marker_counts_with_its_outputs_only(tmp_path: Path, text: Path) -> None:
     marker = tmp_path / "out/.done"
     assert not is_done(marker, "abc")

@@ -32,10 +32,14 @@ STEP_VERSIONS = {
 
 # Stages of run.sh that make files which others start from.
 _MADE_BY = {
-    "data/*/*": 1,
-    "raw/*/*": 2,
-    "token_list/*/*": 3,
-    "asr_stats_*/*/*": 4,
+    "data/*/*": "stage 1",
+    "raw/*/*": "stage 2",
+    "token_list/*/*": "stage 3",
+    "asr_stats_*/*/*": "stage 4",
+    "*_stage*/.done": "the stage (5 to 9) that trains it",
+    "*_stage*/*/*/.decoded": "stage 10",
+    "*_stage*/*/*/text": "stage 10",
+    "*_stage*/*/*/score_*/*": "stage 11",
 }
 
 # Options that change how fast a result comes, not the result. Their value, if they have one, follows them.
@@ -86,10 +90,8 @@ def fingerprint(kind: str, words: Sequence[str], inputs: Iterable[str | Path]) -
     digest.update(json.dumps(list(words)).encode())
     for path in map(Path, inputs):
         if not path.is_file():
-            stage = next((number for part, number in _MADE_BY.items() if path.match(part)), None)
-            which = (
-                "the stage that makes it has not been run" if stage is None else f"run stage {stage} first"
-            )
+            stage = next((stage for part, stage in _MADE_BY.items() if path.match(part)), None)
+            which = f"run {stage} first" if stage else "the stage that makes it has not been run"
             raise UserError(f"{path}: no such file; {which} (see run.sh --help)")
         digest.update(f"{path.name} {file_digest(path)}\n".encode())
     return digest.hexdigest()
