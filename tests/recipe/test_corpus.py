@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,6 +114,17 @@ def test_the_scripts_of_our_corpora_say_what_they_read(script, tmp_path, monkeyp
     before = found("mls")
     (tmp_path / "mls/downloads/mls_spanish/dev.txt").touch()
     assert found("mls") == before
+
+
+@pytest.mark.parametrize("words", [["--source", "talks"], ["--source=talks"]])
+def test_the_kind_of_ones_own_source_is_told_from_the_option(tmp_path, words: list[str], script) -> None:
+    (tmp_path / "talks").mkdir()
+    (tmp_path / "python").write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
+    (tmp_path / "python").chmod(0o755)
+    env = {**os.environ, "XLSRT_PYTHON_BIN": str(tmp_path / "python")}
+    command = [str(ROOT / "egs/own/local/data.sh"), *words]
+    said = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+    assert "prepare_data folder --source" in said
 
 
 def test_a_set_that_is_never_made_is_said(runs) -> None:
