@@ -15,7 +15,7 @@ from xlsrt.bin import asr_decode, latency, score
 from xlsrt.context import AttentionContext
 from xlsrt.ctm import alignment_head, read_ctm
 from xlsrt.errors import UserError
-from xlsrt.report.latency import Spread, algorithmic, matches, measure, read_latency, write_latency
+from xlsrt.report.latency import HEADER, Spread, algorithmic, matches, measure, read_latency, write_latency
 
 
 def decoded(folder: Path, ctm: str, stable: str) -> Path:
@@ -44,7 +44,7 @@ def test_delays_by_hand(tmp_path: Path) -> None:
     assert found.first_word == Spread(2, 200.0, 200.0, 280.0)
     assert found.last_word == Spread(2, 300.0, 300.0, 300.0)
     # Of the utterances with words: 1.2 - 0.9 and 0.8 - 0.5, whether their last words are right or not.
-    assert found.final == Spread(2, 300.0, 300.0, 300.0)
+    assert found.last_recognised == Spread(2, 300.0, 300.0, 300.0)
     assert (found.word_times, found.aligned_by) == (str(tmp_path / "ref.ctm"), "")
     assert found.row()[-3:] == ("300", "300", "given")
     assert (found.algorithmic_mean_ms, found.algorithmic_max_ms) == (240, 400)
@@ -57,14 +57,26 @@ def test_times_by_forced_alignment_are_marked(tmp_path: Path) -> None:
     found = write_latency(out, tmp_path / "ref.ctm")
     assert found == read_latency(out)
     assert found.aligned_by == "exp/asr_stage1" and found.row()[-1] == "aligned"
-    assert found.last_word.count == 0 and found.final == Spread(1, 200.0, 200.0, 200.0)
-    # Delays that were measured before these were known.
+    assert found.last_word.count == 0 and found.last_recognised == Spread(1, 200.0, 200.0, 200.0)
     content = json.loads((out / "latency.json").read_text())
+    # An earlier version had another name for it.
+    content["final"] = content.pop("last_recognised")
+    (out / "latency.json").write_text(json.dumps(content))
+    assert read_latency(out) == found
+    # Delays that were measured before these were known.
     for name in ("final", "word_times", "aligned_by"):
         del content[name]
     (out / "latency.json").write_text(json.dumps(content))
     before = read_latency(out)
     assert before is not None and before.row()[-3:] == ("-", "-", "given")
+
+
+def test_when_the_last_recognised_word_stood_is_no_delay_of_the_result(tmp_path: Path) -> None:
+    """The end of what was said is missed: the last word that was recognised stood long before."""
+    (tmp_path / "ref.ctm").write_text("u1 1 0.1 0.2 one\nu1 1 0.5 1.0 two\n")
+    found = measure(decoded(tmp_path / "out", "u1 1 0.2 0.1 one\n", "u1 0.4\n"), tmp_path / "ref.ctm")
+    assert found.last_recognised == Spread(1, -1100.0, -1100.0, -1100.0)
+    assert not any("final" in name for name in HEADER), "the stream may still say a word until it ends"
 
 
 def test_algorithmic_delay_counts_the_packets() -> None:

@@ -133,7 +133,7 @@ def test_times_by_forced_alignment_are_said(expdir: Path) -> None:
     assert browser(page)["said"] == {"test/s-u1": [[0.05, 0.25], [0.3, 0.45]]}
     assert browser(page)["aligned"] == {"test": "exp/asr_small_char_sp_stage1"}
     assert page.count("known from forced alignment with exp/asr_small_char_sp_stage1") == 2
-    assert ">aligned<" in page and ">final p50<" in page
+    assert ">aligned<" in page and ">last recognised p50<" in page
 
 
 def test_sound_stays_within_its_budget(expdir: Path) -> None:

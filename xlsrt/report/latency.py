@@ -8,9 +8,12 @@ Four delays, all in milliseconds of audio (the computer's own time is the real-t
   what FastEmit and the delay penalty change; it may be negative.
 * emission: from the end of a word to the packet after which its tokens could not change any more. This is
   what a user waits for.
-* final: from the end of the last word said to the packet after which nothing of the utterance could change.
+* last recognised: from the end of the last word said to the packet after which the last word of the
+  hypothesis stood, whether it is right or not. Negative where the words at the end were missed: it is no
+  delay of the result. That is final with the end of the audio, which says how long the recording is silent at
+  its end and nothing of the recogniser, so it is not measured here.
 
-Words that were recognised wrongly have no counterpart and do not count, except for the last.
+Words that were recognised wrongly have no counterpart and do not count, except for the last recognised.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ log = logging.getLogger(__name__)
 
 FILE = "latency.json"
 HEADER = ("dataset", "algorithmic mean", "most", "words", "emission mean", "p50", "p90", "token mean", "p50",
-          "p90", "first word p50", "last word p50", "final p50", "p90", "word times")  # fmt: skip
+          "p90", "first word p50", "last word p50", "last recognised p50", "p90", "word times")  # fmt: skip
+RENAMED = {"final": "last_recognised"}
+"""Fields of a latency.json that an earlier version wrote, and their names now."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Latency:
         packet_ms: length of the packets. words: words of the reference.
         emission, token: of every word recognised rightly. first_word, last_word: ``emission`` of the words
             that begin and end an utterance.
-        final: of each utterance in which a word was recognised; None where it was not measured yet.
+        last_recognised: of each utterance in which a word was recognised; None where it was not measured yet.
         word_times: the file that says when the words were said. aligned_by: the model that found it out by
             forced alignment; empty where it is known.
     """
@@ -79,21 +84,23 @@ class Latency:
     token: Spread
     first_word: Spread
     last_word: Spread
-    final: Spread | None = None
+    last_recognised: Spread | None = None
     word_times: str = ""
     aligned_by: str = ""
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Latency:
-        """The inverse of ``asdict``."""
-        values: dict[str, Any] = {k: Spread(**v) if isinstance(v, Mapping) else v for k, v in content.items()}
+        """The inverse of ``asdict``; also of what it made when fields were `RENAMED`."""
+        values: dict[str, Any] = {
+            RENAMED.get(k, k): Spread(**v) if isinstance(v, Mapping) else v for k, v in content.items()
+        }
         return cls(**values)
 
     def row(self) -> tuple[str, ...]:
         """The figures as `HEADER` names them, without the dataset."""
         spreads = [v for s in (self.emission, self.token) for v in (s.mean, s.p50, s.p90)]
-        final = self.final or Spread.of(())
-        ends = [self.first_word.p50, self.last_word.p50, final.p50, final.p90]
+        ending = self.last_recognised or Spread.of(())
+        ends = [self.first_word.p50, self.last_word.p50, ending.p50, ending.p90]
         heads = (_cell(self.algorithmic_mean_ms), _cell(self.algorithmic_max_ms))
         source = "aligned" if self.aligned_by else "given"
         return (*heads, f"{self.emission.count} of {self.words}", *map(_cell, [*spreads, *ends]), source)
@@ -132,14 +139,14 @@ def measure(decoded: Path, word_times: Path) -> Latency:
         raise UserError(f"{decoded} has no {WORD_STABLE}: decode the set with `mode: streaming`")
     facts = json.loads((decoded / "decoding.json").read_text(encoding="utf-8"))
     said, found = read_ctm(word_times), read_ctm(decoded / WORDS)
-    emission, token, first, last, final, total = [], [], [], [], [], 0
+    emission, token, first, last, ending, total = [], [], [], [], [], 0
     for utt, stable in read_stable(decoded).items():
         refs, hyps = said.get(utt, []), found.get(utt, [])
         if len(hyps) != len(stable):
             raise UserError(f"{decoded}: {WORDS} and {WORD_STABLE} differ at {utt}; decode the set again")
         total += len(refs)
         if refs and stable:
-            final.append(max(stable) - refs[-1][2])
+            ending.append(max(stable) - refs[-1][2])
         for ref, hyp in matches([w for w, _, _ in refs], [w for w, _, _ in hyps]):
             end, delay = refs[ref][2], stable[hyp] - refs[ref][2]
             emission.append(delay)
@@ -155,7 +162,7 @@ def measure(decoded: Path, word_times: Path) -> Latency:
     return Latency(
         known[0], known[1], facts["packet_ms"], total,
         emission=Spread.of(emission), token=Spread.of(token), first_word=Spread.of(first),
-        last_word=Spread.of(last), final=Spread.of(final),
+        last_word=Spread.of(last), last_recognised=Spread.of(ending),
         word_times=str(word_times), aligned_by=aligned_by(word_times),
     )  # fmt: skip
 
