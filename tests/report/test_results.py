@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import shutil
 from pathlib import Path
 
 import pytest
 
 from xlsrt.errors import UserError
+from xlsrt.report import environment
 from xlsrt.report.results import plain_table, summary_text, write_all_results, write_model_results
 from xlsrt.report.scoring import score_files
 from xlsrt.report.significance import bootstrap_interval
@@ -34,6 +38,39 @@ def test_all_results_are_collected(expdir: Path) -> None:
     assert table[0].split() == " ".join(head).split(), "the columns ESPnet users know come first"
     assert [line.split()[5] for line in table[2:]] == ["0.0", "50.0"]
     assert [line.split()[-3:] for line in table[2:]] == [["0.0", "to", "0.0"], ["50.0", "to", "50.0"]]
+
+
+def test_to_look_changes_neither_date_nor_command(expdir: Path) -> None:
+    """The head says which run the scores are from; it is made anew with other scores and by another run."""
+    files = (expdir / "RESULTS.md", expdir / "asr_1" / "RESULTS.md")
+    write_all_results(expdir, command="./run.sh --lang  en\n\n--ngpu 0")
+    for path in files:
+        assert "- command: `./run.sh --lang en --ngpu 0`" in path.read_text()
+        path.write_text(path.read_text().replace("- date: `", "- date: `once "))
+    before = [path.read_text() for path in files]
+    write_all_results(expdir)
+    assert [path.read_text() for path in files] == before
+    shutil.rmtree(expdir / "asr_2b")
+    write_all_results(expdir)
+    assert [path.read_text() == was for path, was in zip(files, before, strict=True)] == [False, True]
+    assert "command" not in files[0].read_text() and "asr_2b" not in files[0].read_text()
+    write_all_results(expdir, command="./run.sh again")
+    assert all("once" not in path.read_text() and "`./run.sh again`" in path.read_text() for path in files)
+
+
+def test_the_machine_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t: a b\n")
+    assert environment.cpu_model(tmp_path / "cpuinfo") == "Some CPU @ 2 GHz"
+    assert environment.cpu_model(tmp_path / "none") == platform.processor()
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text('#!/bin/sh\nfor n in 0 1; do echo "GPU $n: NVIDIA H200 (UUID: GPU-$n)"; done\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(environment, "gpu_models", environment.gpu_models.__wrapped__)
+    (machine,) = [line for line in environment.describe() if line.startswith("- machine: ")]
+    assert machine.endswith("2 x NVIDIA H200`") and environment.cpu_model() in machine
+    tool.write_text("#!/bin/sh\necho no driver\nexit 9\n")
+    assert environment.gpu_models() == ""
 
 
 def test_a_score_that_was_not_finished_is_left_out(expdir: Path) -> None:
