@@ -112,7 +112,17 @@ def test_search_filter_and_order(page: Page, html: Path) -> None:
     assert choose("kind", "all") == "2 of 2 utterances"
     assert choose("words", "U2", "input") == "1 of 2 utterances"
     assert choose("choice", "0") == "1 of 2 utterances"
+    assert "no sound" not in page.run("document.getElementById('list').textContent")
     assert page.run("document.querySelector('.utterance .head').textContent").startswith("s-u2")
+
+
+def test_what_cannot_be_heard_is_said(page: Page, html: Path, tmp_path: Path) -> None:
+    other = tmp_path / "index.html"
+    text = html.read_text(encoding="utf-8").replace('"test/s-u1":"data:audio', '"test/gone":"data:audio')
+    other.write_text(text, encoding="utf-8")
+    page.open(other, *SIZES["desktop"])
+    heads = "[...document.querySelectorAll('.utterance .head')].map((head) => head.textContent)"
+    assert sorted("no sound" in head for head in page.run(heads)) == [False, True]
 
 
 def test_tables_are_sorted_by_a_click(page: Page, html: Path) -> None:

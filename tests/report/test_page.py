@@ -139,10 +139,16 @@ def test_times_by_forced_alignment_are_said(expdir: Path) -> None:
 def test_sound_stays_within_its_budget(expdir: Path) -> None:
     output = expdir / "index.html"
     write_report(expdir, output, audio_megabytes=0.0, attention=False)
-    assert browser(output.read_text())["audio"] == {}
+    page = output.read_text()
+    assert (
+        browser(page)["audio"] == {} and "0 of 2 can be heard, those with most errors first; --audio" in page
+    )
     # Room for one: the utterance with more errors is the one that is heard.
     write_report(expdir, output, audio_megabytes=0.0045, attention=False)
     assert set(browser(output.read_text())["audio"]) == {"test/s-u2"}
+    assert "1 of 2 can be heard, those with most errors first; --audio_" in output.read_text()
+    write_report(expdir, output, attention=False)
+    assert "2 of 2 can be heard." in output.read_text()
 
 
 def test_a_section_that_fails_is_said_and_the_rest_is_made(
@@ -192,6 +198,22 @@ def test_sound_that_is_gone_leaves_the_page(expdir: Path, caplog: pytest.LogCapt
     write_report(expdir, expdir / "index.html", attention=False)
     assert browser((expdir / "index.html").read_text())["audio"] == {}
     assert "no sound of test" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"no sound", None])
+def test_sound_that_cannot_be_read_is_named_and_the_rest_is_heard(
+    expdir: Path, content: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = expdir.parent / "dump" / "test"
+    (data / "utt2num_samples").write_text("s-u1 41600\ns-u2 8000\n")
+    (data / "u1.wav").unlink()  # comes first
+    if content is not None:
+        (data / "u1.wav").write_bytes(content)
+    write_report(expdir, expdir / "index.html", attention=False)
+    page = (expdir / "index.html").read_text()
+    assert set(browser(page)["audio"]) == {"test/s-u2"} and browser(page)["unread"] == ["test/s-u1"]
+    assert "1 of 2 can be heard. The sound of 1 cannot be read: test/s-u1." in page
+    assert "no sound of test/s-u1" in caplog.text and "utterance s-u1" in caplog.text
 
 
 def test_damaged_word_times_are_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 PEAKS_PER_SECOND = 25
 """Bars of the drawn waveform."""
 
+NAMED = 5
+"""How many utterances whose sound cannot be read are named."""
+
 Times = list[list[float]]
 """[start, end] of each word in seconds."""
 
@@ -38,6 +41,7 @@ class Sounds:
         audio: MP3 as data URIs. waves: loudest sample of each 40 ms, base64 of one byte each.
         seconds: length of every utterance. said: times of the reference's words, where they are known.
         aligned: by set, the model that found these by forced alignment.
+        unread: utterances whose audio could not be read.
     """
 
     audio: dict[str, str] = field(default_factory=dict)
@@ -45,6 +49,12 @@ class Sounds:
     seconds: dict[str, float] = field(default_factory=dict)
     said: dict[str, Times] = field(default_factory=dict)
     aligned: dict[str, str] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+
+    @property
+    def no_room(self) -> int:
+        """Utterances that are there and did not fit into the page."""
+        return len(self.seconds.keys() - self.audio.keys() - set(self.unread))
 
 
 def browser_data(decoded: Sequence[Decoded], audio_megabytes: float) -> dict[str, Any]:
@@ -52,8 +62,8 @@ def browser_data(decoded: Sequence[Decoded], audio_megabytes: float) -> dict[str
 
     A pair is [kind, ref, hyp, start, end, stable]: seconds at which the recognised word begins and ends, and
     which the stream had heard when it could not change any more; None where unknown. The context is [chunk,
-    left, sinks] in frames. ``chosen`` is the decoding that is shown first. The other fields are those of
-    `Sounds`.
+    left, sinks] in frames. ``chosen`` is the decoding that is shown first, ``audible`` says how many of the
+    utterances can be heard. The other fields are those of `Sounds`.
     """
     short = short_names(decoded)
     decodings = [
@@ -66,7 +76,8 @@ def browser_data(decoded: Sequence[Decoded], audio_megabytes: float) -> dict[str
         for d in decoded
     ]
     sounds = _sounds(decoded, audio_megabytes * 1e6)
-    return {"decodings": decodings, "chosen": first_shown(decoded), **vars(sounds)}
+    audible = _audible(decoded, sounds)
+    return {"decodings": decodings, "chosen": first_shown(decoded), "audible": audible, **vars(sounds)}
 
 
 def first_shown(decoded: Sequence[Decoded]) -> int:
@@ -77,6 +88,20 @@ def first_shown(decoded: Sequence[Decoded]) -> int:
         return context is None or context.is_full, decoded[index].counts.error_rate
 
     return min((i for i, d in enumerate(decoded) if d.dataset == decoded[0].dataset), key=rank)
+
+
+def _audible(decoded: Sequence[Decoded], sounds: Sounds) -> str:
+    """How many utterances can be heard, why the others cannot, and what to do about it."""
+    utterances = {(d.dataset, utt) for d in decoded for utt in d.alignments}
+    said = f"{len(sounds.audio)} of {len(utterances)} can be heard"
+    if sounds.no_room:
+        said += ", those with most errors first; --audio_megabytes for more"
+    if sounds.unread:
+        more = ", ..." if len(sounds.unread) > NAMED else ""
+        said += (
+            f". The sound of {len(sounds.unread)} cannot be read: {', '.join(sounds.unread[:NAMED])}{more}"
+        )
+    return f"{said}."
 
 
 def word_times(path: Path) -> dict[str, Times]:
@@ -169,7 +194,12 @@ def _add_sounds(
         # About 4 kB a second: not worth reading what will not fit.
         if used + seconds * 5000 > budget:
             continue
-        samples = load_samples(data, entries[utt])
+        try:
+            samples = load_samples(data, entries[utt])
+        except UserError as error:
+            log.warning("the page has no sound of %s: %s", key, error)
+            sounds.unread.append(key)
+            continue
         buffer = io.BytesIO()
         soundfile.write(buffer, samples, SAMPLE_RATE, format="MP3", subtype="MPEG_LAYER_III")
         uri = "data:audio/mpeg;base64," + _base64(buffer.getvalue())

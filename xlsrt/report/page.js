@@ -69,8 +69,10 @@ if (store) {
     const delays = wordDelays(row, data.said[key]);
     const known = delays.filter((delay) => delay !== null).sort((a, b) => a - b);
     const waited = known.length ? `, words stand after ${known[known.length >> 1].toFixed(2)} s (median)` : "";
+    const silent = data.audio[key] ? "" : ", no sound";
     const head = element("div", "", "head");
-    head.append(element("span", row.utt), element("span", `${wrong(row)} errors in ${spoken} words${length}${waited}`));
+    head.append(element("span", row.utt),
+      element("span", `${wrong(row)} errors in ${spoken} words${length}${silent}${waited}`));
     node.append(head);
     const chips = element("div", "", "words");
     chips.dir = "auto";

@@ -205,8 +205,9 @@ def errors(material: Material) -> str:
     ]
     name = html.escape(f"{chosen.dataset}, {chosen.model}, {chosen.decoding}")
     aligned = [f"{dataset}: {ALIGNED.format(model)}" for dataset, model in data["aligned"].items()]
+    notes = "".join(note(html.escape(said)) for said in (data.pop("audible"), *aligned))
     return (
-        f"<h3>Utterances</h3>\n{BROWSER_NOTE}{''.join(note(html.escape(said)) for said in aligned)}"
+        f"<h3>Utterances</h3>\n{BROWSER_NOTE}{notes}"
         f"{CONTROLS}{_json(data)}"
         f"<h3>Most frequent errors: {name}</h3>\n{table(('said', 'recognised', 'times'), rows, 2)}"
     )
