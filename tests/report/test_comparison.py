@@ -9,8 +9,10 @@ import pytest
 
 from xlsrt.bin.compare import main
 from xlsrt.errors import UserError
-from xlsrt.report.comparison import compare_decoded, pick_baseline, select
-from xlsrt.report.scoring import score_files
+from xlsrt.report.comparison import compare_decoded, pick_baseline, select, table_rows
+from xlsrt.report.material import Material
+from xlsrt.report.score_sections import scores
+from xlsrt.report.scoring import comparison_text, score_files
 
 RATES = {"5a": 0.2, "5b": 0.1, "5d": 0.2, "5e": 0.4}
 CONTEXTS = {"5a": (640, 4), "5b": (640, 16), "5d": (1280, 0), "5e": (640, 0)}
@@ -61,8 +63,28 @@ def test_intervals_are_those_of_a_direct_bootstrap(expdir: Path) -> None:
     direct = np.quantile(100 * difference[draws].mean(1) / 20, [0.025, 0.975])
     versus = rows[1].versus
     assert versus is not None and rows[0].versus is None
-    assert (versus.low, versus.high) == pytest.approx(tuple(direct), abs=0.5)
-    assert versus.high < 0 and versus.p < 0.001
+    assert versus.interval == pytest.approx(tuple(direct), abs=0.5)
+    assert versus.interval[1] < 0 and versus.p < 0.001
+
+
+@pytest.mark.parametrize("said", ["u1 w\n", "u1\nu2\n"])
+def test_one_utterance_or_no_words_have_no_interval(tmp_path: Path, said: str) -> None:
+    (tmp_path / "text").write_text(said)
+    for model in ("5a", "5b"):
+        out = tmp_path / "exp" / f"asr_x_stage{model}" / "decode_own" / "test"
+        out.mkdir(parents=True)
+        (out / "text").write_text("".join(f"{line} x y\n" for line in said.splitlines()))
+        score_files(tmp_path / "text", out / "text", out)
+    decoded = select(tmp_path / "exp", "test")
+    rows = compare_decoded(decoded, decoded[0])
+    assert rows[0].interval is rows[1].interval is None
+    (_, _, _, _, _, interval, _, _, _), (*_, paired, _) = table_rows(rows)
+    assert interval == paired == "-"
+    assert "95 % interval - (paired" in comparison_text(
+        tmp_path / "text", *(d.path / "text" for d in decoded)
+    )
+    page = scores(Material(tmp_path / "exp", decoded, [], 0.0, False))
+    assert '<td class="figure">-</td>' in page and " to " not in page.partition("Interval:")[0]
 
 
 def test_what_is_not_there_is_said(expdir: Path) -> None:

@@ -72,6 +72,7 @@ def test_page(expdir: Path) -> None:
     for heading in ("Error rates", "Latency", "Contexts", "Attention", "Training", "Errors"):
         assert f"<h2>{heading}</h2>" in page and f">{heading}</a>" in page
     assert "could not be made" not in page and "asr_small_char_sp_stage5b" in page
+    assert "16 sink frames; MB of the cache: XLS-R 300M, float32" in page
     assert "delay of words" in page and "Delays of words" in page
     assert "WER % by language" in page and "WER % by length" in page and "<td>et</td>" in page
     assert "CER % by language" in page and "TER % by" not in page

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xlsrt.errors import UserError
-from xlsrt.report.significance import bootstrap_interval, compare, matched_pairs, p_text
+from xlsrt.report.significance import bootstrap_interval, compare, interval_text, matched_pairs, p_text
 
 GENERATOR = np.random.default_rng(7)
 REFS = GENERATOR.integers(3, 20, size=80).tolist()
@@ -71,9 +71,17 @@ def test_few_utterances_prove_little() -> None:
 def test_comparison_of_a_better_and_of_an_equal_system() -> None:
     found = compare(A, B, REFS)
     assert found.difference == pytest.approx(100 * (sum(A) - sum(B)) / sum(REFS))
-    assert 0 < found.low < found.difference < found.high and found.p < 0.01
+    assert found.interval and 0 < found.interval[0] < found.difference < found.interval[1]
+    assert found.p < 0.01
     equal = compare(A, A, REFS)
-    assert (equal.difference, equal.low, equal.high, equal.p) == (0, 0, 0, 1)
+    assert (equal.difference, equal.interval, equal.p) == (0, (0, 0), 1)
+
+
+def test_one_utterance_and_no_words_have_no_interval() -> None:
+    for errors, refs in (([2], [1]), ([2, 6], [0, 0])):
+        assert bootstrap_interval(errors, refs) is None
+        assert compare(errors, [0] * len(refs), refs).interval is None
+    assert interval_text(None, "+.2f") == "-" and interval_text((-1.0, 2.5), "+.2f") == "-1.00 to +2.50"
 
 
 @pytest.mark.parametrize(("utterances", "mean"), [(100, 1.0), (4, 50.0)])

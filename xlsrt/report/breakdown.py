@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from xlsrt.report.significance import bootstrap_interval
+from xlsrt.report.significance import bootstrap_interval, interval_text
 from xlsrt.units import SAMPLE_RATE
 
 LENGTHS = (2.0, 5.0, 10.0, 30.0)
@@ -65,17 +65,15 @@ class Part:
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        """95 % bootstrap interval of `rate`; one utterance, or none with words, has none."""
-        if len(self.refs) < 2 or not any(self.refs):
-            return None
-        return bootstrap_interval(self.errors, self.refs)
+        """95 % bootstrap interval of `rate`, where there is one."""
+        return bootstrap_interval(self.errors, self.refs) if self.refs else None
 
     @property
     def text(self) -> str:
         """``19.0 (17.4 to 20.8)``; nothing where there are no utterances."""
         if not self.refs:
             return ""
-        ends = "" if self.interval is None else " ({:.1f} to {:.1f})".format(*self.interval)
+        ends = "" if self.interval is None else f" ({interval_text(self.interval)})"
         return f"{self.rate:.1f}{ends}"
 
 

@@ -10,17 +10,24 @@ from xlsrt.errors import UserError
 from xlsrt.report.decodings import Decoded, find_decoded
 from xlsrt.report.names import context_name, short_names
 from xlsrt.report.results import plain_table
-from xlsrt.report.significance import Comparison, bootstrap_interval, compare, few_text, p_text
+from xlsrt.report.significance import (
+    Comparison,
+    bootstrap_interval,
+    compare,
+    few_text,
+    interval_text,
+    p_text,
+)
 
 HEADER = ("model", "decoding", "context", "words", "WER", "95 % interval", "difference", "95 % interval", "p")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A decoding, its error rate with its interval, and its difference to the baseline (None: it is that)."""
+    """A decoding, the interval of its error rate, and its difference to the baseline (None: it is that)."""
 
     decoded: Decoded
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
     versus: Comparison | None
 
 
@@ -93,12 +100,12 @@ def table_rows(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     for row in rows:
         d, versus = row.decoded, row.versus
         cells = [*short[d.path], context_name(d.context), str(d.counts.ref), f"{d.counts.error_rate:.2f}"]
-        cells.append(_interval(*row.interval))
+        cells.append(interval_text(row.interval, ".2f"))
         if versus is None:
             cells += ["baseline", "", ""]
         else:
-            low_high = f"{versus.low:+.2f} to {versus.high:+.2f}"
-            cells += [f"{versus.difference:+.2f}", low_high, p_text(versus.p)]
+            ends = interval_text(versus.interval, "+.2f")
+            cells += [f"{versus.difference:+.2f}", ends, p_text(versus.p)]
         table.append(tuple(cells))
     return table
 
@@ -119,7 +126,3 @@ def comparison_table(rows: Sequence[Row], markdown: bool = False) -> str:
     if few := few_text(count):
         note += f"; {few}"
     return f"{text}\n\n{note}"
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{low:.2f} to {high:.2f}"

@@ -19,7 +19,7 @@ from xlsrt.report.edits import Alignment, Counts, align
 from xlsrt.report.latency import FILE as LATENCY
 from xlsrt.report.latency import write_latency
 from xlsrt.report.sclite import difference, sclite_report
-from xlsrt.report.significance import bootstrap_interval, compare, few_text, p_text
+from xlsrt.report.significance import bootstrap_interval, compare, few_text, interval_text, p_text
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +45,9 @@ class SetScore:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % bootstrap interval of the error rate in percent; none of one utterance, or without words."""
+        """95 % bootstrap interval of the error rate in percent, where there is one."""
         counts = [a.counts for a in self.alignments.values()]
-        refs = [c.ref for c in counts]
-        return bootstrap_interval([c.errors for c in counts], refs) if any(refs) and len(refs) > 1 else None
+        return bootstrap_interval([c.errors for c in counts], [c.ref for c in counts])
 
 
 def words(text: str) -> list[str]:
@@ -221,8 +220,8 @@ def comparison_text(ref: Path, hyp: Path, other: Path) -> str:
         errors.append([a.counts.errors for a in score_set("wer", refs, hyps, words).alignments.values()])
     found = compare(errors[0], errors[1], [len(words(text)) for text in refs.values()])
     return (
-        f"WER of {hyp} minus {other}: {found.difference:+.2f} % absolute, 95 % interval {found.low:+.2f} to "
-        f"{found.high:+.2f} (paired bootstrap), p {p_text(found.p, '= ')} "
+        f"WER of {hyp} minus {other}: {found.difference:+.2f} % absolute, 95 % interval "
+        f"{interval_text(found.interval, '+.2f')} (paired bootstrap), p {p_text(found.p, '= ')} "
         f"(matched pairs, {len(refs)} utterances)"
     ) + (f"\n{few}" if (few := few_text(len(refs))) else "")
 

@@ -170,7 +170,8 @@ def contexts(material: Material) -> str:
 def _stream(context: AttentionContext) -> str:
     """A stream in this context as a moving picture, and as one that stands still."""
     moving = streaming.animation(context, STREAM_SECONDS, PACKET_MS, figures.BYTES_300M)
-    caption = f"A stream in packets of {PACKET_MS} ms: {html.escape(str(context))}"
+    said = f"A stream in packets of {PACKET_MS} ms: {context}; MB of the cache: {figures.MODEL_300M}"
+    caption = html.escape(said)
     parts = (
         picture(figures.data_uri("image/gif", moving), caption, caption),
         f"<figure>{figures.svg(figures.stream_figure(context, STREAM_SECONDS, PACKET_MS))}</figure>",

@@ -26,28 +26,31 @@ class Comparison:
 
     Attributes:
         difference: error rate of a minus that of b, in percent of the reference.
-        low, high: bootstrap interval of the difference, both systems on the same draws.
+        interval: bootstrap interval of the difference, both systems on the same draws; None as in
+            `bootstrap_interval`.
         p: two-sided probability of a difference this large between equal systems (matched pairs); nan where
             the utterances do not tell it.
     """
 
     difference: float
-    low: float
-    high: float
+    interval: tuple[float, float] | None
     p: float
 
 
 def bootstrap_interval(
     errors: Sequence[int], refs: Sequence[int], draws: int = DRAWS, level: float = LEVEL, seed: int = 0
-) -> tuple[float, float]:
-    """Interval of an error rate in percent (Bisani and Ney 2004).
+) -> tuple[float, float] | None:
+    """Interval of an error rate in percent (Bisani and Ney 2004); None of one utterance, or without words.
 
     Args:
         errors: errors of each utterance. refs: its reference length.
         draws: sets drawn from the utterances with replacement. level: share of them within the interval.
         seed: same seed, same interval.
     """
-    rates = _drawn_rates(np.asarray(_checked(errors, refs)), np.asarray(refs), draws, seed)
+    _checked(errors, refs)
+    if len(refs) < 2 or not any(refs):
+        return None
+    rates = _drawn_rates(np.asarray(errors), np.asarray(refs), draws, seed)
     low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -63,12 +66,11 @@ def compare(
     """Paired bootstrap and matched pairs test of two systems on the same utterances."""
     if len(errors_a) != len(errors_b):
         raise UserError(f"{len(errors_a)} and {len(errors_b)} utterances: compare systems on one set")
-    difference = np.asarray(_checked(errors_a, refs)) - np.asarray(errors_b)
-    lengths = np.asarray(refs)
-    rates = _drawn_rates(difference, lengths, draws, seed)
-    low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
-    rate = 100.0 * float(difference.sum()) / max(1, int(lengths.sum()))
-    return Comparison(rate, float(low), float(high), matched_pairs(errors_a, errors_b))
+    _checked(errors_a, refs)
+    difference = [a - b for a, b in zip(errors_a, errors_b, strict=True)]
+    rate = 100.0 * sum(difference) / max(1, sum(refs))
+    interval = bootstrap_interval(difference, refs, draws, level, seed)
+    return Comparison(rate, interval, matched_pairs(errors_a, errors_b))
 
 
 def matched_pairs(errors_a: Sequence[int], errors_b: Sequence[int]) -> float:
@@ -94,10 +96,9 @@ def matched_pairs(errors_a: Sequence[int], errors_b: Sequence[int]) -> float:
     return 2 * float(stdtr(count - 1, -abs(float(difference.mean())) / spread))
 
 
-def _checked(errors: Sequence[int], refs: Sequence[int]) -> Sequence[int]:
+def _checked(errors: Sequence[int], refs: Sequence[int]) -> None:
     if len(errors) != len(refs) or not len(refs):
         raise UserError(f"{len(errors)} error counts for {len(refs)} utterances: one each, and at least one")
-    return errors
 
 
 def _drawn_rates(errors: np.ndarray, refs: np.ndarray, draws: int, seed: int) -> np.ndarray:
@@ -124,9 +125,9 @@ def _kept(utterances: int, draws: int, seed: int) -> list[np.ndarray]:
     return list(_drawn(utterances, draws, seed))
 
 
-def interval_text(interval: tuple[float, float] | None) -> str:
-    """``17.4 to 20.8``; ``-`` where there is none."""
-    return "-" if interval is None else "{:.1f} to {:.1f}".format(*interval)
+def interval_text(interval: tuple[float, float] | None, form: str = ".1f") -> str:
+    """``17.4 to 20.8``, each end in ``form``; ``-`` where there is none."""
+    return "-" if interval is None else " to ".join(format(end, form) for end in interval)
 
 
 def p_text(p: float, sign: str = "") -> str:
