@@ -8,15 +8,27 @@ from tests.report.chromium import Page
 
 # A phone in the hand and a window on a desk, in CSS pixels.
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+
+# The list grows by a page at a time; "all" also has utterances without errors.
+_SHOW_ALL = (
+    "(() => { const kind = document.getElementById('kind'); if (!kind) return;"
+    "kind.value = 'all'; kind.dispatchEvent(new Event('change'));"
+    "const more = document.querySelector('#list > button');"
+    "while (!more.hidden) more.click(); })()"
+)
+
+# One after another, and let go: a browser has no hundreds of players at once.
 _LENGTHS = (
-    "Promise.all([...document.querySelectorAll('audio')].map((player) => new Promise((done) => {"
+    "(async () => { const lengths = []; for (const player of document.querySelectorAll('audio')) {"
+    "lengths.push(await new Promise((done) => {"
     "player.onloadedmetadata = () => done(player.duration); player.onerror = () => done(-1);"
-    "player.preload = 'auto'; player.load(); })))"
+    "player.preload = 'auto'; player.load(); }));"
+    "player.onerror = null; player.removeAttribute('src'); player.load(); } return lengths; })()"
 )
 
 
 def faults(page: Page, html: Path, size: tuple[int, int]) -> tuple[list[str], list[float]]:
-    """Open ``html`` in a window of ``size``, click every link and load every player.
+    """Open ``html`` in a window of ``size``, click every link, show every utterance and load every player.
 
     Returns:
         What is wrong, a line each; and how long the players play, in seconds.
@@ -29,6 +41,7 @@ def faults(page: Page, html: Path, size: tuple[int, int]) -> tuple[list[str], li
         if not (link.startswith("#") and page.run(f"document.querySelector('{link}') !== null")):
             found.append(f"the link {link} leads nowhere")
     page.run("document.querySelectorAll('a').forEach((a) => a.click())")
+    page.run(_SHOW_ALL)
     if (wide := page.run("document.documentElement.scrollWidth")) > size[0]:
         found.append(f"the page is {wide} wide in a window of {size[0]}")
     if not page.run("[...document.images].every((image) => image.naturalWidth > 0)"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,27 @@ def test_nothing_is_requested_and_nothing_complains(page: Page, html: Path, devi
     found, lengths = faults(page, html, SIZES[device])
     assert found == []
     assert len(lengths) == 2 and min(lengths) > 0.4
+
+
+def test_every_player_is_tried(page: Page, html: Path, tmp_path: Path) -> None:
+    """Also those without errors, which are not listed at first, and those that "Show more" brings."""
+    text = html.read_text(encoding="utf-8")
+    _, opening, rest = text.partition('<script type="application/json" id="errors">')
+    store, closing, _ = rest.partition("</script>")
+    data = json.loads(store)
+    for number in range(25):
+        for decoding in data["decodings"]:
+            pairs = [["C", "a", "a", 0.1, 0.2, 0.5]]
+            decoding["utterances"].append({"utt": f"t-{number:02}", "pairs": pairs})
+        data["audio"][f"test/t-{number:02}"] = data["audio"]["test/s-u2"]
+    many = tmp_path / "index.html"
+    for last, wrong in ((data["audio"]["test/s-u2"], []), ("data:audio/wav;base64,AAAA", [26])):
+        data["audio"]["test/t-24"] = last
+        written = json.dumps(data).replace("<", "\\u003c")
+        many.write_text(text.replace(opening + store + closing, opening + written + closing), "utf-8")
+        found, lengths = faults(page, many, SIZES["desktop"])
+        assert len(lengths) == 27
+        assert [fault for fault in found if "player" in fault] == [f"player {n} does not play" for n in wrong]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +129,9 @@ def test_search_filter_and_order(page: Page, html: Path) -> None:
         )
         return page.run(count)
 
+    # "a b" was recognised as "a x"; no one said or recognised "b x".
+    for phrase, wanted in (("A  b", 1), ("a x", 1), ("b x", 0), ("", 2)):
+        assert choose("words", phrase, "input") == f"{wanted} of 2 utterances", phrase
     assert choose("kind", "S") == "1 of 2 utterances"
     assert choose("kind", "I") == "0 of 2 utterances"
     assert choose("kind", "all") == "2 of 2 utterances"

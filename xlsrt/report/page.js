@@ -47,6 +47,12 @@ function wordDelays(row, said) {
   });
 }
 
+// Whether a phrase (of lower case) is in what was said, in what was recognised, or in the name of an utterance.
+function matches(row, phrase) {
+  const side = (place) => row.pairs.map((pair) => pair[place]).filter((word) => word !== null).join(" ");
+  return [row.utt, side(1), side(2)].some((text) => text.toLowerCase().includes(phrase));
+}
+
 // The error browser: choose a decoding, filter utterances, see and hear them.
 const store = document.getElementById("errors");
 if (store) {
@@ -131,10 +137,8 @@ if (store) {
   }
   function update() {
     const decoding = data.decodings[Number(choice.value)];
-    const wanted = words.value.trim().toLowerCase();
-    rows = decoding.utterances.filter((row) =>
-      (!wanted || `${row.utt} ${row.pairs.map((p) => `${p[1] || ""} ${p[2] || ""}`).join(" ")}`.toLowerCase()
-        .includes(wanted)) &&
+    const wanted = words.value.trim().replace(/\s+/g, " ").toLowerCase();
+    rows = decoding.utterances.filter((row) => matches(row, wanted) &&
       (kind.value === "all" || (kind.value === "wrong" ? wrong(row) > 0 : row.pairs.some((p) => p[0] === kind.value))));
     if (order.value === "worst") rows = [...rows].sort((a, b) => wrong(b) - wrong(a));
     count.textContent = `${rows.length} of ${decoding.utterances.length} utterances`;
