@@ -12,6 +12,7 @@ import pytest
 from tests.report.made import make_expdir
 from xlsrt.bin.report import main
 from xlsrt.ctm import alignment_head
+from xlsrt.decoding.outputs import read_stable
 from xlsrt.errors import UserError
 from xlsrt.report.browser import word_times
 from xlsrt.report.decodings import find_decoded, read_trn
@@ -224,6 +225,20 @@ def test_damaged_word_times_are_none(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert word_times(path) == {"u1": [[0.1, 0.3], [0.3, 0.4]]}
     path.write_bytes(b"u1 1 0.1 0.2 caf\xe9\n")
     assert word_times(path) == {} and "no times of words" in caplog.text
+
+
+@pytest.mark.parametrize("cell", ["o.5", "nan"])
+def test_damaged_stable_times_are_none(expdir: Path, cell: str, caplog: pytest.LogCaptureFixture) -> None:
+    damaged = sorted(expdir.glob("*/*/*/word_stable"))[0]
+    damaged.write_text(damaged.read_text().replace("0.5", cell, 1))
+    with pytest.raises(UserError, match=f"{damaged}:2: not .*: decode the set again"):
+        read_stable(damaged.parent)
+    write_report(expdir, expdir / "index.html", attention=False)
+    page = (expdir / "index.html").read_text()
+    assert "could not be made" not in page and f"{damaged}:2: " in caplog.text
+    first, other = (decoding["utterances"] for decoding in browser(page)["decodings"])
+    assert [pair[5] for row in first for pair in row["pairs"]] == [None] * 4
+    assert other[0]["pairs"][0][3:] == [0.1, 0.3, 0.96]
 
 
 def test_decodings_of_different_utterances(expdir: Path) -> None:

@@ -10,6 +10,7 @@ temporary file.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -162,10 +163,24 @@ def mark_merged(output_dir: Path, fingerprint: str | None) -> None:
 def read_stable(decoded: Path) -> dict[str, list[float]]:
     """For each utterance, for each of its words: the seconds of audio received when it could not change any
     more. Empty where the set was not decoded as streams.
+
+    Raises:
+        UserError: the file is damaged.
     """
     path = decoded / WORD_STABLE
-    rows = (line.split() for line in read_lines(path)) if path.is_file() else ()
-    return {row[0]: [float(value) for value in row[1:]] for row in rows if row}
+    table: dict[str, list[float]] = {}
+    for number, line in enumerate(read_lines(path) if path.is_file() else (), 1):
+        name, *values = line.split() or [""]
+        try:
+            seconds = [float(value) for value in values]
+            if not all(map(math.isfinite, seconds)):
+                raise ValueError("a time is not finite")
+        except ValueError as error:
+            problem = f"not `<utterance> <seconds> ...` ({error})"
+            raise UserError(f"{path}:{number}: {problem}: decode the set again") from None
+        if name:
+            table[name] = seconds
+    return table
 
 
 def _result_files(output_dir: Path, fingerprint: str) -> list[Path]:

@@ -123,7 +123,11 @@ def _context(decoded: Decoded) -> list[int | None] | None:
 
 def _utterances(decoded: Decoded) -> list[dict[str, Any]]:
     times = word_times(decoded.path / WORDS)
-    stable = read_stable(decoded.path)
+    try:
+        stable = read_stable(decoded.path)
+    except UserError as error:
+        log.warning("the page does not say when words of %s stood: %s", decoded.path, error)
+        stable = {}
     rows = []
     for utt, alignment in decoded.alignments.items():
         heard = sum(hyp is not None for _, _, hyp in alignment.pairs)
