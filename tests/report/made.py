@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import soundfile
@@ -49,3 +50,10 @@ def make_expdir(tmp_path: Path) -> Path:
             for step in (10, 20):
                 writer.add_scalar("ter", 1 / step, step)
     return tmp_path / "exp"
+
+
+def browser(page: str) -> dict:
+    """What a page's error browser shows."""
+    match = re.search(r'<script type="application/json" id="errors">(.*?)</script>', page, re.DOTALL)
+    assert match
+    return json.loads(match[1])

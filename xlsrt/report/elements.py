@@ -75,6 +75,13 @@ def picture(uri: str, caption: str, alt: str) -> str:
     return f'<figure><img alt="{html.escape(alt)}" src="{uri}"><figcaption>{caption}</figcaption></figure>'
 
 
+def key(names: Mapping[str, tuple[int, int, int]]) -> str:
+    """The meaning of colours, to stand in an element of class ``key``."""
+    return "".join(
+        f'<span style="background: rgb{colour}"></span>{html.escape(name)}' for name, colour in names.items()
+    )
+
+
 def note(text: str) -> str:
     return f'<p class="soft">{text}</p>\n'
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import html
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -80,15 +82,20 @@ def data_uri(kind: str, content: bytes) -> str:
 
 
 def svg(figure: Figure) -> str:
-    """A figure as an ``<svg>`` element to stand in HTML. Same figure, same bytes."""
+    """A figure as an ``<svg>`` element to stand in HTML, named by its titles. Same figure, same bytes."""
     import matplotlib
 
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "xlsrt", "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     text = buffer.getvalue()
-    # The names of groups would be the same in every figure of a page, and a page has each name once.
-    return re.sub(r'<g id="[^"]*"', "<g", text[text.index("<svg") :])
+    text = re.sub(r'<g id="[^"]*"', "<g", text[text.index("<svg") :])  # of no use
+    # Markers and clips of two figures may be the same, and so their names; a page has each name once.
+    own = f"f{hashlib.sha256(text.encode()).hexdigest()[:10]}-"
+    text = re.sub(r'( id="|"#|url\(#)', rf"\g<1>{own}", text)
+    titles = [title for axes in figure.axes for at in ("left", "center") if (title := axes.get_title(at))]
+    label = html.escape(", ".join(titles) or "figure")
+    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -12,7 +12,7 @@ from xlsrt.context import AttentionContext
 from xlsrt.report import figures, patterns, streaming, training
 from xlsrt.report.browser import browser_data
 from xlsrt.report.decodings import Decoded
-from xlsrt.report.elements import Cell, folded, named, note, picture, side_by_side, table
+from xlsrt.report.elements import Cell, folded, key, named, note, picture, side_by_side, table
 from xlsrt.report.latency import HEADER, known_latency
 from xlsrt.report.material import Material
 from xlsrt.report.names import context_name, search_names
@@ -151,12 +151,10 @@ def contexts(material: Material) -> str:
         share = f"{100 * patterns.density(n.context, frames):.0f} % connected"
         cells.append(picture(source, f"{html.escape(n.name)}<br>{share}", str(n.context)))
     pictures = "".join(cells)
-    key = "".join(
-        f'<span style="background: rgb{colour}"></span>{name}' for name, colour in patterns.NAMES.items()
-    )
     return (
-        f'<div class="contexts">{pictures}</div><p class="key soft">{key}. One pixel for one pair of frames, '
-        f"{frames * FRAME_SECONDS:.1f} s; rows see columns, time runs down and to the right.</p>\n"
+        f'<div class="contexts">{pictures}</div><p class="key soft">{key(patterns.NAMES)}. '
+        f"One pixel for one pair of frames, {frames * FRAME_SECONDS:.1f} s; rows see columns, "
+        "time runs down and to the right.</p>\n"
         + side_by_side(
             (
                 figures.svg(figures.density_figure(named_contexts)),
@@ -171,9 +169,10 @@ def _stream(context: AttentionContext) -> str:
     """A stream in this context as a moving picture, and as one that stands still."""
     moving = streaming.animation(context, STREAM_SECONDS, PACKET_MS, figures.BYTES_300M)
     said = f"A stream in packets of {PACKET_MS} ms: {context}; MB of the cache: {figures.MODEL_300M}"
-    caption = html.escape(said)
+    # The letters in the picture are small on a phone, and no one can select them.
+    caption = f'{html.escape(said)}<br><span class="key">{key(streaming.NAMES)}</span>'
     parts = (
-        picture(figures.data_uri("image/gif", moving), caption, caption),
+        picture(figures.data_uri("image/gif", moving), caption, said),
         f"<figure>{figures.svg(figures.stream_figure(context, STREAM_SECONDS, PACKET_MS))}</figure>",
     )
     return f'<div class="figures pictures">{"".join(parts)}</div>\n'
