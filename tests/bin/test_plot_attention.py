@@ -29,7 +29,8 @@ def test_measured_attention(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "share of attention on the first 4 frames" in capsys.readouterr().out
     for name in ("heads.png", "sinks.png", "received.png"):
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
-    main([*command, "--context", "full", "--first", "7"])
+    main([*command, "--context", "full", "--first", "7", "--quiet"])
+    assert capsys.readouterr().out == ""
     facts = json.loads((tmp_path / "out" / "attention.json").read_text())
     assert facts["context"]["chunk_ms"] is None and facts["first"] == 7
 

@@ -61,11 +61,28 @@ def test_which_options_belong_together(options: list[str]) -> None:
         (["--expdir", "d", "--bpemodel", "b"], "--bpemodel is for --score_dir"),
         (["--asr_exp", "d", "--utt2spk", "u"], "--utt2spk is for --score_dir"),
         (["--ref", "a", "--hyp", "b", "--score_dir", "c", "--command", "x"], "--command is for --expdir"),
+        (
+            ["--ref", "a", "--hyp", "b", "--score_dir", "c", "--compare", "o", "--quiet"],
+            "--compare is printed only",
+        ),
     ],
 )
 def test_options_without_effect_are_refused(options: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         main(options)
+
+
+def test_quiet_says_only_what_went_wrong(tmp_path: Path) -> None:
+    (tmp_path / "ref").write_text("u1 a b\nu2\n")
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "xlsrt.bin.score", "--ref", str(tmp_path / "ref"), "--hyp"]
+    command += [str(tmp_path / "ref"), "--score_dir", str(out)]
+    for options, said in (([], True), (["--quiet"], False)):
+        (out / "score_ter").mkdir(parents=True, exist_ok=True)
+        (out / "score_ter" / "score.json").touch()  # that it is removed is a line of the log
+        result = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True)
+        assert ("INFO: " in result.stderr, bool(result.stdout)) == (said, said)
+        assert "WARNING: " in result.stderr
 
 
 def test_a_user_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from xlsrt.bin.compare import main
 from xlsrt.errors import UserError
 from xlsrt.report.comparison import compare_decoded, pick_baseline, select, table_rows
+from xlsrt.report.edits import align
 from xlsrt.report.material import Material
-from xlsrt.report.score_sections import scores
+from xlsrt.report.score_sections import cards, scores
 from xlsrt.report.scoring import comparison_text, score_files
 
 RATES = {"5a": 0.2, "5b": 0.1, "5d": 0.2, "5e": 0.4}
@@ -53,6 +55,10 @@ def test_table_of_the_study(expdir: Path, tmp_path: Path, capsys: pytest.Capture
     assert "40 utterances" in lines[-1] and "few" not in printed
     table = (tmp_path / "table.md").read_text().splitlines()
     assert table[0].startswith("| model | decoding |") and table[2].startswith("| 5d | own |")
+    main([*command, "--baseline", "5d", "--output", str(tmp_path / "again.md"), "--quiet"])
+    assert capsys.readouterr().out == "" and (tmp_path / "again.md").read_text().splitlines() == table
+    with pytest.raises(UserError, match="--quiet is for --output"):
+        main([*command, "--quiet"])
 
 
 def test_intervals_are_those_of_a_direct_bootstrap(expdir: Path) -> None:
@@ -85,6 +91,23 @@ def test_one_utterance_or_no_words_have_no_interval(tmp_path: Path, said: str) -
     )
     page = scores(Material(tmp_path / "exp", decoded, [], 0.0, False))
     assert '<td class="figure">-</td>' in page and " to " not in page.partition("Interval:")[0]
+
+
+def test_the_card_of_a_set_says_stream_to_streams_alone(expdir: Path) -> None:
+    """The best is masked; a set without words has no rate."""
+    decoded = [
+        replace(d, facts={**d.facts, "mode": mode})
+        for model, mode in (("5b", "masked"), ("5a", "streaming"))
+        for d in select(expdir, "test_long", [model])
+    ]
+    card = cards(Material(expdir, decoded, [], 0.0, False))
+    rates = {d.facts["mode"]: f"{d.counts.error_rate:.1f}" for d in decoded}
+    for mode, rate in rates.items():
+        assert f'<b class="{mode}">{rate}<small> %</small></b><span>{mode}<br>' in card
+    silent = replace(decoded[0])
+    for said in ("", "noise"):
+        silent.__dict__["alignments"] = {"u": align([], said.split())}
+        assert '<b class="masked">-</b>' in cards(Material(expdir, [silent], [], 0.0, False))
 
 
 def test_what_is_not_there_is_said(expdir: Path) -> None:

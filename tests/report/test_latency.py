@@ -150,6 +150,8 @@ def test_from_the_stream_to_results(tmp_path: Path, search: str, capsys) -> None
     assert f"|stream/data|{found.algorithmic_mean_ms:.0f}|" in (exp / "RESULTS.md").read_text()
     latency.main([str(out), "--word_times", str(data / "word_times.ctm")])
     assert str(out) in capsys.readouterr().out
+    latency.main([str(out), "--word_times", str(data / "word_times.ctm"), "--quiet"])
+    assert capsys.readouterr().out == ""
     # The words of whole utterances have no such times.
     asr_decode.main([*options, "--output_dir", str(out), "--mode", "masked"])
     assert not (out / "word_stable").exists()

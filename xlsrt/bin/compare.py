@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from xlsrt.bin import make_room, run_main
+from xlsrt.bin import check_needs, make_room, run_main
 from xlsrt.files import write_text
 
 
@@ -20,18 +20,21 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--decodings", nargs="+", default=[], help="parts of decodings' names (default: all)")
     parser.add_argument("--baseline", help="what the others are compared with: 5d, or '5d left_1280ms'")
     parser.add_argument("--output", type=Path, help="also write the table to this file, in Markdown")
+    parser.add_argument("--quiet", action="store_true", help="write --output, print no table")
     return parser
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
+    check_needs(args, quiet="output")
     if args.output:
         make_room(args.output)
     from xlsrt.report.comparison import compare_decoded, comparison_table, pick_baseline, select
 
     decoded = select(args.expdir, args.dataset, args.models, args.decodings)
     rows = compare_decoded(decoded, pick_baseline(decoded, args.baseline))
-    print(comparison_table(rows))
+    if not args.quiet:
+        print(comparison_table(rows))
     if args.output:
         write_text(args.output, comparison_table(rows, markdown=True) + "\n")
 

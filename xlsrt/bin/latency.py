@@ -20,6 +20,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--word_times", type=Path, required=True, help="CTM of the reference, e.g. data/test/word_times.ctm"
     )
+    parser.add_argument("--quiet", action="store_true", help="write the files, print no table")
     return parser
 
 
@@ -29,7 +30,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     from xlsrt.report.results import plain_table
 
     rows = [(str(path), *write_latency(path, args.word_times).row()) for path in args.decoded]
-    print("milliseconds of audio\n" + plain_table(HEADER, rows))
+    if not args.quiet:
+        print("milliseconds of audio\n" + plain_table(HEADER, rows))
 
 
 if __name__ == "__main__":

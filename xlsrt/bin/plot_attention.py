@@ -29,6 +29,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--packet_ms", type=float, default=80.0, help="length of the stream's packets")
     parser.add_argument("--format", choices=["png", "svg", "pdf"], default="png", help="of the pictures")
+    parser.add_argument("--quiet", action="store_true", help="draw, and print neither files nor measures")
     measured = parser.add_argument_group("measured attention")
     measured.add_argument("--model", "--exp_dir", type=Path, help="experiment or packed model; needs --wav")
     measured.add_argument("--model_file", help="checkpoint in it (default: the average of the best)")
@@ -67,10 +68,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
         "density": figures.density_figure(named),
         "memory": figures.memory_figure(named, figures.BYTES_300M, figures.MODEL_300M),
     }
+    lines: list[str] = []
     if args.model is not None:
         context = named[-1].context if args.context else None
         measured = measure_file(args.model, args.wav, context, args.first, args.model_file)
-        print(measured.text(), *write_facts(measured, args.output_dir), sep="\n")
+        lines += [measured.text(), *map(str, write_facts(measured, args.output_dir))]
         drawn |= {"sinks": share_figure(measured), "received": received_figure(measured)}
     streamed = named[-1].context
     if not streamed.is_full:
@@ -78,11 +80,13 @@ def main(cmd: Sequence[str] | None = None) -> None:
         path = args.output_dir / "stream.gif"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(streaming.animation(streamed, args.seconds, args.packet_ms))
-        print(path)
+        lines.append(str(path))
     for name, figure in drawn.items():
         path = args.output_dir / f"{name}.{args.format}"
         figures.save(figure, path)
-        print(path)
+        lines.append(str(path))
+    if not args.quiet:
+        print(*lines, sep="\n")
 
 
 if __name__ == "__main__":

@@ -32,18 +32,21 @@ def get_parser() -> argparse.ArgumentParser:
     many.add_argument("--expdir", type=Path, help="folder of experiments: RESULTS.md in it and in each")
     many.add_argument("--asr_exp", type=Path, nargs="+", help="collect these experiments only")
     many.add_argument("--command", help="command line to note in RESULTS.md")
-    parser.add_argument("--quiet", action="store_true", help="write the files, print no table")
+    parser.add_argument("--quiet", action="store_true", help="write the files, say only what went wrong")
     return parser
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    level = logging.WARNING if args.quiet else logging.INFO
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
     from xlsrt.report import results as collection
     from xlsrt.report.scoring import comparison_text, score_files
 
     single = [args.ref, args.hyp, args.score_dir]
     collecting = args.expdir is not None or args.asr_exp is not None
+    if args.quiet and args.compare:
+        raise UserError("--quiet prints nothing, and --compare is printed only: leave one of them out")
     if collecting == any(single) or (any(single) and not all(single)):
         raise UserError(
             "give --ref, --hyp and --score_dir to score, or --expdir or --asr_exp to collect scores"

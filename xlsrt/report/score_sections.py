@@ -28,20 +28,22 @@ SCORE_HEADER = (
 
 
 def cards(material: Material) -> str:
-    """The best of every set, as a stream and offline, to be seen first."""
+    """The best of every set, as a stream, masked and offline, to be seen first."""
     made = []
     for dataset, decoded in material.by_dataset():
-        streams = [d for d in decoded if d.context is not None and not d.context.is_full]
-        offline = [d for d in decoded if d.context is not None and d.context.is_full]
+        kinds: dict[str, list[Decoded]] = {"streaming": [], "masked": [], "offline": []}
+        for d in decoded:
+            if d.context is not None:
+                # A mask over whole utterances is no stream, though it sees what one sees.
+                limited = "masked" if d.facts.get("mode") == "masked" else "streaming"
+                kinds["offline" if d.context.is_full else limited].append(d)
         lines = []
-        for name, group in (("streaming", streams), ("offline", offline)):
+        for name, group in kinds.items():
             if group:
                 best = min(group, key=lambda d: d.counts.error_rate)
-                what = context_name(best.context) if group is streams else "full attention"
-                lines.append(
-                    f'<p><b class="{name}">{best.counts.error_rate:.1f}<small> %</small></b>'
-                    f"<span>{name}<br>{html.escape(what)}</span></p>"
-                )
+                what = "full attention" if name == "offline" else context_name(best.context)
+                rate = f"{best.counts.error_rate:.1f}<small> %</small>" if best.counts.ref else "-"
+                lines.append(f'<p><b class="{name}">{rate}</b><span>{name}<br>{html.escape(what)}</span></p>')
         counts = decoded[0].counts
         size = f"{counts.utterances} utterances, {counts.ref} words"
         made.append(f"<article><h3>{html.escape(dataset)}</h3>{''.join(lines)}<p>{size}</p></article>")
