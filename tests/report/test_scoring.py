@@ -174,10 +174,32 @@ def test_speaker_missing_in_utt2spk(files: tuple[Path, Path], tmp_path: Path) ->
 def test_other_normalisation_is_warned_about() -> None:
     (warning,) = warn_of_other_normalisation({"u": "Well, this is it."}, {"u": "Well this is it"})
     assert warning == "only the reference has punctuation at the end of words"
-    assert not warn_of_other_normalisation({"u": "Well, this is it."}, {"u": "Well, this it"})
+    (warning,) = warn_of_other_normalisation({"u": "Well, this is it."}, {"u": "Well, this it"})
+    assert warning.startswith("1 of 2 errors"), "both have punctuation"
     assert warn_of_other_normalisation({"u": "ABC"}, {"u": "abc"})
     assert warn_of_other_normalisation({"u": "caf\u00e9"}, {"u": "cafe\u0301"})
-    assert not warn_of_other_normalisation({"u": "Abc caf\u00e9"}, {"u": "abc caf\u00e9"})
+    assert not warn_of_other_normalisation({"u": "Abc caf\u00e9"}, {"u": "Abc caf\u00e9"})
+
+
+@pytest.mark.parametrize(
+    ("ref", "hyp"),
+    [
+        ("The cat sat in Rome", "the cat sat in rome"),  # mixed case
+        ("it\u2019s a \u201cday\u201d", "it's a day"),  # curly quotes
+        ("\u0646\u0639\u0645\u060c \u0644\u0627\u061f", "\u0646\u0639\u0645 \u0644\u0627"),  # Arabic
+        ("\u0928\u0964", "\u0928"),  # danda
+    ],
+)
+def test_errors_of_form_alone_are_counted(ref: str, hyp: str) -> None:
+    errors = len(set(ref.split()) - set(hyp.split()))
+    (warning,) = warn_of_other_normalisation({"u": ref}, {"u": hyp})
+    assert warning == f"{errors} of {errors} errors in words are of case, Unicode form or punctuation alone"
+    # Nine of other kinds and one of form are worth a line, ten and one are not.
+    for others, said in ((9, 1), (10, 0)):
+        more = {f"v{n}": "wrong" for n in range(others)}
+        refs, hyps = {"u": ref.split()[-1], **more}, {"u": hyp.split()[-1], **dict.fromkeys(more, "right")}
+        assert len(warn_of_other_normalisation(refs, hyps)) == said, others
+    assert not warn_of_other_normalisation({"u": ref, "v": "a b"}, {"u": ref, "v": "a c"})
 
 
 def test_ter_uses_the_token_model(files: tuple[Path, Path], tmp_path: Path) -> None:

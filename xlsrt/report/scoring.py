@@ -15,7 +15,7 @@ from xlsrt.decoding.outputs import WORD_STABLE
 from xlsrt.errors import UserError
 from xlsrt.files import read_lines, write_text
 from xlsrt.report import trn
-from xlsrt.report.edits import Alignment, Counts, align
+from xlsrt.report.edits import Alignment, Counts, align, distance
 from xlsrt.report.latency import FILE as LATENCY
 from xlsrt.report.latency import write_latency
 from xlsrt.report.sclite import difference, sclite_report
@@ -28,6 +28,8 @@ Units = Callable[[str], list[str]]
 
 FILES = ("ref.trn", "hyp.trn", "result.txt", "score.json")
 """Of a metric's directory; the last one says that all are there."""
+OF_FORM = 0.1
+"""Share of the errors that is worth a warning if case, Unicode form and punctuation alone make them."""
 SHOWN = 5
 """How many utterance names an error message lists."""
 
@@ -111,6 +113,8 @@ def check_same_utterances(
 def warn_of_other_normalisation(ref: Mapping[str, str], hyp: Mapping[str, str]) -> list[str]:
     """Say what makes words differ though they were heard right: case, Unicode form, punctuation.
 
+    Where none of these differs altogether, it is counted how many errors in words are of such a kind.
+
     Returns the warnings.
     """
     refs, hyps = " ".join(ref.values()), " ".join(hyp.values())
@@ -125,6 +129,8 @@ def warn_of_other_normalisation(ref: Mapping[str, str], hyp: Mapping[str, str]) 
     if max(ref_marks, hyp_marks) > 0.02 and min(ref_marks, hyp_marks) == 0:
         side = "the reference has" if ref_marks else "the hypotheses have"
         warnings.append(f"only {side} punctuation at the end of words")
+    if not warnings and (said := _errors_of_form(ref, hyp)):
+        warnings.append(said)
     for warning in warnings:
         log.warning("%s: the scores compare them as they are; normalise both alike before scoring", warning)
     return warnings
@@ -240,6 +246,22 @@ def write_score(score: SetScore, speakers: Mapping[str, str], directory: Path) -
     (directory / "result.txt").write_text(result, encoding="utf-8")
     content = {"metric": score.metric, **asdict(score.counts), "interval": score.interval}
     write_text(done, json.dumps(content) + "\n")
+
+
+def _errors_of_form(ref: Mapping[str, str], hyp: Mapping[str, str]) -> str:
+    """What to say if `OF_FORM` of the errors or more go away with case, form and punctuation; else ""."""
+    pairs = [(text, hyp[utt]) for utt, text in ref.items() if text != hyp[utt]]
+    before = sum(distance(words(said), words(heard)) for said, heard in pairs)
+    after = sum(distance(words(_folded(said)), words(_folded(heard))) for said, heard in pairs)
+    if before - after < max(1, OF_FORM * before):
+        return ""
+    return f"{before - after} of {before} errors in words are of case, Unicode form or punctuation alone"
+
+
+def _folded(text: str) -> str:
+    """Without what writers differ in: case, Unicode form, quotes and other punctuation of any script."""
+    composed = unicodedata.normalize("NFC", text).casefold()
+    return "".join(c for c in composed if not unicodedata.category(c).startswith("P"))
 
 
 def _case(text: str) -> str:
