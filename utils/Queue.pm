@@ -63,6 +63,18 @@ sub words_for {
     return @words;
 }
 
+# Grid Engine takes one parallel environment, the last that it is told. The first stays: your own, else that of the
+# nodes (ESPnet's launcher asks for threads beside them), else that of the threads.
+sub with_one_pe {
+    my @words = @_;
+    my (@kept, $seen);
+    while (@words) {
+        my @next = splice(@words, 0, $words[0] eq "-pe" ? 3 : 1);
+        push @kept, @next unless $next[0] eq "-pe" && $seen++;
+    }
+    return @kept;
+}
+
 # Submit the call and wait. The backend: conf (name of its configuration), native (whether it takes Grid Engine's own
 # options), variable (shell text of an array task's number), id (pattern of the answer to a submission), output (words
 # that name the file of what the scheduler itself writes), list->($id) (undef when the scheduler does not answer, else
@@ -100,7 +112,8 @@ sub run_queued {
     }
     delete $options{max_jobs_run} if !$array || $backend{limit} || !$options{max_jobs_run};
     my ($submit, @rest) = shellwords($conf->{command});
-    my @command = ($submit, @rest, @native, $backend{output}->("$base.out"), words_for($conf, $files[-1], %options));
+    my @words = words_for($conf, $files[-1], %options);
+    my @command = with_one_pe($submit, @rest, @native, $backend{output}->("$base.out"), @words);
     grep { -x "$_/$submit" } ($submit =~ m{/} ? "" : split(/:/, $ENV{PATH}))
         or Jobs::fail("$submit is not found: is this a machine that may submit jobs? cmd_backend=local runs them here");
 

@@ -57,6 +57,10 @@ def parse(words: list[str], known: tuple[str, str], program: str) -> tuple[dict[
         name, _, value = words.pop(0).lstrip("-").partition("=")
         if name in flags:
             options[name] = "yes"
+        elif name == "pe" and "pe" in values:
+            # The real one takes the last of several without a word.
+            assert name not in options, "a second -pe"
+            options[name] = f"{words.pop(0)} {int(words.pop(0))}"
         elif name in values:
             options[name] = value or words.pop(0)
         else:

@@ -268,3 +268,37 @@ def test_grid_engines_own_options_go_to_those_who_know_them(cluster: Callable[[s
     assert "unknown option -l: it is Grid Engine's" in cluster("slurm").run(
         "-l", "x=1", "x.log", "true", code=2
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "pe"),
+    [
+        (["--num-threads", "3"], "smp 3"),
+        (["--gpu", "4", "--num_threads", "4", "--num_nodes", "2"], "mpi 2"),  # as ESPnet's launcher calls it
+        (["-pe", "orte", "8", "--num-threads", "4"], "orte 8"),
+    ],
+)
+def test_grid_engine_is_told_one_parallel_environment(
+    cluster: Callable[[str], Cluster], words: list[str], pe: str
+) -> None:
+    there = cluster("sge")
+    there.run(*words, "x.log", "true")
+    call = there.call()
+    assert [" ".join(call[at + 1 : at + 3]) for at, word in enumerate(call) if word == "-pe"] == [pe]
+
+
+@QUEUES
+def test_light_steps_of_the_recipe_ask_for_their_processors(
+    cluster: Callable[[str], Cluster], system: str
+) -> None:
+    """As run.sh calls them in stages 2 to 4."""
+    there = cluster(system)
+    command = [sys.executable, "-m", "xlsrt.bin.run_step", "--title", "x", "--kind", "shapes"]
+    command += ["--cmd", f"{there.script} --num-threads 2", "--log", "x/log/shapes.log"]
+    command += ["--marker", "x/.done", "--outputs", "x/made", "--", "touch", "x/made"]
+    env = {**there.env, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=there.work, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (there.work / "x/.done").exists()
+    asked = {"slurm": "--cpus-per-task 2", "sge": "-pe smp 2", "pbs": "-l ncpus=2"}
+    assert asked[system] in " ".join(there.call())
