@@ -68,7 +68,7 @@ ngpu=auto              # GPUs of a node; auto: one if there is one, 0: CPU
 num_nodes=auto         # nodes; without GPU: CPU ranks; auto: one node, or where jobs run here a rank for each core, at most 4
 gpu_inference=auto     # whether decoding uses a GPU: true, false, or auto as ngpu
 nj=2                   # parallel jobs of data preparation
-inference_nj=2         # parallel jobs of decoding
+inference_nj=2         # parallel jobs of decoding; on one machine they share its --ngpu GPUs
 # End of options
 
 option_aliases="inference_config:decode_configs inference_configs:decode_configs decode_config:decode_configs"
@@ -125,7 +125,7 @@ if [ "$num_nodes" = auto ] && [ "$ngpu" = 0 ] && [ "${cmd_backend:-local}" = loc
   num_nodes=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc | awk '{print ($1 < 4) ? $1 : 4}') # which nproc takes those for
 elif [ "$num_nodes" = auto ]; then num_nodes=1; fi; [ "$cmd_backend:$((ngpu > 0 && num_nodes > 1))" != local:1 ] || die "--ngpu $ngpu --num_nodes $num_nodes: cmd_backend=local has one node; choose another in cmd.sh"
 [[ $num_nodes =~ ^[1-9][0-9]*$ ]] || die "--num_nodes $num_nodes: write a number or auto"
-decode_gpus=$((ngpu > 0)) gpus_here=0; if [ "$gpu_inference" != auto ]; then decode_gpus=$([ "$gpu_inference" = true ] && echo 1 || echo 0); fi
+decode_gpus=$ngpu gpus_here=0; case $gpu_inference in true) decode_gpus=$((ngpu > 0 ? ngpu : 1)) ;; false) decode_gpus=0 ;; esac # shared here; on a queue one a job
 if [ "$cmd_backend" = local ]; then gpus_here=$((ngpu > decode_gpus ? ngpu : decode_gpus)); fi
 read -ra tests <<< "$test_sets"; shopt -s nullglob; mapfile -t all_sets < <(printf '%s\n' "$train_set" "$valid_set" "${tests[@]}" | awk '!seen[$0]++')
 if ((stop_stage >= 10)) && ! "$skip_eval" && ((${#tests[@]} == 0)); then die "--test_sets is empty: name sets to decode, or add --skip_eval true"; fi

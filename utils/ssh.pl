@@ -4,7 +4,7 @@
 #   ssh.pl [--max-jobs-run N] [--together true] [JOB=1:4] LOG COMMAND...
 #
 # .queue/machines in the working directory names the machines, one a line; one that is named twice takes two jobs at
-# a time. The working directory, this recipe and its environment must lie at the same place on each. Exit code 1 when
+# a time, which find 0 and 1 in XLSRT_SLOT. The working directory, this recipe and its environment must lie at the same place on each. Exit code 1 when
 # a job fails, with the tail of its log. Ends its jobs when it is ended; --together true: also when one fails.
 use strict;
 use warnings;
@@ -32,16 +32,19 @@ my $base = getcwd() . "/" . Jobs::log_of($call, $call->{first});
 $base = Jobs::log_of($call, $call->{first}) if $call->{log} =~ m{^/};
 $base = dirname($base) . "/q/ssh.$$";
 # A job that is told to end before its number is known finds the other file.
-my $prologue = "echo \$\$ >'$base.pid.'\$1; [ ! -e '$base.stop' ] || exit 143";
+my $prologue = "export XLSRT_SLOT=\$2; echo \$\$ >'$base.pid.'\$1; [ ! -e '$base.stop' ] || exit 143";
 Jobs::write_file("$base.sh", Jobs::script_of($call, '$1', "$base.done.NUMBER", { prologue => $prologue }));
 my (@free, %at);
 @free = 0 .. $#machines;
+
+# Which of a machine's lines, from 0: its jobs share its GPUs by it.
+sub slot { my ($line) = @_; return scalar grep { $_ eq $machines[$line] } @machines[0 .. $line - 1]; }
 
 sub start {
     my ($job) = @_;
     open(STDIN, "<", "/dev/null");
     # Without a terminal sshd ends nothing when the connection closes: signals go by the process number instead.
-    exec("ssh", "-o", "BatchMode=yes", $machines[$at{$job}], "bash '$base.sh' $job");
+    exec("ssh", "-o", "BatchMode=yes", $machines[$at{$job}], "bash '$base.sh' $job " . slot($at{$job}));
 }
 
 sub tell {

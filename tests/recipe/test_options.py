@@ -245,6 +245,33 @@ def test_run_sh_needs_the_schedulers_program(tmp_path: Path) -> None:
     assert done.returncode == 2 and "there is no my_submit on this machine" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "gpus"),
+    [
+        (["--ngpu", "4"], "4"),
+        (["--ngpu", "0"], "0"),
+        (["--ngpu", "4", "--gpu_inference", "false"], "0"),
+        (["--ngpu", "0", "--gpu_inference", "true"], "1"),
+    ],
+)
+def test_decoding_on_this_machine_shares_its_gpus(tmp_path: Path, words: list[str], gpus: str) -> None:
+    """Four shards of ``--ngpu 4 --inference_nj 4`` once went to the first GPU."""
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\ncase "$*" in *bin.evaluate*|*bin.check_start*) echo "$@" >>{tmp_path}/calls ;;\n'
+        f'*) exec {sys.executable} "$@" ;; esac\n',
+        encoding="utf-8",
+    )
+    python.chmod(0o755)
+    env = {**os.environ, "XLSRT_PYTHON": str(python), "cmd_backend": "local"}
+    env.pop("XLSRT_PYTHON_BIN", None)
+    stages = ["--stage", "10", "--stop_stage", "10"]
+    done = shell(RUN, "--workdir", str(tmp_path / "work"), *stages, *words, env=env)
+    assert done.returncode == 0, done.stderr
+    call = (tmp_path / "calls").read_text(encoding="utf-8").splitlines()[-1].split()
+    assert call[call.index("--ngpu") + 1] == gpus
+
+
 def test_run_sh_names_a_wrong_variant_before_any_work(tmp_path: Path) -> None:
     done = shell(RUN, "--workdir", str(tmp_path), "--variants", "9z")
     assert done.returncode != 0

@@ -243,6 +243,15 @@ def test_ssh_spreads_jobs_over_the_machines(cluster: Callable[[str], Cluster]) -
     assert set(hosts) == {"one", "two"}
 
 
+def test_jobs_on_one_machine_know_which_they_are(cluster: Callable[[str], Cluster]) -> None:
+    there = cluster("ssh")
+    (there.work / ".queue").mkdir()
+    (there.work / ".queue/machines").write_text("one\ntwo\none\n", encoding="utf-8")
+    there.run("--together", "true", "JOB=1:3", "x.JOB.log", "bash", "-c", 'echo "slot<$XLSRT_SLOT>"')
+    logs = [(there.work / f"x.{job}.log").read_text(encoding="utf-8") for job in (1, 2, 3)]
+    assert [log.split("\nslot<")[1][0] for log in logs] == ["0", "0", "1"]
+
+
 def test_ssh_ends_what_runs_there(cluster: Callable[[str], Cluster]) -> None:
     there = cluster("ssh")
     (there.work / ".queue").mkdir()

@@ -146,6 +146,19 @@ def _identity(path: Path) -> list[object]:
     return [path.name, facts and facts.st_size, facts and facts.st_mtime_ns]
 
 
+def device_of(job: Job, number: int, present: int) -> str:
+    """Torch device of shard ``number`` (counted from 1) where ``present`` GPUs are: shards take them in turn.
+
+    ``ssh.pl`` tells its jobs in XLSRT_SLOT how many of a machine's slots come before theirs.
+    """
+    if not job.ngpu:
+        return "cpu"
+    if not present:
+        raise UserError(f"--ngpu {job.ngpu}, but torch sees no GPU; use --ngpu 0")
+    slot = os.environ.get("XLSRT_SLOT", "")
+    return f"cuda:{int(slot) % present if slot.isdecimal() else (number - 1) % job.ngpu}"
+
+
 def threads_of(job: Job) -> int:
     """CPU threads of a shard.
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from xlsrt.data.kaldi import DataDir
 from xlsrt.data.waveforms import Entry, load_samples, make_batches, read_set
 from xlsrt.decoding import outputs
-from xlsrt.decoding.job import Job, check_sets, fingerprint_of, model_files, threads_of
+from xlsrt.decoding.job import Job, check_sets, device_of, fingerprint_of, model_files, threads_of
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.processes import end_with_parent
@@ -217,9 +217,7 @@ def _decoder(job: Job, number: int) -> Decoder:
     from xlsrt.decoding.engine import Decoder
 
     torch.set_num_threads(threads_of(job))
-    if job.ngpu and not torch.cuda.is_available():
-        raise UserError(f"--ngpu {job.ngpu}, but torch sees no GPU; use --ngpu 0")
-    device = f"cuda:{(number - 1) % job.ngpu}" if job.ngpu else "cpu"
+    device = device_of(job, number, torch.cuda.device_count() if job.ngpu else 0)
     return Decoder(job.exp_dir, job.model_file, [one.config for one in job.jobs], device)
 
 
