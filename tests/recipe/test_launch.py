@@ -11,8 +11,9 @@ TRAIN = ["py", "-m", "train"]
 EXP = Path("exp/x")
 
 
-def command(ngpu: int, num_nodes: int, backend: str = "run") -> list[str]:
-    return launch_command(TRAIN, f"{backend}.pl --mem 4G", EXP / "train.log", ngpu, num_nodes, "py", EXP)
+def command(ngpu: int, num_nodes: int, backend: str = "run", more: str = "") -> list[str]:
+    cmd = f"{backend}.pl --mem 4G{more}"
+    return launch_command(TRAIN, cmd, EXP / "train.log", ngpu, num_nodes, "py", EXP, num_workers=2)
 
 
 def test_one_process_and_one_node_go_through_the_backend() -> None:
@@ -34,7 +35,20 @@ def test_cpu_ranks_are_ours_and_gpu_nodes_are_espnets() -> None:
     # Grid Engine and PBS without GPU: one job that holds the ranks and says how many processors it needs.
     one = command(0, 2, "pbs")
     assert "xlsrt.bin.cpu_ranks" in one
-    assert one[one.index("--num-threads") + 1] == "2"
+    assert one[one.index("--num-threads") + 1] == "6"
+
+
+@pytest.mark.parametrize("backend", ["slurm", "pbs"])
+def test_a_job_on_one_node_asks_for_its_processors(backend: str) -> None:
+    """Its ranks and what reads data for them once had to share the one that a queue gives unasked."""
+    head = [f"{backend}.pl", "--mem", "4G"]
+    assert command(4, 1, backend)[:7] == [*head, "--num-threads", "12", "--gpu", "4"]
+    assert command(0, 1, backend)[:7] == [*head, "--num-threads", "3", "--gpu", "0"]
+    assert command(4, 1, backend, " --num-threads 8")[:7] == [*head, "--num-threads", "8", "--gpu", "4"]
+    assert "--num-threads" not in command(4, 2, backend), "ESPnet's launcher asks"
+    for other in ("ssh", "run", "queue"):
+        assert "--num-threads" not in command(4, 1, other)
+    assert command(0, 1, "queue")[3:5] == ["--num-threads", "3"]
 
 
 def test_ssh_starts_each_node_as_a_numbered_job() -> None:

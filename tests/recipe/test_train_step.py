@@ -54,6 +54,15 @@ touch "$2"/encoder/{{config.json,model.safetensors}}
     return str(script)
 
 
+def test_a_training_tells_its_queue_of_its_workers(tmp_path: Path, backend: str) -> None:
+    queue = Path(backend).rename(tmp_path / "slurm.pl")
+    for name, settings, processors in (("a", {}, 4), ("b", {"num_workers": 4}, 10)):
+        plan = Adaptation(tmp_path / name, {"objective": "best_rq", **settings})
+        assert train(plan, [], str(queue), 2, 1) == 0
+        command = (tmp_path / "started").read_text(encoding="utf-8").splitlines()[-1]
+        assert command.startswith(f"--num-threads {processors} --gpu 2 ")
+
+
 def test_a_training_is_done_once_and_never_lost(tmp_path: Path, backend: str, capfd) -> None:
     data, exp = tmp_path / "wav.scp", tmp_path / "exp/adapt"
     data.write_text("a a.wav\n", encoding="utf-8")

@@ -13,7 +13,14 @@ MEETING_POINT = ".dist_init"
 
 
 def launch_command(
-    train: Sequence[str], backend: str, log: Path, ngpu: int, num_nodes: int, python: str, exp_dir: Path
+    train: Sequence[str],
+    backend: str,
+    log: Path,
+    ngpu: int,
+    num_nodes: int,
+    python: str,
+    exp_dir: Path,
+    num_workers: int = 0,
 ) -> list[str]:
     """The command that starts ``train`` (program and arguments) on the resources asked for.
 
@@ -21,14 +28,23 @@ def launch_command(
     ESPnet's launcher and srun, with or without GPUs; with ssh: one job for each node, which meet through a
     shared file; with the other queues: ESPnet's launcher and mpirun. Several "nodes" without GPU elsewhere:
     as many CPU ranks in one job, which ESPnet's launcher does not start.
+
+    A job on one node asks its queue for a processor for each rank and for each of the ``num_workers``
+    processes that read data for it, unless ``backend`` asks for some. For several nodes ESPnet's launcher
+    asks. Grid Engine multiplies what a job asks for, GPUs too, by its processors: none beside GPUs there.
     """
     if ngpu < 0 or num_nodes < 1:
         raise UserError(f"--ngpu {ngpu} --num_nodes {num_nodes}: at least 0 GPUs on at least 1 node")
     cmd = shlex.split(backend)
     kind = _kind(backend)
+    processors: list[str] = []
+    counts = kind in ("slurm", "pbs") or (kind == "queue" and ngpu == 0)
+    if counts and not {"--num-threads", "--num_threads"} & set(cmd):
+        ranks_here = ngpu if num_nodes == 1 and ngpu else num_nodes
+        processors = ["--num-threads", str(ranks_here * (1 + num_workers))]
     if num_nodes == 1:
         parallel = ["--multiprocessing_distributed", "true"] if ngpu > 1 else []
-        return [*cmd, "--gpu", str(ngpu), str(log), *train, "--ngpu", str(ngpu), *parallel]
+        return [*cmd, *processors, "--gpu", str(ngpu), str(log), *train, "--ngpu", str(ngpu), *parallel]
     meeting_point = exp_dir / MEETING_POINT
     if kind == "ssh":
         return _one_job_for_each_node(train, cmd, log, ngpu, num_nodes, meeting_point)
@@ -41,8 +57,7 @@ def launch_command(
             "--meeting_point",
             str(meeting_point),
         ]
-        resources = ["--gpu", "0", *([] if kind == "run" else ["--num-threads", str(num_nodes)])]
-        return [*cmd, *resources, str(log), python, *ranks, "--", *train, "--ngpu", "0"]
+        return [*cmd, *processors, "--gpu", "0", str(log), python, *ranks, "--", *train, "--ngpu", "0"]
     if kind == "run":
         raise UserError(
             f"--ngpu {ngpu} --num_nodes {num_nodes}: cmd_backend=local has one node; choose another in cmd.sh"

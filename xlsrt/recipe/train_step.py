@@ -33,11 +33,12 @@ def train(plan: Plan | Adaptation, data: Sequence[Path], backend: str, ngpu: int
     training = [sys.executable, "-m", *plan.program, "--config", str(plan.config_file)]
     training += ["--output_dir", str(exp_dir), "--resume", "true"]
     log = exp_dir / "train.log"
+    workers = int(plan.settings.get("num_workers", 1))  # of each rank; ESPnet's default
     step = Step(
         title=plan.title,
         kind="train",
         marker=exp_dir / MARKER,
-        command=launch_command(training, backend, log, ngpu, num_nodes, sys.executable, exp_dir),
+        command=launch_command(training, backend, log, ngpu, num_nodes, sys.executable, exp_dir, workers),
         inputs=[
             *map(str, data),
             *plan.pretrained_files,
