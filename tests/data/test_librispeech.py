@@ -113,6 +113,17 @@ def test_mls(tmp_path: Path) -> None:
     }
 
 
+def test_mls_is_not_searched_for_its_kind_of_audio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """English has ten million files."""
+    opus = mls(tmp_path, "mls_italian_opus", ".opus")
+    glob = Path.glob
+    searched: list[str] = []
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: searched.append(pattern) or glob(self, pattern))
+    data = prepare("mls", opus, tmp_path / "data")
+    assert all(place.endswith(".opus") for place in table(data / "train/wav.scp").values())
+    assert not [pattern for pattern in searched if "opus" in pattern]
+
+
 def test_mls_transcripts_stay_as_published(tmp_path: Path) -> None:
     polish = mls(tmp_path, "mls_polish", ".flac")
     (polish / "test" / "transcripts.txt").write_text("300_7_000000\tnie-wiem  l'âme\n")

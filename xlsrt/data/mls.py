@@ -93,7 +93,7 @@ def _limited(folder: Path, amount: str) -> set[str]:
 
 def _read(folder: Path, sink: Sink, rules: TextRules, chosen: set[str] | None) -> None:
     table = need_table(folder / "transcripts.txt", WHERE)
-    suffix = ".opus" if next((folder / "audio").glob("*/*/*.opus"), None) else ".flac"
+    suffix = None
     left = set(chosen or ())
     for where, row in read_tsv(table, sink.drop, columns=("name", "text")):
         name = row["name"]
@@ -109,6 +109,15 @@ def _read(folder: Path, sink: Sink, rules: TextRules, chosen: set[str] | None) -
             sink.drop(name, problem)
             continue
         speaker, book = words[:2]
-        sink.add(name, speaker, text, folder / "audio" / speaker / book / (name + suffix))
+        place = folder / "audio" / speaker / book
+        suffix = suffix or _suffix(place / name)
+        sink.add(name, speaker, text, place / (name + (suffix or ".flac")))
     for name in sorted(left):
         sink.drop(name, "in handles.txt, not in transcripts.txt")
+
+
+def _suffix(audio: Path) -> str | None:
+    """Of the first file that is there: all are of one kind, and looking through the folders takes minutes."""
+    return next(
+        (suffix for suffix in (".flac", ".opus") if audio.with_name(audio.name + suffix).exists()), None
+    )

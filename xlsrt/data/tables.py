@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from xlsrt.data.news import counted
 from xlsrt.errors import UserError
 from xlsrt.files import atomic_open
 
@@ -87,7 +88,7 @@ def load_table(path: str | os.PathLike[str]) -> dict[str, str]:
         UserError: a key comes twice, besides `read_table`'s errors.
     """
     table: dict[str, str] = {}
-    for key, value in read_table(path):
+    for key, value in counted(read_table(path), str(path)):
         if key in table:
             raise UserError(f"{path}: duplicate utterance '{key}': give each line an id of its own")
         table[key] = value

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlsrt.data.kaldi import DataDir, is_pipe
+from xlsrt.data.news import counted
 from xlsrt.data.tables import read_table
 from xlsrt.errors import UserError
 
@@ -50,7 +51,8 @@ def validate(
     speakers: set[str] = set()
     count = 0
     checked: set[str] = set()
-    for row in data.utterances(need_text=need_text, need_wav=need_audio):
+    rows = data.utterances(need_text=need_text, need_wav=need_audio)
+    for row in counted(rows, f"{data.path} is being checked"):
         count += 1
         speakers.add(row.speaker)
         if row.text is not None and need_text and (problem := transcript_problem(row.text)):
