@@ -12,6 +12,7 @@ from tests.data.reading import dropped, prepare, sound, table
 from xlsrt.data.format import FormatOptions, format_set
 from xlsrt.data.kaldi import DataDir
 from xlsrt.data.own_data import Entry, draw_sets
+from xlsrt.data.recording_names import RecordingNames
 from xlsrt.errors import UserError
 
 WHOLE = ("--dev_share", 0, "--test_share", 0)
@@ -171,16 +172,16 @@ def test_drawing_with_few_or_uneven_speakers() -> None:
         ]
 
     shares = {"dev": 0.1, "test": 0.1}
-    drawn = draw_sets(entries(100, 3, 4, 5), Path("/x"), shares, 0)
+    drawn = draw_sets(entries(100, 3, 4, 5), RecordingNames(Path("/x")), shares, 0)
     assert drawn.by_speaker and "s0" not in drawn.parts and set(drawn.parts.values()) == {"dev", "test"}
     # A narrator and some guests, who would all fit into dev: then test took the narrator.
     for seed in range(5):
-        drawn = draw_sets(entries(90, 2, 1), Path("/x"), shares, seed)
+        drawn = draw_sets(entries(90, 2, 1), RecordingNames(Path("/x")), shares, seed)
         assert set(drawn.parts.values()) == set(shares) and len(drawn.parts) == 2
-    drawn = draw_sets(entries(50), Path("/x"), shares, 0)
+    drawn = draw_sets(entries(50), RecordingNames(Path("/x")), shares, 0)
     assert not drawn.by_speaker and sorted(drawn.parts.values()).count("dev") == 5 and len(drawn.parts) == 10
     with pytest.raises(UserError, match="2 recordings are too few"):
-        draw_sets(entries(2), Path("/x"), shares, 0)
+        draw_sets(entries(2), RecordingNames(Path("/x")), shares, 0)
 
 
 def test_a_directory_with_transcripts_beside(tmp_path: Path) -> None:
@@ -274,6 +275,43 @@ def test_lhotse_cuts(audio: Path, tmp_path: Path) -> None:
     (audio / "recordings.jsonl").write_text(json.dumps(whole["recording"]) + "\n")
     with pytest.raises(UserError, match=r"recordings.jsonl:1: is no cut"):
         prepare("lhotse", audio / "recordings.jsonl", tmp_path / "data")
+
+
+def test_relative_sources_of_cuts_count_from_the_audio_root(audio: Path, tmp_path: Path) -> None:
+    """run.sh has gone to its work folder meanwhile: the current folder says nothing there."""
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "cuts.jsonl").write_text(json.dumps(cut("c1", "own/a.wav", [(0.0, 2.0, "Whole")])) + "\n")
+    with pytest.raises(UserError, match=r"own/a.wav, looked for in .*lists and .*; see --audio_root"):
+        prepare("lhotse", lists / "cuts.jsonl", tmp_path / "data", *WHOLE)
+    data = prepare("lhotse", lists / "cuts.jsonl", tmp_path / "data", *WHOLE, "--audio_root", tmp_path)
+    assert table(data / "train/wav.scp") == {"c1-0": str(audio / "a.wav")}
+
+
+def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    root = tmp_path / "own"
+    for name in ("a/b-c.wav", "a-b/c.wav", "d.wav", "d.flac"):
+        sound(root / name)
+    (root / "list.tsv").write_text("path\ttext\na/b-c.wav\tone\na-b/c.wav\ttwo\nd.wav\tthree\nd.flac\tfour\n")
+    for shares in (WHOLE, ("--dev_share", 0.3, "--test_share", 0)):  # read once, or to draw sets before
+        data = prepare("manifest", root / "list.tsv", tmp_path / "data", *shares)
+        found = [(utt, text) for text_file in data.glob("*/text") for utt, text in table(text_file).items()]
+        names = {text: utt for utt, text in found}
+        assert len(found) == 4 and (names["one"], names["three"]) == ("a-b-c", "d")
+        assert names["two"].startswith("a-b-c-") and names["four"].startswith("d-")
+    # In segments, which name the recording.
+    (root / "list.tsv").write_text(
+        "path\ttext\tstart\tend\na/b-c.wav\tone\t0.1\t0.2\na-b/c.wav\ttwo\t0.1\t0.2\n"
+    )
+    data = prepare("manifest", root / "list.tsv", tmp_path / "data", *WHOLE)
+    assert sorted(table(data / "train/wav.scp").values()) == [
+        str(root / "a-b/c.wav"),
+        str(root / "a/b-c.wav"),
+    ]
+    # Beside one transcript they are one recording twice.
+    (root / "d.txt").write_text("three")
+    data = prepare("folder", root, tmp_path / "folder", *WHOLE)
+    assert dropped(data / "train")["d.wav"] == "its transcript is another file's: d.flac"
 
 
 def test_wrong_options_are_named_before_any_work(audio: Path, tmp_path: Path) -> None:

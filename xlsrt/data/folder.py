@@ -48,12 +48,17 @@ def read(source: Path, suffix: str = ".txt") -> Iterator[Entry]:
     told = {path.with_suffix(suffix) for path in files}
     for alone in (path for path in there if path.name.endswith(suffix) and path not in told):
         yield Entry(str(alone.relative_to(source)), alone, problem="a transcript without a recording")
+    firsts: dict[Path, Path] = {}
     for path in files:
+        first = firsts.setdefault(path.with_suffix(""), path)
         folders = list(path.relative_to(source).parts[:-1])
         part = set_name(folders[0]) if folders else None
         part = part if part in ("train", "dev", "test") else None
         speaker = next(iter(folders[1:] if part else folders), None)
         where = str(path.relative_to(source))
+        if first != path:
+            yield Entry(where, path, part=part, problem=f"its transcript is another file's: {first.name}")
+            continue
         transcript = path.with_suffix(suffix)
         if not transcript.is_file():
             yield Entry(where, path, part=part, problem=f"no transcript: {transcript.name}")

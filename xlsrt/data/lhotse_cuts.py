@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +28,17 @@ _SAME_SECONDS = 0.005
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_own_arguments(parser, "one or more cut manifests (.jsonl or .jsonl.gz)")
+    parser.add_argument(
+        "--audio_root",
+        help="relative sources count from here (default: the manifest's folder, else the current one)",
+    )
 
 
 def prepare(args: argparse.Namespace) -> None:
-    make_sets(args, read)
+    make_sets(args, partial(read, root=args.audio_root))
 
 
-def read(path: Path) -> Iterator[Entry]:
+def read(path: Path, root: str | None = None) -> Iterator[Entry]:
     """The supervisions of a manifest. Raises `UserError` where it is no cut manifest."""
     if path.is_dir():
         raise UserError(f"--source {path}: is a folder: give a manifest of cuts in it (.jsonl.gz)")
@@ -46,7 +52,7 @@ def read(path: Path) -> Iterator[Entry]:
             raise UserError(f"{path}:{number}: no JSON ({error}): give a manifest of cuts (.jsonl)") from None
         if not isinstance(cut, dict) or ("type" not in cut and "supervisions" not in cut):
             raise UserError(f"{path}:{number}: is no cut: make one with `lhotse cut simple`")
-        yield from _supervisions(where, cut, path.parent)
+        yield from _supervisions(where, cut, [Path(root)] if root else [path.parent, Path.cwd()])
 
 
 class _Malformed(Exception):
@@ -68,7 +74,8 @@ def _seconds(tree: dict[str, Any], name: str, default: float | None = None) -> f
     return float(value)
 
 
-def _supervisions(where: str, cut: dict[str, Any], base: Path) -> Iterator[Entry]:
+def _supervisions(where: str, cut: dict[str, Any], roots: Sequence[Path]) -> Iterator[Entry]:
+    """``roots``: folders that relative sources may count from."""
     name = str(cut.get("id", where))
     if cut.get("type") in ("MixedCut", "PaddingCut"):
         yield Entry(where, utt=name, problem=f"is mixed or padding: {cut['type']}")
@@ -83,12 +90,14 @@ def _supervisions(where: str, cut: dict[str, Any], base: Path) -> Iterator[Entry
             if not isinstance(supervision, dict):
                 raise _Malformed(f"a supervision is {supervision!r}")
             utt = str(supervision.get("id", name))
-            yield _entry(where, utt, cut, supervision, base)
+            yield _entry(where, utt, cut, supervision, roots)
         except _Malformed as error:
             yield Entry(where, utt=utt, problem=f"malformed: {error}")
 
 
-def _entry(where: str, utt: str, cut: dict[str, Any], supervision: dict[str, Any], base: Path) -> Entry:
+def _entry(
+    where: str, utt: str, cut: dict[str, Any], supervision: dict[str, Any], roots: Sequence[Path]
+) -> Entry:
     """Raises `_Malformed`."""
     if not cut.get("recording"):
         return Entry(where, utt=utt, problem="no recording: the cut has features alone")
@@ -108,12 +117,16 @@ def _entry(where: str, utt: str, cut: dict[str, Any], supervision: dict[str, Any
     words = {name: supervision.get(name) for name in ("text", "speaker", "language")}
     if odd := [name for name, value in words.items() if isinstance(value, (dict, list))]:
         return Entry(where, utt=utt, problem=f"no text but a structure: {odd[0]} is {words[odd[0]]!r}")
+    place = next((root / audio for root in roots if (root / audio).exists()), None)
+    if place is None:
+        told = f"{audio}, looked for in {' and '.join(dict.fromkeys(map(str, roots)))}; see --audio_root"
+        return Entry(where, utt=utt, problem=f"no such audio file: {audio if os.path.isabs(audio) else told}")
     start = _seconds(cut, "start", 0.0) + _seconds(supervision, "start", 0.0)
     end = start + _seconds(supervision, "duration")
     whole = start < _SAME_SECONDS and end > _seconds(recording, "duration") - _SAME_SECONDS
     return Entry(
         where,
-        base / audio if (base / audio).exists() else Path(audio),
+        place,
         as_text(words["text"]),
         as_text(words["speaker"]) or None,
         None if whole else max(0.0, start),

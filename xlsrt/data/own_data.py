@@ -22,6 +22,8 @@ from pathlib import Path
 import soundfile
 
 from xlsrt.data.kaldi import Utterance
+from xlsrt.data.news import counted
+from xlsrt.data.recording_names import RecordingNames
 from xlsrt.data.set_writer import SetWriter, safe_id
 from xlsrt.data.text_rules import TextRules, add_text_argument, make_rules
 from xlsrt.data.validate import audio_file_problem
@@ -114,17 +116,21 @@ def make_sets(args: argparse.Namespace, read: ReadEntries) -> None:
         raise UserError(f"--dev_share, --test_share {shares}: between 0 and 0.5")
     drawn = Drawn()
     # Lists in several folders may have files of the same names below them: names count from what they share.
-    base = Path(os.path.commonpath({_folder(path) for paths in sources.values() for path in paths}))
-    writer = _Writer(Path(args.output_dir), args.language, args.text_rules, args.source[0])
+    base = os.path.commonpath({_folder(path) for paths in sources.values() for path in paths})
+    names = RecordingNames(Path(base))
+    hint = "check the paths"
+    if "audio_root" in args:
+        hint += "; --audio_root says which folder relative ones count from"
+    writer = _Writer(Path(args.output_dir), args.language, args.text_rules, args.source[0], hint)
     if any(shares.values()):
         # What will be left out must not be all that a small set is drawn to have.
-        entries = filter(writer.may_be_used, chain.from_iterable(map(read, sources["train"])))
-        drawn = draw_sets(entries, base, shares, args.seed)
+        entries = counted(chain.from_iterable(map(read, sources["train"])), "looking through to draw sets")
+        drawn = draw_sets(filter(writer.may_be_used, entries), names, shares, args.seed)
     with writer:
         for part, paths in sources.items():
             for entry in chain.from_iterable(map(read, paths)):
-                default = drawn.part(base, entry) if part == "train" else part
-                writer.add(base, entry, entry.part or default)
+                default = drawn.part(names, entry) if part == "train" else part
+                writer.add(names, entry, entry.part or default)
 
 
 def _folder(path: Path) -> str:
@@ -132,16 +138,8 @@ def _folder(path: Path) -> str:
     return os.path.abspath(path if path.is_dir() else path.parent)
 
 
-def _recording(base: Path, path: Path) -> str:
-    """A name of a file that no other has: its place below the list's folder, else its name and a hash."""
-    path = Path(os.path.abspath(path))
-    if path.is_relative_to(base) and path != base:  # an entry without a file has the base itself
-        return safe_id("-".join(path.relative_to(base).with_suffix("").parts))
-    return safe_id(f"{path.stem}-{hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()}")
-
-
-def _speaker(base: Path, entry: Entry) -> str:
-    return safe_id(entry.speaker) if entry.speaker else _recording(base, entry.path)
+def _speaker(names: RecordingNames, entry: Entry) -> str:
+    return safe_id(entry.speaker) if entry.speaker else names.name(entry.path)
 
 
 @dataclass(frozen=True)
@@ -151,13 +149,15 @@ class Drawn:
     parts: Mapping[str, str] = field(default_factory=dict)
     by_speaker: bool = True
 
-    def part(self, base: Path, entry: Entry) -> str:
-        key = _speaker(base, entry) if self.by_speaker else _recording(base, entry.path)
+    def part(self, names: RecordingNames, entry: Entry) -> str:
+        key = _speaker(names, entry) if self.by_speaker else names.name(entry.path)
         return self.parts.get(key, "train")
 
 
-def draw_sets(entries: Iterable[Entry], base: Path, shares: Mapping[str, float], seed: int) -> Drawn:
-    """Draw dev and test; nobody where the entries name their sets. base: the folder that names count from.
+def draw_sets(
+    entries: Iterable[Entry], names: RecordingNames, shares: Mapping[str, float], seed: int
+) -> Drawn:
+    """Draw dev and test; nobody where the entries name their sets.
 
     Speakers come in an order that the seed decides, and whole: a set takes those that fit into its share.
     With fewer speakers than sets, recordings are drawn instead.
@@ -171,8 +171,8 @@ def draw_sets(entries: Iterable[Entry], base: Path, shares: Mapping[str, float],
         if entry.part:
             return Drawn()
         if not entry.problem:
-            speakers[_speaker(base, entry)] += 1
-            recordings[_recording(base, entry.path)] += 1
+            speakers[_speaker(names, entry)] += 1
+            recordings[names.name(entry.path)] += 1
     wanted = {part: share for part, share in shares.items() if share > 0}
     by_speaker = len(speakers) > len(wanted)
     counts = speakers if by_speaker else recordings
@@ -202,8 +202,9 @@ def draw_sets(entries: Iterable[Entry], base: Path, shares: Mapping[str, float],
 class _Writer:
     """The sets, opened when their first utterance comes."""
 
-    def __init__(self, output: Path, language: str | None, strength: str, source: str) -> None:
+    def __init__(self, output: Path, language: str | None, strength: str, source: str, hint: str) -> None:
         self.output, self.language, self.strength, self.source = output, language, strength, source
+        self.hint = hint
         self.sets: dict[str, SetWriter] = {}
         self.rules: dict[str, TextRules] = {}
         self.lengths: dict[Path, float | None] = {}
@@ -218,20 +219,18 @@ class _Writer:
             raise UserError(f"--source {self.source}: there are no utterances in it")
         self._stack.__exit__(*error)  # type: ignore[arg-type]
 
-    def add(self, base: Path, entry: Entry, part: str) -> None:
+    def add(self, names: RecordingNames, entry: Entry, part: str) -> None:
         part = safe_id(part)
         if not re.fullmatch(r"\w[\w.-]*", part):
             raise UserError(f"{entry.where}: '{part}' is no name of a set: letters, digits, _ and -")
         out = self.sets.get(part)
         if out is None:
-            out = self.sets[part] = self._stack.enter_context(
-                SetWriter(self.output / part, "check the paths")
-            )
+            out = self.sets[part] = self._stack.enter_context(SetWriter(self.output / part, self.hint))
         if entry.problem:
             out.drop(entry.utt or entry.where, entry.problem)
             return
         language = self._language(entry)
-        recording, speaker = _recording(base, entry.path), _speaker(base, entry)
+        recording, speaker = names.name(entry.path), _speaker(names, entry)
         segment = entry.start is not None or entry.end is not None
         utt = entry.utt or _name(speaker, recording, entry)
         text, problem = self._text(entry)
