@@ -158,10 +158,11 @@ def test_beyond_full_scale_is_clipped_and_counted(tmp_path: Path) -> None:
 
 def test_segments_outside_the_recording(tmp_path: Path) -> None:
     source = write(tmp_path / "a.wav", tone(16000))
-    assert "outside the recording of 1.000 s" in problem(source, tmp_path, start=0.5, end=1.5)
+    assert "outside the recording of 1.000 s" in problem(source, tmp_path, start=0.5, end=1.51)
     assert "outside the recording" in problem(source, tmp_path, start=1.0, end=1.05)
-    facts, _ = check(source, tmp_path, start=0.5, end=1.05)  # rounded annotations are cut at the end
-    assert facts.num_samples == 8000
+    facts, _ = check(source, tmp_path, start=0.5, end=1.45)  # cut at the end, as Kaldi does
+    assert facts.num_samples == 8000 and facts.cut
+    assert not check(source, tmp_path, start=0.5, end=1.0)[0].cut
 
 
 def test_pipes(tmp_path: Path) -> None:

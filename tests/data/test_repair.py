@@ -101,8 +101,10 @@ def test_combine_refuses_contradictions(make_set: MakeSet, tmp_path, caplog) -> 
     assert "both: --extra-files: in none of the sets: utt2foo" in caplog.text
     assert "left out: utt2lang" in caplog.text and DataDir(tmp_path / "both").extra_names() == []
     (third / "segments").write_text("s-b s-b 0 0.1\n")
-    with pytest.raises(UserError, match="some of the sets have segments"):
-        combine(tmp_path / "both", [one, third])
+    combine(tmp_path / "both", [one, third])
+    assert load_table(tmp_path / "both/segments") == {"s-a": "s-a 0 -1", "s-b": "s-b 0 0.1"}
+    rows = {row.utt: (row.start, row.end) for row in DataDir(tmp_path / "both").utterances()}
+    assert rows == {"s-a": (0.0, None), "s-b": (0.0, 0.1)}
 
 
 def test_nothing_of_an_earlier_set_stays(make_set: MakeSet, tmp_path) -> None:

@@ -16,14 +16,13 @@ import soundfile
 import soxr
 
 from xlsrt.data.audio_source import AudioProblem, open_audio
+from xlsrt.data.overshoot import OVERSHOOT_SECONDS
 from xlsrt.data.sound_file import new_sound_file
 from xlsrt.errors import UserError
 from xlsrt.units import SAMPLE_RATE, WINDOW
 
 MIN_SAMPLES = WINDOW
 _BLOCK = 1 << 18
-# A segment may end this much after its recording (rounded times in annotations); it is cut there.
-_SEGMENT_SLACK_SECONDS = 0.1
 # Formats whose header tells the exact number of frames.
 _EXACT = ("WAV", "WAVEX", "FLAC", "NIST", "AIFF", "AU", "W64", "RF64", "CAF")
 _UNKNOWN_FRAMES = 1 << 40
@@ -56,6 +55,7 @@ class AudioFacts:
         num_samples: of the result.
         clipped: samples beyond full scale.
         passed_through: the source is right as it is; nothing was written.
+        cut: the segment ended a little after its recording, and ends with it now.
         place: ``<archive>:<offset>`` below the dump's audio folder, where the samples went into an archive.
     """
 
@@ -65,14 +65,15 @@ class AudioFacts:
     clipped: int = 0
     passed_through: bool = False
     place: str = ""
+    cut: bool = False
 
 
 def mono_blocks(audio: soundfile.SoundFile, start: float | None, end: float | None) -> Iterator[np.ndarray]:
     """Yield float32 blocks (n,) of the stretch from ``start`` to ``end`` seconds, channels averaged.
 
     Raises:
-        AudioProblem: the stretch ends after the recording, the file is truncated or holds NaN or infinite
-            samples.
+        AudioProblem: the stretch ends over half a second after the recording, the file is truncated or holds
+            NaN or infinite samples.
     """
     known = audio.frames if 0 < audio.frames < _UNKNOWN_FRAMES else None
     if known is None and audio.format == "FLAC":  # libsndfile stops somewhere before the end of such a file
@@ -83,7 +84,7 @@ def mono_blocks(audio: soundfile.SoundFile, start: float | None, end: float | No
     first = round((start or 0.0) * audio.samplerate)
     stop = None if end is None else round(end * audio.samplerate)
     if known is not None:
-        if first >= known or (stop is not None and stop > known + _SEGMENT_SLACK_SECONDS * audio.samplerate):
+        if first >= known or (stop is not None and stop > known + OVERSHOOT_SECONDS * audio.samplerate):
             raise AudioProblem(
                 f"its segment from {start or 0:g} to {'the end' if end is None else format(end, 'g')} s is "
                 f"outside the recording of {known / audio.samplerate:.3f} s"
@@ -155,6 +156,8 @@ def convert(
             and (rate, channels, speed, start or 0.0, end) == (sample_rate, 1, 1.0, 0.0, None)
             and audio.name == source  # not what a command or ffmpeg has made of it
         )
+        known = 0 < audio.frames < _UNKNOWN_FRAMES
+        cut = known and end is not None and round(end * rate) > audio.frames
         blocks = resampled(mono_blocks(audio, start, end), rate * speed, sample_rate)
         if ready:
             count = sum(len(block) for block in blocks)
@@ -168,7 +171,7 @@ def convert(
                 write(np.clip(np.rint(block * 32768.0), -32768, 32767).astype(np.int16))
                 count += len(block)
             _check_length(count, sample_rate)
-        return AudioFacts(rate, channels, count, clipped)
+        return AudioFacts(rate, channels, count, clipped, cut=cut)
 
 
 def _check_length(count: int, sample_rate: int) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from xlsrt.data.audio import AudioFacts
+from xlsrt.data.overshoot import OVERSHOOT_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +20,7 @@ class Notes:
         self.channels: Counter[int] = Counter()
         self.examples: dict[tuple[str, int], str] = {}
         self.clipped = 0
+        self.cut = 0
         self.samples = 0
 
     def add(self, utt: str, facts: AudioFacts) -> None:
@@ -27,6 +29,9 @@ class Notes:
         self.examples.setdefault(("rate", facts.rate), utt)
         self.examples.setdefault(("channels", facts.channels), utt)
         self.clipped += facts.clipped > 0
+        if facts.cut:
+            self.cut += 1
+            self.examples.setdefault(("cut", 0), utt)
         self.samples += facts.num_samples
 
     def report(self, out: Path, dropped: int, sample_rate: int) -> None:
@@ -53,6 +58,15 @@ class Notes:
                 )
         if self.clipped:
             log.warning("%s: %d utterances exceed full scale and were clipped", out, self.clipped)
+        if self.cut:
+            such = self.examples["cut", 0]
+            log.warning(
+                "%s: %d segments end up to %g s after their recording and were cut there (such as %s)",
+                out,
+                self.cut,
+                OVERSHOOT_SECONDS,
+                such,
+            )
         if dropped:
             log.warning(
                 "%s: dropped %d utterances with unusable audio, listed in %s/dropped", out, dropped, out

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xlsrt.data.arks import read_format, write_format
 from xlsrt.data.kaldi import DataDir, is_pipe, parse_segment, write_spk2utt
+from xlsrt.data.overshoot import RecordingLengths
 from xlsrt.data.set_tables import BY_RECORDING, new_tables, speaker_tables, table_names
 from xlsrt.data.tables import decode_line, load_table, write_table
 from xlsrt.data.validate import audio_file_problem, transcript_problem
@@ -53,7 +54,7 @@ def fix(
     """Sort the tables, drop what cannot be used and keep the old tables in ``.backup``.
 
     Dropped: utterances missing in a table, without words, with bytes that are not UTF-8, without usable
-        audio.
+        audio, over half a second too late for their recording.
     Further files by utterance or by speaker lose the rows of those who went.
     Returns them with their reasons, also written to ``dropped``.
 
@@ -71,8 +72,9 @@ def fix(
     wavs = tables["wav.scp"]
     needed = [name for name in ("utt2spk", "text", "segments") if name in tables]
     keep: list[str] = []
+    lengths = RecordingLengths(data, wavs, tables.get("reco2dur", {}))
     for utt in sorted(set().union(*(tables[name] for name in needed), () if "segments" in tables else wavs)):
-        reason = dropped.get(utt) or _reason(data, utt, tables, needed, allow_pipes)
+        reason = dropped.get(utt) or _reason(lengths, utt, tables, needed, allow_pipes)
         if reason:
             dropped[utt] = reason
         else:
@@ -103,25 +105,31 @@ def _add_to_dropped(path: Path, dropped: dict[str, str], kept: Collection[str]) 
 
 
 def _reason(
-    data: DataDir, utt: str, tables: dict[str, dict[str, str]], needed: Sequence[str], allow_pipes: bool
+    lengths: RecordingLengths,
+    utt: str,
+    tables: dict[str, dict[str, str]],
+    needed: Sequence[str],
+    allow_pipes: bool,
 ) -> str | None:
     for name in needed:
         if not tables[name].get(utt):
             return f"empty in {name}" if utt in tables[name] else f"missing in {name}"
     if "text" in tables and (problem := transcript_problem(tables["text"][utt])):
         return problem
-    recording = utt
+    recording, start = utt, 0.0
+    end: float | None = None
     if "segments" in tables:
         try:
-            recording = parse_segment(tables["segments"][utt], "")[0]
+            recording, start, end = parse_segment(tables["segments"][utt], "")
         except UserError:
             return f"malformed segment '{tables['segments'][utt]}'"
     wav = tables["wav.scp"].get(recording)
     if not wav:
         return f"recording '{recording}' missing in wav.scp"
-    if is_pipe(wav):
-        return None if allow_pipes else "its audio is a command"
-    return audio_file_problem(data.resolve(wav))
+    if is_pipe(wav) and not allow_pipes:
+        return "its audio is a command"
+    problem = None if is_pipe(wav) else audio_file_problem(lengths.data.resolve(wav))
+    return problem or (lengths.problem(wav, start, end) if "segments" in tables else None)
 
 
 def _write_kept(
@@ -176,12 +184,13 @@ def combine(
 ) -> int:
     """Join sets into one; returns its number of utterances. Only tables that all sets have are kept.
 
-    Where some have ``utt2uniq``, utterances of those without are their own originals, as in Kaldi.
+    Where some have ``utt2uniq``, utterances of those without are their own originals, and where some have
+    ``segments``, utterances of those without are their recordings from beginning to end, as in Kaldi.
     ``extra_files`` are further tables by utterance.
 
     Raises:
-        UserError: two sets share an id with different values, one has segments and another has not, or the
-            audio of one lies in archives and that of another in files.
+        UserError: two sets share an id with different values, or the audio of one lies in archives and that
+            of another in files.
     """
     datas = [DataDir(source) for source in sources]
     if not datas:
@@ -196,10 +205,8 @@ def combine(
     names = set(tables[0]).intersection(*tables)
     if any("utt2uniq" in mine for mine in tables):
         names.add("utt2uniq")
-    if len({data.has("segments") for data in datas}) > 1:
-        raise UserError(
-            f"{target}: some of the sets have segments and some have not: format them first (stage 2)"
-        )
+    if any(data.has("segments") for data in datas):
+        names.add("segments")
     formats = {read_format(data.path) for data in datas}
     if len(formats) > 1:
         raise UserError(
@@ -216,7 +223,11 @@ def combine(
         for name in names:
             if name == "utt2uniq" and not data.has(name):
                 continue
-            for key, value in load_table(data.path / name).items():
+            if name == "segments" and not data.has(name):
+                rows = {utt: f"{utt} 0 -1" for utt in load_table(data.path / "wav.scp")}
+            else:
+                rows = load_table(data.path / name)
+            for key, value in rows.items():
                 value = data.resolve(value) if name == "wav.scp" else value
                 if merged[name].setdefault(key, value) != value:
                     raise UserError(f"{data.path}/{name}: '{key}' is also in another set, with another value")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from xlsrt.data.kaldi import DataDir, is_pipe
 from xlsrt.data.news import counted
+from xlsrt.data.overshoot import RecordingLengths
 from xlsrt.data.tables import read_table
 from xlsrt.errors import UserError
 
@@ -43,14 +44,16 @@ def validate(
     Without ``need_audio`` there may be no ``wav.scp`` either, as in Kaldi's sets of features.
 
     Raises:
-        UserError: names each utterance with an empty transcript, a missing or empty audio file or a pipe
-            that is not allowed; the first row that is missing, duplicate, unsorted, malformed or not UTF-8.
+        UserError: names each utterance with an empty transcript, a missing or empty audio file, a pipe that
+            is not allowed or a segment over half a second too late for its recording; the first row that is
+            missing, duplicate, unsorted, malformed or not UTF-8.
     """
     data = DataDir(path)
     problems: list[str] = []
     speakers: set[str] = set()
     count = 0
     checked: set[str] = set()
+    lengths = RecordingLengths.of(data)
     rows = data.utterances(need_text=need_text, need_wav=need_audio)
     for row in counted(rows, f"{data.path} is being checked"):
         count += 1
@@ -59,6 +62,8 @@ def validate(
             problems.append(f"{data.path}/text: utterance '{row.utt}' {problem}")
         # Utterances of one recording share its file: look at it once.
         if row.start is not None:
+            if need_audio and (problem := lengths.problem(row.wav, row.start, row.end)):
+                problems.append(f"{data.path}/segments: utterance '{row.utt}': {problem}")
             if row.wav in checked:
                 continue
             checked.add(row.wav)
