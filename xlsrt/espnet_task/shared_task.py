@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import os
 import sys
+import traceback
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
@@ -20,6 +21,7 @@ from espnet2.iterators.sequence_iter_factory import SequenceIterFactory
 from torch.multiprocessing import ProcessExitedException
 
 from xlsrt.errors import UserError
+from xlsrt.espnet_task.audio_errors import TellingLoader
 from xlsrt.espnet_task.balance import LanguageBalance, read_languages
 from xlsrt.espnet_task.batches import build_batches, check_batches, epoch_batches
 from xlsrt.espnet_task.gpus import check_gpus
@@ -121,8 +123,11 @@ class SharedTask(abs_task.AbsTask):
         try:
             check_gpus(min(args.ngpu, 1))
             super().main_worker(args)
-        except UserError as error:
-            if multiprocessing.parent_process() is None:
+        except BaseException as error:
+            # Its frames hold the loader, with which alone the workers end: they do not listen to signals, and
+            # the interpreter would wait for them for ever.
+            traceback.clear_frames(error.__traceback__)
+            if not isinstance(error, UserError) or multiprocessing.parent_process() is None:
                 raise
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None
@@ -147,6 +152,17 @@ class SharedTask(abs_task.AbsTask):
         """ESPnet's factory for each split behind an iterator that can start within an epoch."""
         base = super().build_multiple_iter_factory(args, distributed_option, mode)
         return SplitIterFactory(base.build_funcs, base.seed, base.shuffle)
+
+    @classmethod
+    def build_dataset(
+        cls, args: argparse.Namespace, iter_options: Any, keys_to_load: set[int | str] | None = None
+    ) -> Any:
+        """ESPnet's data set, which names the audio file that it cannot read."""
+        dataset = super().build_dataset(args, iter_options, keys_to_load)
+        for table, name, _ in iter_options.data_path_and_name_and_type:
+            if name == "speech":
+                dataset.loader_dict[name] = TellingLoader(dataset.loader_dict[name], table)
+        return dataset
 
     @classmethod
     def build_sequence_iter_factory(cls, args: argparse.Namespace, iter_options: Any, mode: str) -> Any:
