@@ -17,6 +17,13 @@ TO_END = (*TO_SAVE, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
 
 
+def killed_rank(rank: int, number: int) -> str:
+    """What is to be said of a rank that a signal ended, which said nothing itself."""
+    name = signal.Signals(number).name
+    memory = ", most likely for want of memory: lower batch_bins or num_workers, or use a larger machine"
+    return f"rank {rank} was killed by signal {name}{memory if number == signal.SIGKILL else ''}"
+
+
 def die_with_parent(sig: int = signal.SIGTERM) -> None:
     """Ask Linux to send this process a signal when its parent dies, however it dies. Elsewhere: nothing."""
     with contextlib.suppress(OSError, AttributeError):

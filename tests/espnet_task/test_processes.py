@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from torch.multiprocessing import ProcessExitedException
 
 from tests.espnet_task.test_training import Killed, kill_at
 from tests.espnet_task.tones import PLAIN, Corpus, Train, largest_difference, settings
@@ -234,6 +235,23 @@ def test_a_mistake_found_by_a_worker_is_one_line_too(
         XlsrASRTask.main_worker(worker_args(corpus, tmp_path / "wrong", model_conf={"ctc_wait": 1}))
     assert left.value.code == 2
     assert "error: model_conf" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("code", "told"), [(-signal.SIGKILL, True), (-signal.SIGTERM, False), (2, False)])
+def test_a_killed_worker_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int, told: bool
+) -> None:
+    """With one process for each GPU; whoever left by itself has said why."""
+
+    def spawning(*_args: object, **_options: object) -> None:
+        raise ProcessExitedException("process 3 terminated", 3, 4711, code)
+
+    monkeypatch.setattr("espnet2.tasks.abs_task.AbsTask.main", spawning)
+    with pytest.raises(SystemExit) as left:
+        XlsrASRTask.main(argparse.Namespace())
+    assert left.value.code == (code if code > 0 else 128 - code)
+    said = "error: rank 3 was killed by signal SIGKILL, most likely for want of memory"
+    assert capsys.readouterr().err.startswith(said) == told
 
 
 def test_batches_smaller_than_the_ranks_are_told(corpus: Corpus, tmp_path: Path) -> None:

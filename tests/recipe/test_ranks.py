@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from xlsrt.recipe.ranks import run_ranks
 
 WRITE = "import sys, json; rank = sys.argv[-1]; json.dump(sys.argv[2:], open(sys.argv[1] + '/r' + rank, 'w'))"
@@ -35,6 +37,15 @@ def test_one_dead_rank_ends_the_others(tmp_path: Path) -> None:
     script = "import sys, time; time.sleep(0 if sys.argv[-1] == '1' else 60); sys.exit(5)"
     assert run(tmp_path, script) == 5
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_rank_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str], number: int) -> None:
+    """It cannot say anything itself; one that was asked to end needs no word."""
+    script = "import os, sys, time; sys.argv[-1] == '1' and os.kill(os.getpid(), NUMBER); time.sleep(60)"
+    assert run(tmp_path, script.replace("NUMBER", str(int(number)))) == 128 + number
+    said = "error: rank 1 was killed by signal SIGKILL, most likely for want of memory"
+    assert capfd.readouterr().err.startswith(said) == (number == signal.SIGKILL)
 
 
 def test_the_lock_of_a_step_is_its_ranks_too(tmp_path: Path) -> None:
