@@ -35,7 +35,9 @@ def test_csv_as_spreadsheets_write_it(audio: Path, tmp_path: Path) -> None:
         "a.wav,Second; part,ann,1.0,,en\r\n"
         'deep/b.flac,"Ülle, öö",,,,et\r\n'
         "deep/with blank.mp3,third,bob c,,,\r\n"
-        "a.wav,late,ann,1.5,2.5,en\r\n"
+        "a.wav,late,ann,1.5,2.75,en\r\n"
+        "a.wav,later,ann,2.1,2.25,en\r\n"
+        "a.wav,little late,ann,1.5,2.4,en\r\n"
         "a.wav,odd,ann,one,2,en\r\n"
         "a.wav,minus,ann,-1,2,en\r\n"
         "none.wav,lost,ann,,,en\r\n"
@@ -48,24 +50,27 @@ def test_csv_as_spreadsheets_write_it(audio: Path, tmp_path: Path) -> None:
     assert rows == {
         "ann-a-0000025-0000100": ("yes he said no", "ann", 0.25, 1.0),
         "ann-a-0000100-end": ("second part", "ann", 1.0, None),
+        "ann-a-0000150-0000240": ("little late", "ann", 1.5, 2.4),  # cut when it is formatted
         "deep-b": ("ülle öö", "deep-b", 0.0, None),
         "bob_c-deep-with_blank": ("third", "bob_c", 0.0, None),
     }
     assert table(data / "utt2lang") == {
         "ann-a-0000025-0000100": "en",
         "ann-a-0000100-end": "en",
+        "ann-a-0000150-0000240": "en",
         "deep-b": "et",
     }
     assert dropped(data) == {
-        "ann-a-0000150-0000250": "ends after its recording: 2.50 s of 2.00 s",
-        "list.csv:7": "start is no number: one",
-        "list.csv:8": "starts before its recording: -1 s",
+        "ann-a-0000150-0000275": "ends after its recording: 2.75 s of 2.00 s",
+        "ann-a-0000210-0000225": "begins after its recording: 2.10 s of 2.00 s",
+        "list.csv:9": "start is no number: one",
+        "list.csv:10": "starts before its recording: -1 s",
         "ann-none": f"no such audio file: {audio}/none.wav",
         "ann-a-0000010-0000020": "empty transcript",
-        "list.csv:11": "no path",
-        "list.csv:12": "wrong number of cells: 2 instead of 6",
+        "list.csv:13": "no path",
+        "list.csv:14": "wrong number of cells: 2 instead of 6",
     }
-    assert format_set(data, tmp_path / "dump", FormatOptions()) == 4
+    assert format_set(data, tmp_path / "dump", FormatOptions()) == 5
 
 
 def test_a_quote_that_is_never_closed_is_found(audio: Path, tmp_path: Path) -> None:

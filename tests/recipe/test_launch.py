@@ -48,7 +48,9 @@ def test_a_job_on_one_node_asks_for_its_processors(backend: str) -> None:
     assert "--num-threads" not in command(4, 2, backend), "ESPnet's launcher asks"
     for other in ("ssh", "run", "queue"):
         assert "--num-threads" not in command(4, 1, other)
-    assert command(0, 1, "queue")[3:5] == ["--num-threads", "3"]
+        assert "--num-threads" not in command(0, 1, other)
+    # Which multiplies memory by them.
+    assert command(0, 4, "queue")[3:5] == ["--num-threads", "4"]
 
 
 def test_ssh_starts_each_node_as_a_numbered_job() -> None:

@@ -35,6 +35,20 @@ def test_audio_that_is_replaced_or_gone_is_noticed(table: Path, tmp_path: Path, 
     assert not audio_is_there(table) and audio_listing(table) not in (before, after)
 
 
+def test_empty_lines_and_other_blanks_of_a_table(tmp_path: Path) -> None:
+    """The first is for the step that reads it to name, the second belongs to the utterance or the file."""
+    for name in ("a.wav", "b\u00a0c.wav"):
+        (tmp_path / name).touch()
+    table = tmp_path / "wav.scp"
+    table.write_text("u\u00a01 a.wav\n\nalone\nu2 b\u00a0c.wav\n", encoding="utf-8")
+    before = audio_listing(table)
+    assert audio_is_there(table)
+    os.utime(tmp_path / "b\u00a0c.wav", ns=(1, 1))
+    assert audio_listing(table) != before
+    (tmp_path / "a.wav").unlink()
+    assert not audio_is_there(table)
+
+
 def test_files_of_a_folder_that_change_are_noticed(tmp_path: Path) -> None:
     for number in range(10):
         (tmp_path / f"{number}.wav").touch()

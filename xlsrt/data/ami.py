@@ -30,6 +30,7 @@ from xlsrt.data.ami_nxt import (
 from xlsrt.data.audio_source import AudioProblem
 from xlsrt.data.beamform import beamform
 from xlsrt.data.kaldi import Utterance
+from xlsrt.data.overshoot import OVERSHOOT_SECONDS
 from xlsrt.data.parallel import ordered_map
 from xlsrt.data.set_writer import SetWriter
 from xlsrt.data.walk import files_below
@@ -47,7 +48,6 @@ log = logging.getLogger(__name__)
 _DEV = re.compile(r"ES2011.|IS1008.|TS3004.|IB40(01|02|03|04|10|11)")
 _EVAL = re.compile(r"ES2004.|IS1009.|TS3003.|EN2002.")
 _MEETINGS = {"train": 137, "dev": 18, "eval": 16}
-_SLACK_SECONDS = 0.1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -223,7 +223,7 @@ def _add_meeting(
             if length is None:
                 missing = "cannot be read" if stem in audio.files else "no such audio file"
                 out.drop(utt, f"{missing}: {audio.files.get(stem, stem + '.wav')}")
-            elif end > length + _SLACK_SECONDS:
+            elif start >= length or end > length + OVERSHOOT_SECONDS:
                 out.drop(utt, f"ends after its recording: {end:.2f} s of {length:.2f} s")
             elif share > args.max_overlap:
                 out.drop(utt, f"others speak in too much of its time: {100 * share:.0f} %")

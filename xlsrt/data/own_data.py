@@ -23,6 +23,7 @@ import soundfile
 
 from xlsrt.data.kaldi import Utterance
 from xlsrt.data.news import counted
+from xlsrt.data.overshoot import OVERSHOOT_SECONDS
 from xlsrt.data.recording_names import RecordingNames
 from xlsrt.data.set_writer import SetWriter, safe_id
 from xlsrt.data.text_rules import TextRules, add_text_argument, make_rules
@@ -31,7 +32,6 @@ from xlsrt.errors import UserError
 
 log = logging.getLogger(__name__)
 
-_SLACK_SECONDS = 0.1
 _SETS = {"training": "train", "valid": "dev", "validation": "dev", "val": "dev", "development": "dev"}
 
 
@@ -271,9 +271,10 @@ class _Writer:
             except (soundfile.LibsndfileError, OSError):
                 self.lengths[entry.path] = None  # told by others: missing, empty, or read in another way
         length = self.lengths[entry.path]
-        last = entry.start if entry.end is None else entry.end - _SLACK_SECONDS
-        if length is not None and last is not None and last >= length:
-            return f"ends after its recording: {last + _SLACK_SECONDS:.2f} s of {length:.2f} s"
+        if length is not None and (entry.start or 0.0) >= length:
+            return f"begins after its recording: {entry.start or 0.0:.2f} s of {length:.2f} s"
+        if length is not None and entry.end is not None and entry.end > length + OVERSHOOT_SECONDS:
+            return f"ends after its recording: {entry.end:.2f} s of {length:.2f} s"
         return None
 
 

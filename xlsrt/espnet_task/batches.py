@@ -101,6 +101,8 @@ def in_multiples(batches: Sequence[Sequence[str]], multiple: int, least: int = 1
         size = before - cuts[-1]
         if len(batch) >= multiple:
             size = max(round(size / multiple), -(-least // multiple)) * multiple
-        if size >= least and cuts[-1] + size + least <= len(utterances):
+        if size > (room := len(utterances) - least - cuts[-1]):
+            size = room // multiple * multiple or room
+        if size >= least:
             cuts.append(cuts[-1] + size)
     return [utterances[start:end] for start, end in pairwise([*cuts, len(utterances)])]

@@ -29,19 +29,23 @@ def launch_command(
     shared file; with the other queues: ESPnet's launcher and mpirun. Several "nodes" without GPU elsewhere:
     as many CPU ranks in one job, which ESPnet's launcher does not start.
 
-    A job on one node asks its queue for a processor for each rank and for each of the ``num_workers``
+    A job on one node of Slurm or PBS asks for a processor for each rank and for each of the ``num_workers``
     processes that read data for it, unless ``backend`` asks for some. For several nodes ESPnet's launcher
-    asks. Grid Engine multiplies what a job asks for, GPUs too, by its processors: none beside GPUs there.
+    asks. Grid Engine multiplies what a job asks for, GPUs and memory too, by its processors: one for each CPU
+    rank there, if there are several.
     """
     if ngpu < 0 or num_nodes < 1:
         raise UserError(f"--ngpu {ngpu} --num_nodes {num_nodes}: at least 0 GPUs on at least 1 node")
     cmd = shlex.split(backend)
     kind = _kind(backend)
-    processors: list[str] = []
-    counts = kind in ("slurm", "pbs") or (kind == "queue" and ngpu == 0)
-    if counts and not {"--num-threads", "--num_threads"} & set(cmd):
-        ranks_here = ngpu if num_nodes == 1 and ngpu else num_nodes
-        processors = ["--num-threads", str(ranks_here * (1 + num_workers))]
+    ranks_here = ngpu if num_nodes == 1 and ngpu else num_nodes
+    wanted = 0
+    if kind in ("slurm", "pbs"):
+        wanted = ranks_here * (1 + num_workers)
+    elif kind == "queue" and ngpu == 0 and ranks_here > 1:
+        wanted = ranks_here
+    told = {"--num-threads", "--num_threads"} & set(cmd)
+    processors = ["--num-threads", str(wanted)] if wanted and not told else []
     if num_nodes == 1:
         parallel = ["--multiprocessing_distributed", "true"] if ngpu > 1 else []
         return [*cmd, *processors, "--gpu", str(ngpu), str(log), *train, "--ngpu", str(ngpu), *parallel]

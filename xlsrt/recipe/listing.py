@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from xlsrt.data.kaldi import is_pipe
 from xlsrt.data.walk import files_below
+
+_BLANKS = re.compile(r"[ \t]+")  # as in tables: a no-break space belongs to a name
 
 MOST = 100_000
 """Of a folder with more files, the sizes and times of so many, evenly spread, are looked at."""
@@ -38,28 +41,30 @@ def audio_listing(table: Path) -> str:
     network file system. Recordings that are cut by ``segments``, and archives, count once.
     """
     digest = hashlib.sha256()
-    for path in _audio_files(table):
-        digest.update(f"{_state(path)}\n".encode())
+    for state in _audio_states(table):
+        digest.update(f"{state}\n".encode())
     return digest.hexdigest()
 
 
 def audio_is_there(table: Path) -> bool:
     """Whether all files are that a wav.scp names; as quick as `audio_listing`."""
-    return all(os.path.exists(path) for path in _audio_files(table))
+    return None not in _audio_states(table)
 
 
-def _audio_files(table: Path) -> Iterator[str]:
-    """Each file once; what is wrong with the table is for the step that reads it to say."""
+def _audio_states(table: Path) -> Iterator[str | None]:
+    """Of each file once; what is wrong with the table is for the step that reads it to say."""
     seen = set()
     with open(table, encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
-            path = line.strip().split(None, 1)[-1]
+            _, *rest = _BLANKS.split(line.strip(" \t\r\n"), maxsplit=1)
+            path = rest[0] if rest else ""
             archive, _, offset = path.rpartition(":")
             path = archive if archive.endswith(".ark") and offset.isdigit() else path
-            if not is_pipe(path) and path not in seen:
+            if path and not is_pipe(path) and path not in seen:
                 seen.add(path)
-                beside = table.parent / path  # where a relative path counts from, unless it is here
-                yield path if os.path.exists(path) or not beside.exists() else str(beside)
+                state = _state(path)
+                # Where a relative path counts from, unless it is here.
+                yield _state(str(table.parent / path)) if state is None else state
 
 
 def _state(path: str) -> str | None:
