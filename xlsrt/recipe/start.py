@@ -25,9 +25,10 @@ from xlsrt.tree import Tree, overlay, read_tree
 def check_sets(folder: Path, sets: Sequence[str]) -> None:
     """Refuse sets that stage 1 would make in the place of the user's own: it has never run in ``folder``.
 
-    Where it has, it knows what it made, and refuses the others itself.
+    Where it has, it knows what it made, and refuses the others itself. A lock without a marker was left by an
+    earlier version that failed or was killed, or the marker has been deleted: stage 1 keeps copies then.
     """
-    if (folder / PREPARED).exists():
+    if (folder / PREPARED).exists() or (folder / f"{PREPARED}.lock").exists():
         return
     for name in sets:
         if (folder / name / "wav.scp").exists():

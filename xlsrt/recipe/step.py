@@ -106,6 +106,7 @@ def run_step(step: Step) -> int:
     with contextlib.ExitStack() as stack:
         # In one order, so that two runs never wait for each other.
         steps = {_lock_of(one): one for one in (step, *step.covers)}
+        again = _lock_of(step).exists()
         handles = [stack.enter_context(_lock(path, steps[path])) for path in sorted(steps)]
         if step.is_done_as(wanted):
             say(f"{step.title}: done by another run")
@@ -113,7 +114,7 @@ def run_step(step: Step) -> int:
         covered = [(other, other.fingerprint()) for other in step.covers]
         for one in (step, *step.covers):
             if one.makes:
-                made.begin(one.marker, one.makes, one.outputs, one.command[0])
+                made.begin(one.marker, one.makes, one.outputs, one.command[0], again)
             else:
                 one.marker.unlink(missing_ok=True)
         if step.before:
@@ -128,6 +129,10 @@ def run_step(step: Step) -> int:
             code = _check_outputs(step)
         if code != 0:
             _explain(step, code)
+        if step.makes and (kept := made.settle(step.marker)):
+            text = f"tables have changed; what they were is in {', '.join(kept)}"
+            print(f"warning: {step.title}: {text}", file=sys.stderr)
+        if code != 0:
             return code
         _mark(step, wanted)
         say(f"{step.title}: finished in {_duration(time.monotonic() - started)}")
