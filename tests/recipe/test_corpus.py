@@ -92,6 +92,23 @@ def test_a_changed_folder_is_prepared_anew(runs, tmp_path, monkeypatch) -> None:
     assert again.fingerprint() == step.fingerprint(), "it is written, not read"
 
 
+def test_what_the_recipe_writes_does_not_prepare_anew(runs, tmp_path, monkeypatch) -> None:
+    """Nor does audio, which stage 2 looks at."""
+    given = (
+        ["--audio_root", "."],
+        ["--audio_root=talks"],
+        ["--source", "."],
+        ["--source=data"],
+        ["--x", "exp"],
+    )
+    for number, options in enumerate(given, 1):
+        assert runs(*options) == number
+        for place in ("talks", "data/train", "dump/raw", "exp"):
+            (tmp_path / place).mkdir(parents=True, exist_ok=True)
+            (tmp_path / place / f"new{number}").touch()
+        assert runs(*options) == number, options
+
+
 def test_the_scripts_of_our_corpora_say_what_they_read(script, tmp_path, monkeypatch) -> None:
     def found(corpus: str) -> str:
         local = tmp_path / corpus / "local"

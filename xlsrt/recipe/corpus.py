@@ -15,8 +15,8 @@ MARKER = ".prepared"
 # ${AN4:-downloads/an4}: a variable that says where the corpus lies, or in which language, and its default.
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*):-([^}]*)\}")
 _ASSIGNED = re.compile(r"\b([a-z_]+)=([^\s;\"'()]+)")
-# Options of scripts that name what is written.
-_WRITTEN = ("--output_dir", "--audio_dir")
+# Options of scripts that name what is written, or audio, which stage 2 looks at.
+_NOT_READ = ("--output_dir", "--audio_dir", "--audio_root")
 
 
 def prepare(script: Path, output_dir: Path, sets: Sequence[str], options: Sequence[str], nj: int) -> int:
@@ -45,7 +45,7 @@ def prepare(script: Path, output_dir: Path, sets: Sequence[str], options: Sequen
 
 def preparation(script: Path, output_dir: Path, sets: Sequence[str], options: Sequence[str], nj: int) -> Step:
     """The step of `prepare`. What the script is pointed to counts: the content of a file, the
-    `folder_listing` of a folder.
+    `folder_listing` of a folder, but of none that has to do with what the recipe writes.
     """
     defaults = _variables(script)
     values = {name: os.environ[name] for name in sorted(defaults) if name in os.environ}
@@ -53,7 +53,8 @@ def preparation(script: Path, output_dir: Path, sets: Sequence[str], options: Se
     for name, usual in defaults.items():
         places += [values[name]] if values.get(name) else usual
     sources = [Path(place) for place in dict.fromkeys([*places, *_named(options)])]
-    folders = [folder_listing(source) for source in sources if source.is_dir()]
+    read = [source for source in sources if source.is_dir() and not _is_written(source, output_dir)]
+    folders = [folder_listing(source) for source in read]
     command = [str(script), "--output_dir", str(output_dir)]
     return Step(
         title="run.sh stage 1: data preparation",
@@ -82,6 +83,13 @@ def _variables(script: Path) -> dict[str, list[str]]:
     return found
 
 
+def _is_written(folder: Path, output_dir: Path) -> bool:
+    """Whether what the recipe itself writes shows in a folder: the script would run every time."""
+    place, output = folder.resolve(), output_dir.resolve()
+    work = [output, output.with_name("dump"), output.with_name("exp")]
+    return any(place.is_relative_to(one) or one.is_relative_to(place) for one in work)
+
+
 def _named(options: Sequence[str]) -> list[str]:
     """Words of options that may be paths to read: ``--source x`` or ``--source=x``."""
     words = []
@@ -89,6 +97,6 @@ def _named(options: Sequence[str]) -> list[str]:
     for word in options:
         name, equals, value = word.partition("=") if word.startswith("--") else (last, "=", word)
         last = name
-        if equals and value and name not in _WRITTEN:
+        if equals and value and name not in _NOT_READ:
             words.append(value)
     return words
