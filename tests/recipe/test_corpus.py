@@ -127,6 +127,14 @@ def test_the_scripts_of_our_corpora_say_what_they_read(script, tmp_path, monkeyp
         (tmp_path / place).parent.mkdir(parents=True)
         (tmp_path / place).touch()
         assert found(corpus) != before, corpus
+    before = found("mls")
+    (tmp_path / "mls/downloads/mls_italian").mkdir()
+    (tmp_path / "mls/downloads/mls_italian/train.txt").touch()
+    assert found("mls") == before, "it is of another language"
+    monkeypatch.setenv("LANGUAGES", "es it")
+    before = found("mls")
+    (tmp_path / "mls/downloads/mls_italian/dev.txt").touch()
+    assert found("mls") != before
     monkeypatch.setenv("MLS", str(tmp_path / "elsewhere"))
     before = found("mls")
     (tmp_path / "mls/downloads/mls_spanish/dev.txt").touch()

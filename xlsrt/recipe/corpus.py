@@ -72,12 +72,15 @@ def _variables(script: Path) -> dict[str, list[str]]:
     """The variables that a script takes and the paths that stand for one that is not set.
 
     Such as ``"${AN4:-downloads/an4}"`` or ``"${MLS:-$source}"`` with ``source=$here/../downloads/mls``, where
-    ``$here`` is the script's folder.
+    ``$here`` is the script's folder. The first of several assignments holds unless another variable, such as
+    ``LANGUAGES``, is set: then any may.
     """
     text = script.read_text(encoding="utf-8")
+    told = any(os.environ.get(name) for name, _ in _VARIABLE.findall(text))
     found: dict[str, list[str]] = {}
     for name, default in _VARIABLE.findall(text):
         assigned = [value for other, value in _ASSIGNED.findall(text) if default == f"${other}"]
+        assigned = assigned if told else assigned[:1]
         paths = [value for value in assigned or [default] if "/" in value]
         found.setdefault(name, []).extend(path.replace("$here", str(script.parent)) for path in paths)
     return found
