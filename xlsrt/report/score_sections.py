@@ -28,7 +28,7 @@ SCORE_HEADER = (
 
 
 def cards(material: Material) -> str:
-    """The best of every set, as a stream, masked and offline, to be seen first."""
+    """The best of every set, as a stream (masked where there is none) and offline, to be seen first."""
     made = []
     for dataset, decoded in material.by_dataset():
         kinds: dict[str, list[Decoded]] = {"streaming": [], "masked": [], "offline": []}
@@ -37,6 +37,8 @@ def cards(material: Material) -> str:
                 # A mask over whole utterances is no stream, though it sees what one sees.
                 limited = "masked" if d.facts.get("mode") == "masked" else "streaming"
                 kinds["offline" if d.context.is_full else limited].append(d)
+        if kinds["streaming"]:
+            del kinds["masked"]  # steps on the way there
         lines = []
         for name, group in kinds.items():
             if group:
