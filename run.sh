@@ -145,7 +145,8 @@ step() { # run a command unless its marker says that it is done; title, kind, ma
 stage_1() { # data preparation
   local opts; read -ra opts <<< "$local_data_opts"
   if [ -n "$corpus_dir" ]; then
-    tool prepare_corpus --script "$corpus_dir/local/data.sh" --output_dir "$source_dir" --sets "${all_sets[@]}" --nj "$nj" -- "${opts[@]}"
+    tool prepare_corpus --script "$corpus_dir/local/data.sh" --output_dir "$source_dir" --sets "${all_sets[@]}" \
+      --written "$dumpdir" "$expdir" --nj "$nj" -- "${opts[@]}"
   fi
   require "$source_dir/%/wav.scp" "run stage 1 first, or make this Kaldi directory (see README)"
 }

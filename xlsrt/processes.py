@@ -7,6 +7,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 
 # SIGUSR1 is the word of Slurm before a limit of time, SIGUSR2 that of Grid Engine, there and before a qdel.
 TO_SAVE = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
@@ -17,11 +18,13 @@ TO_END = (*TO_SAVE, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
 
 
-def killed_rank(rank: int, number: int) -> str:
-    """What is to be said of a rank that a signal ended, which said nothing itself."""
-    name = signal.Signals(number).name
+def say_if_killed(rank: int, code: int | None) -> None:
+    """Say of a rank that a signal ended what it could not; those that were asked to end say so themselves."""
+    if code is None or code >= 0 or -code in TO_END:
+        return
     memory = ", most likely for want of memory: lower batch_bins or num_workers, or use a larger machine"
-    return f"rank {rank} was killed by signal {name}{memory if number == signal.SIGKILL else ''}"
+    why = memory if -code == signal.SIGKILL else ""
+    print(f"error: rank {rank} was killed by signal {signal.Signals(-code).name}{why}", file=sys.stderr)
 
 
 def die_with_parent(sig: int = signal.SIGTERM) -> None:

@@ -46,3 +46,9 @@ def test_the_tables_length_counts_where_no_header_tells_it(late: Path) -> None:
     with pytest.raises(UserError, match=r"'s-c': segment outside its recording"):
         validate(late, allow_pipes=True)
     assert set(fix(late, allow_pipes=True)) == {"s-c", "s-d"}
+
+
+def test_a_table_of_lengths_that_nobody_asks_is_not_read(make_set: MakeSet) -> None:
+    path = make_set(utts={"s-a": "one"})
+    (path / "reco2dur").write_text("s-a 0.5\ns-a 0.5\n")
+    assert validate(path).num_utterances == 1

@@ -101,6 +101,8 @@ def test_combine_refuses_contradictions(make_set: MakeSet, tmp_path, caplog) -> 
     assert "both: --extra-files: in none of the sets: utt2foo" in caplog.text
     assert "left out: utt2lang" in caplog.text and DataDir(tmp_path / "both").extra_names() == []
     (third / "segments").write_text("s-b s-b 0 0.1\n")
+    with open(one / "wav.scp", "a") as table:
+        table.write("s-z loose.wav\n")  # a recording that is nobody's is no utterance
     combine(tmp_path / "both", [one, third])
     assert load_table(tmp_path / "both/segments") == {"s-a": "s-a 0 -1", "s-b": "s-b 0 0.1"}
     rows = {row.utt: (row.start, row.end) for row in DataDir(tmp_path / "both").utterances()}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.espnet_task.tones import settings, write_corpus
-from xlsrt.espnet_task.audio_errors import UnreadableAudio
+from xlsrt.espnet_task.audio_errors import TellingLoader, UnreadableAudio
 from xlsrt.tree import write_tree
 
 
@@ -34,3 +34,11 @@ def test_the_last_line_of_a_workers_traceback_is_what_it_said() -> None:
     name = f"{UnreadableAudio.__module__}.{UnreadableAudio.__name__}"
     head = "Caught UnreadableAudio in DataLoader worker process 0.\nOriginal Traceback:\n  File x\n"
     assert str(UnreadableAudio(f"{head}{name}: a.flac: broken\n")) == "a.flac: broken"
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", " \t"])
+def test_the_file_is_found_whatever_stands_before_it(tmp_path: Path, blank: str) -> None:
+    table = tmp_path / "wav.scp"
+    table.write_text(f"\nu1{blank}a.wav\nu2{blank}my b.wav\n", encoding="utf-8")
+    with pytest.raises(UnreadableAudio, match=r"'u2': my b\.wav cannot be read"):
+        TellingLoader({}, str(table))["u2"]

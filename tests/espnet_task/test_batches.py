@@ -16,6 +16,20 @@ from xlsrt.espnet_task.batches import in_multiples
 SIZES = st.lists(st.integers(1, 30), min_size=1, max_size=40)
 
 
+def train(tmp_path: Path, **options: Any) -> None:
+    """A training on 12 utterances."""
+    import torch
+    import yaml
+
+    from xlsrt.bin.asr_train import main
+
+    torch.set_num_threads(1)
+    data = write_corpus(tmp_path / "corpus")
+    config = tmp_path / "train.yaml"
+    config.write_text(yaml.safe_dump(settings(**options)))
+    main(["--config", str(config), "--output_dir", str(tmp_path / "exp"), *data.options])
+
+
 def cut(sizes: list[int]) -> list[list[str]]:
     utts = iter(range(sum(sizes)))
     return [[str(next(utts)) for _ in range(size)] for size in sizes]
@@ -69,30 +83,13 @@ def test_batches_that_are_large_enough_stay_as_many() -> None:
     ],
 )
 def test_wrong_numbers_are_refused(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
-    import yaml
-
-    from xlsrt.bin.asr_train import main
-
-    data = write_corpus(tmp_path / "corpus")
-    config = tmp_path / "train.yaml"
-    config.write_text(yaml.safe_dump(settings(**wrong)))
     with pytest.raises(UserError, match=said):
-        main(["--config", str(config), "--output_dir", str(tmp_path / "exp"), *data.options])
+        train(tmp_path, **wrong)
 
 
 def test_a_training_takes_its_batches_in_multiples(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    import torch
-    import yaml
-
-    from xlsrt.bin.asr_train import main
-
-    torch.set_num_threads(1)
-    data = write_corpus(tmp_path / "corpus")
-    config = tmp_path / "train.yaml"
-    own = settings(batch_multiple=4, max_epoch=1, batch_type="sorted", batch_size=6)
-    config.write_text(yaml.safe_dump(own))
     caplog.set_level("INFO")
-    main(["--config", str(config), "--output_dir", str(tmp_path / "exp"), *data.options])
+    train(tmp_path, batch_multiple=4, max_epoch=1, batch_type="sorted", batch_size=6)
     # 12 utterances in sixes, cut after the eighth instead; those of validation stay.
     assert "[train] 2 batches of 4 to 8 utterances, 12 in all" in caplog.text
     assert "1epoch:train:2/2batch" in caplog.text or "1/1epoch started, 2 batches" in caplog.text
@@ -101,17 +98,7 @@ def test_a_training_takes_its_batches_in_multiples(tmp_path: Path, caplog: pytes
 def test_an_epoch_may_take_a_share_and_the_next_one_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import torch
-    import yaml
-
-    from xlsrt.bin.asr_train import main
-
-    torch.set_num_threads(1)
-    data = write_corpus(tmp_path / "corpus")
-    config = tmp_path / "train.yaml"
-    own = settings(epoch_share=0.5, max_epoch=2, batch_type="sorted", batch_size=3)
-    config.write_text(yaml.safe_dump(own))
     caplog.set_level("INFO")
-    main(["--config", str(config), "--output_dir", str(tmp_path / "exp"), *data.options])
+    train(tmp_path, epoch_share=0.5, max_epoch=2, batch_type="sorted", batch_size=3)
     assert "[train] 4 batches of 3 to 3 utterances, 12 in all" in caplog.text
     assert "1/2epoch started, 2 batches" in caplog.text and "2/2epoch started, 2 batches" in caplog.text

@@ -43,6 +43,7 @@ def runs(script: Path, tmp_path: Path) -> Callable[..., int]:
 
     def run(*options: str, sets: tuple[str, ...] = ("train", "dev")) -> int:
         words = ["--script", str(script), "--output_dir", "data", "--sets", *sets]
+        words += ["--written", "dump", "exp"]  # as run.sh says, wherever they are
         for nj in ("1", "2"):
             assert prepare_corpus.main([*words, "--nj", nj, "--", *options]) == 0
         return (tmp_path / "runs").read_text(encoding="utf-8").count("x")

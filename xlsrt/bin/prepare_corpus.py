@@ -21,6 +21,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output_dir", type=Path, required=True, help="folder of the sets")
     parser.add_argument("--sets", nargs="+", required=True, help="those that the recipe wants")
     parser.add_argument("--nj", type=int, default=1, help="parallel jobs")
+    parser.add_argument(
+        "--written", type=Path, nargs="*", default=[], help="other folders that the recipe writes"
+    )
     parser.add_argument("options", nargs="*", help="-- options of the script")
     return parser
 
@@ -28,7 +31,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(cmd)
     die_with_parent(signal.SIGTERM)
-    return prepare(args.script, args.output_dir, args.sets, args.options, args.nj)
+    return prepare(args.script, args.output_dir, args.sets, args.options, args.nj, args.written)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from xlsrt.data.ami_nxt import (
 from xlsrt.data.audio_source import AudioProblem
 from xlsrt.data.beamform import beamform
 from xlsrt.data.kaldi import Utterance
-from xlsrt.data.overshoot import OVERSHOOT_SECONDS
+from xlsrt.data.overshoot import is_outside
 from xlsrt.data.parallel import ordered_map
 from xlsrt.data.set_writer import SetWriter
 from xlsrt.data.walk import files_below
@@ -223,7 +223,7 @@ def _add_meeting(
             if length is None:
                 missing = "cannot be read" if stem in audio.files else "no such audio file"
                 out.drop(utt, f"{missing}: {audio.files.get(stem, stem + '.wav')}")
-            elif start >= length or end > length + OVERSHOOT_SECONDS:
+            elif is_outside(start, end, length):
                 out.drop(utt, f"ends after its recording: {end:.2f} s of {length:.2f} s")
             elif share > args.max_overlap:
                 out.drop(utt, f"others speak in too much of its time: {100 * share:.0f} %")

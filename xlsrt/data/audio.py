@@ -68,6 +68,10 @@ class AudioFacts:
     cut: bool = False
 
 
+def _known_frames(audio: soundfile.SoundFile) -> int | None:
+    return audio.frames if 0 < audio.frames < _UNKNOWN_FRAMES else None
+
+
 def mono_blocks(audio: soundfile.SoundFile, start: float | None, end: float | None) -> Iterator[np.ndarray]:
     """Yield float32 blocks (n,) of the stretch from ``start`` to ``end`` seconds, channels averaged.
 
@@ -75,7 +79,7 @@ def mono_blocks(audio: soundfile.SoundFile, start: float | None, end: float | No
         AudioProblem: the stretch ends over half a second after the recording, the file is truncated or holds
             NaN or infinite samples.
     """
-    known = audio.frames if 0 < audio.frames < _UNKNOWN_FRAMES else None
+    known = _known_frames(audio)
     if known is None and audio.format == "FLAC":  # libsndfile stops somewhere before the end of such a file
         raise AudioProblem(
             "is FLAC whose header does not tell its length, as written into a pipe: write it anew "
@@ -156,8 +160,8 @@ def convert(
             and (rate, channels, speed, start or 0.0, end) == (sample_rate, 1, 1.0, 0.0, None)
             and audio.name == source  # not what a command or ffmpeg has made of it
         )
-        known = 0 < audio.frames < _UNKNOWN_FRAMES
-        cut = known and end is not None and round(end * rate) > audio.frames
+        known = _known_frames(audio)
+        cut = known is not None and end is not None and round(end * rate) > known
         blocks = resampled(mono_blocks(audio, start, end), rate * speed, sample_rate)
         if ready:
             count = sum(len(block) for block in blocks)

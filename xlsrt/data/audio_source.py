@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 import soundfile
 
-from xlsrt.data.kaldi import is_pipe
+from xlsrt.data.kaldi import archive_place, is_pipe
 from xlsrt.errors import UserError
 
 # Writers to a pipe cannot know the length and leave such numbers in the header.
@@ -119,8 +119,8 @@ def open_audio(source: str, allow_pipes: bool = False) -> Iterator[soundfile.Sou
         if problem:
             raise AudioProblem(problem)
         handle = source
-    elif (archive := source.rpartition(":"))[0].endswith(".ark") and archive[2].isdigit():
-        handle = _from_archive(archive[0], int(archive[2]))
+    elif place := archive_place(source):
+        handle = _from_archive(*place)
     else:
         raise AudioProblem("no such audio file")
     try:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from xlsrt.data.kaldi import DataDir, Utterance, is_pipe
+from xlsrt.data.kaldi import DataDir, Utterance, archive_place, is_pipe
 from xlsrt.data.tables import load_table
 from xlsrt.units import SAMPLE_RATE
 
@@ -125,18 +125,17 @@ def _audio_hash(data: DataDir, row: Utterance) -> bytes:
 
 def _samples_mark(wav: str, whole: bool) -> bytes:
     """FLAC's MD5 of the samples; for other files a hash of them if ``whole``; b"" where there is none."""
-    name, _, offset = wav.rpartition(":")
-    in_archive = name.endswith(".ark") and offset.isdigit()
+    place = archive_place(wav)
     try:
-        with open(name if in_archive else wav, "rb") as stream:
-            if in_archive:
-                stream.seek(int(offset))
+        with open(place[0] if place else wav, "rb") as stream:
+            if place:
+                stream.seek(place[1])
                 head = stream.read(6)  # "AUDIO" and how many bytes tell the size
                 stream.read(head[5] if head[:5] == b"AUDIO" and len(head) == 6 else 0)
             head = stream.read(_FLAC_HEAD)
             if head[:4] == b"fLaC" and head[4] & 0x7F == 0 and len(head) == _FLAC_HEAD:
                 return head[-16:] if any(head[-16:]) else b""
-            if not whole or in_archive:
+            if not whole or place:
                 return b""
             content = hashlib.blake2b(head, digest_size=16)
             while block := stream.read(1 << 20):

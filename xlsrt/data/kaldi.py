@@ -40,6 +40,12 @@ def is_pipe(value: str) -> bool:
     return value.rstrip().endswith("|")
 
 
+def archive_place(value: str) -> tuple[str, int] | None:
+    """File and byte of a wav.scp value ``archive.ark:offset``; None for any other."""
+    archive, _, offset = value.rpartition(":")
+    return (archive, int(offset)) if archive.endswith(".ark") and offset.isdigit() else None
+
+
 def parse_segment(value: str, where: str) -> tuple[str, float, float | None]:
     """``recording start end`` in seconds; an end of -1 means the end of the recording (None)."""
     fields = value.split()

@@ -17,6 +17,11 @@ OVERSHOOT_SECONDS = 0.5
 _CHEAP = (".wav", ".flac", ".sph", ".aiff", ".aif", ".w64")
 
 
+def is_outside(start: float, end: float | None, length: float) -> bool:
+    """Whether a stretch begins after its recording or ends too late to be cut; all in seconds."""
+    return start >= length or (end is not None and end > length + OVERSHOOT_SECONDS)
+
+
 class RecordingLengths:
     """Lengths of a set's recordings: from ``reco2dur``, else from the headers of files that tell it.
 
@@ -32,9 +37,9 @@ class RecordingLengths:
     @classmethod
     def of(cls, data: DataDir) -> RecordingLengths:
         """Those of a set. Raises `UserError` as `load_table`."""
-        tables = [data.path / "wav.scp", data.path / "reco2dur"]
-        has_both = all(path.is_file() for path in tables)
-        return cls(data, *(load_table(path) if has_both else {} for path in tables))
+        names = ("wav.scp", "reco2dur")
+        has_both = all(map(data.has, names))
+        return cls(data, *(load_table(data.path / name) if has_both else {} for name in names))
 
     def problem(self, wav: str, start: float, end: float | None) -> str | None:
         """Why a stretch in seconds of a recording, named by its value in wav.scp, cannot be cut out of it.
@@ -44,7 +49,7 @@ class RecordingLengths:
         if self._known.get(wav) is None:
             self._known[wav] = self._length(wav)
         length = self._known[wav] or None
-        if length is None or (start < length and (end is None or end <= length + OVERSHOOT_SECONDS)):
+        if length is None or not is_outside(start, end, length):
             return None
         stretch = f"from {start:g} to {'the end' if end is None else format(end, 'g')} s"
         return f"segment outside its recording: {stretch} of {length:.3f} s"

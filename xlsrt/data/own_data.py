@@ -23,7 +23,7 @@ import soundfile
 
 from xlsrt.data.kaldi import Utterance
 from xlsrt.data.news import counted
-from xlsrt.data.overshoot import OVERSHOOT_SECONDS
+from xlsrt.data.overshoot import is_outside
 from xlsrt.data.recording_names import RecordingNames
 from xlsrt.data.set_writer import SetWriter, safe_id
 from xlsrt.data.text_rules import TextRules, add_text_argument, make_rules
@@ -271,11 +271,11 @@ class _Writer:
             except (soundfile.LibsndfileError, OSError):
                 self.lengths[entry.path] = None  # told by others: missing, empty, or read in another way
         length = self.lengths[entry.path]
-        if length is not None and (entry.start or 0.0) >= length:
-            return f"begins after its recording: {entry.start or 0.0:.2f} s of {length:.2f} s"
-        if length is not None and entry.end is not None and entry.end > length + OVERSHOOT_SECONDS:
-            return f"ends after its recording: {entry.end:.2f} s of {length:.2f} s"
-        return None
+        start = entry.start or 0.0
+        if length is None or not is_outside(start, entry.end, length):
+            return None
+        what, late = ("begins", start) if start >= length else ("ends", entry.end or 0.0)
+        return f"{what} after its recording: {late:.2f} s of {length:.2f} s"
 
 
 def _name(speaker: str, recording: str, entry: Entry) -> str:

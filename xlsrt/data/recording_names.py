@@ -25,13 +25,16 @@ class RecordingNames:
 
     def name(self, path: Path) -> str:
         path = Path(os.path.abspath(path))
-        digest = hashlib.blake2b(str(path).encode("utf-8", "surrogateescape"), digest_size=8).digest()
         if not path.is_relative_to(self.base) or path == self.base:  # an entry without a file has the base
-            return self._with_hash(path.stem, path)
+            return _with_hash(path.stem, path)
         name = safe_id("-".join(path.relative_to(self.base).with_suffix("").parts))
-        return name if self._owners.setdefault(name, digest) == digest else self._with_hash(name, path)
+        digest = _hash(path, 8).digest()
+        return name if self._owners.setdefault(name, digest) == digest else _with_hash(name, path)
 
-    @staticmethod
-    def _with_hash(name: str, path: Path) -> str:
-        digest = hashlib.blake2b(str(path).encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
-        return safe_id(f"{name}-{digest}")
+
+def _hash(path: Path, size: int) -> hashlib.blake2b:
+    return hashlib.blake2b(str(path).encode("utf-8", "surrogateescape"), digest_size=size)
+
+
+def _with_hash(name: str, path: Path) -> str:
+    return safe_id(f"{name}-{_hash(path, 4).hexdigest()}")

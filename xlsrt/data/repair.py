@@ -224,7 +224,7 @@ def combine(
             if name == "utt2uniq" and not data.has(name):
                 continue
             if name == "segments" and not data.has(name):
-                rows = {utt: f"{utt} 0 -1" for utt in load_table(data.path / "wav.scp")}
+                rows = {utt: f"{utt} 0 -1" for utt in load_table(data.path / "utt2spk")}
             else:
                 rows = load_table(data.path / name)
             for key, value in rows.items():

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from xlsrt.data.kaldi import DataDir, is_pipe
+from xlsrt.data.kaldi import DataDir, archive_place, is_pipe
 from xlsrt.data.news import counted
 from xlsrt.data.overshoot import RecordingLengths
 from xlsrt.data.tables import read_table
@@ -53,7 +53,7 @@ def validate(
     speakers: set[str] = set()
     count = 0
     checked: set[str] = set()
-    lengths = RecordingLengths.of(data)
+    lengths = RecordingLengths.of(data) if need_audio and data.has("segments") else None
     rows = data.utterances(need_text=need_text, need_wav=need_audio)
     for row in counted(rows, f"{data.path} is being checked"):
         count += 1
@@ -62,7 +62,7 @@ def validate(
             problems.append(f"{data.path}/text: utterance '{row.utt}' {problem}")
         # Utterances of one recording share its file: look at it once.
         if row.start is not None:
-            if need_audio and (problem := lengths.problem(row.wav, row.start, row.end)):
+            if lengths and (problem := lengths.problem(row.wav, row.start, row.end)):
                 problems.append(f"{data.path}/segments: utterance '{row.utt}': {problem}")
             if row.wav in checked:
                 continue
@@ -100,9 +100,8 @@ def transcript_problem(text: str) -> str | None:
 
 def audio_file_problem(path: str) -> str | None:
     """Why an audio file cannot be used as far as the file system tells, or None."""
-    name, _, offset = path.rpartition(":")
-    if name.endswith(".ark") and offset.isdigit():
-        path = name
+    place = archive_place(path)
+    path = place[0] if place else path
     if not os.path.exists(path):
         return f"{path}: no such audio file"
     if not os.path.isfile(path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from xlsrt.errors import UserError
@@ -51,8 +50,9 @@ class TellingLoader(Mapping[str, Any]):
 
 def _place(table: str, utt: str) -> str:
     """Where a table has an utterance's audio; read anew, which costs nothing before it is needed."""
-    for line in Path(table).read_text(encoding="utf-8", errors="replace").splitlines():
-        key, _, value = line.strip().partition(" ")
-        if key == utt:
-            return value.strip()
+    with open(table, encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            key, *place = line.strip().split(maxsplit=1) or [""]
+            if key == utt and place:
+                return place[0]
     return "its audio"

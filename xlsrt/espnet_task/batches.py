@@ -80,7 +80,8 @@ def epoch_batches(args: argparse.Namespace, iter_options: Any, mode: str, batche
     """How many of so many batches an epoch takes; None: all."""
     if mode == "train" and args.epoch_share < 1:
         return max(1, round(args.epoch_share * batches))
-    return iter_options.num_iters_per_epoch  # type: ignore[no-any-return]
+    told: int | None = iter_options.num_iters_per_epoch
+    return told
 
 
 def in_multiples(batches: Sequence[Sequence[str]], multiple: int, least: int = 1) -> list[list[str]]:

@@ -32,7 +32,7 @@ from xlsrt.espnet_task.schedulers import WarmupHoldDecay, check_schedule
 from xlsrt.espnet_task.sharding import shard
 from xlsrt.espnet_task.signals import forwarding_to_children
 from xlsrt.espnet_task.trainer import XlsrTrainer
-from xlsrt.processes import TO_END, end_with_parent, killed_rank
+from xlsrt.processes import end_with_parent, say_if_killed
 
 abs_task.scheduler_classes["warmupholddecay"] = WarmupHoldDecay
 
@@ -114,8 +114,7 @@ class SharedTask(abs_task.AbsTask):
                 super().main(args=args, cmd=cmd)
         except ProcessExitedException as error:
             # The worker has said why it left, unless it was killed.
-            if error.exit_code < 0 and -error.exit_code not in TO_END:
-                print(f"error: {killed_rank(error.error_index, -error.exit_code)}", file=sys.stderr)
+            say_if_killed(error.error_index, error.exit_code)
             raise SystemExit(error.exit_code if error.exit_code > 0 else 128 - error.exit_code) from None
 
     @classmethod

@@ -19,18 +19,26 @@ _ASSIGNED = re.compile(r"\b([a-z_]+)=([^\s;\"'()]+)")
 _NOT_READ = ("--output_dir", "--audio_dir", "--audio_root")
 
 
-def prepare(script: Path, output_dir: Path, sets: Sequence[str], options: Sequence[str], nj: int) -> int:
+def prepare(
+    script: Path,
+    output_dir: Path,
+    sets: Sequence[str],
+    options: Sequence[str],
+    nj: int,
+    written: Sequence[Path] = (),
+) -> int:
     """Run ``local/data.sh`` of a corpus; returns its exit code.
 
     Args:
         sets: that the recipe wants in ``output_dir``. options: of the script, as the user gave them.
+        written: other folders that the recipe writes.
 
     Raises:
         UserError: there is no script; a set of the user's own is in the way; a set is none that it makes.
     """
     if not script.is_file():
         raise UserError(f"{script}: no such file: it makes the sets of a corpus (see CONTRIBUTING.md)")
-    step = preparation(script, output_dir, sets, options, nj)
+    step = preparation(script, output_dir, sets, options, nj, written)
     if code := run_step(step):
         return code
     made = sorted(path.parent.name for path in output_dir.glob("*/wav.scp"))
@@ -43,7 +51,14 @@ def prepare(script: Path, output_dir: Path, sets: Sequence[str], options: Sequen
     return 0
 
 
-def preparation(script: Path, output_dir: Path, sets: Sequence[str], options: Sequence[str], nj: int) -> Step:
+def preparation(
+    script: Path,
+    output_dir: Path,
+    sets: Sequence[str],
+    options: Sequence[str],
+    nj: int,
+    written: Sequence[Path] = (),
+) -> Step:
     """The step of `prepare`. What the script is pointed to counts: the content of a file, the
     `folder_listing` of a folder, but of none that has to do with what the recipe writes.
     """
@@ -53,7 +68,9 @@ def preparation(script: Path, output_dir: Path, sets: Sequence[str], options: Se
     for name, usual in defaults.items():
         places += [values[name]] if values.get(name) else usual
     sources = [Path(place) for place in dict.fromkeys([*places, *_named(options)])]
-    read = [source for source in sources if source.is_dir() and not _is_written(source, output_dir)]
+    read = [
+        source for source in sources if source.is_dir() and not _is_written(source, [output_dir, *written])
+    ]
     folders = [folder_listing(source) for source in read]
     command = [str(script), "--output_dir", str(output_dir)]
     return Step(
@@ -86,10 +103,9 @@ def _variables(script: Path) -> dict[str, list[str]]:
     return found
 
 
-def _is_written(folder: Path, output_dir: Path) -> bool:
+def _is_written(folder: Path, written: Sequence[Path]) -> bool:
     """Whether what the recipe itself writes shows in a folder: the script would run every time."""
-    place, output = folder.resolve(), output_dir.resolve()
-    work = [output, output.with_name("dump"), output.with_name("exp")]
+    place, work = folder.resolve(), [one.resolve() for one in written]
     return any(place.is_relative_to(one) or one.is_relative_to(place) for one in work)
 
 

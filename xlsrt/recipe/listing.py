@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from xlsrt.data.kaldi import is_pipe
+from xlsrt.data.kaldi import archive_place, is_pipe
 from xlsrt.data.walk import files_below
 
 _BLANKS = re.compile(r"[ \t]+")  # as in tables: a no-break space belongs to a name
@@ -58,8 +58,8 @@ def _audio_states(table: Path) -> Iterator[str | None]:
         for line in lines:
             _, *rest = _BLANKS.split(line.strip(" \t\r\n"), maxsplit=1)
             path = rest[0] if rest else ""
-            archive, _, offset = path.rpartition(":")
-            path = archive if archive.endswith(".ark") and offset.isdigit() else path
+            place = archive_place(path)
+            path = place[0] if place else path
             if path and not is_pipe(path) and path not in seen:
                 seen.add(path)
                 state = _state(path)

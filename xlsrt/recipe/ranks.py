@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xlsrt.processes import TO_END, TO_SAVE, die_with_parent, killed_rank
+from xlsrt.processes import TO_SAVE, die_with_parent, say_if_killed
 
 
 def run_ranks(command: Sequence[str], num_ranks: int, meeting_point: Path) -> int:
@@ -58,10 +57,8 @@ def _wait(ranks: Sequence[subprocess.Popen[bytes]]) -> int:
         codes = [rank.poll() for rank in ranks]
         bad = [code for code in codes if code]
         if bad:
-            # Those that were asked to end say so themselves.
             for number, code in enumerate(codes):
-                if code and code < 0 and -code not in TO_END:
-                    print(f"error: {killed_rank(number, -code)}", file=sys.stderr)
+                say_if_killed(number, code)
             for rank in ranks:
                 rank.terminate()
             for rank in ranks:

@@ -89,12 +89,12 @@ class Step:
         """Whether it has been done with what it depends on now."""
         return self.is_done_as(self.fingerprint())
 
-    def is_done_as(self, fingerprint: str) -> bool:
+    def is_done_as(self, wanted: str) -> bool:
         """The same for a fingerprint that is known."""
         known = made.tables(self.marker) if self.makes else None
         outputs = [path for path in self.outputs if known is None or path in known]
         tables = [Path(path) for path in outputs if self.keeps_audio and Path(path).name == "wav.scp"]
-        return is_done(self.marker, fingerprint, outputs) and all(map(audio_is_there, tables))
+        return is_done(self.marker, wanted, outputs) and all(map(audio_is_there, tables))
 
 
 def run_step(step: Step) -> int:
@@ -143,9 +143,9 @@ def run_step(step: Step) -> int:
     return 0
 
 
-def _mark(step: Step, fingerprint: str) -> None:
+def _mark(step: Step, wanted: str) -> None:
     """Note that a step is done."""
-    content: dict[str, Any] = {"fingerprint": fingerprint, "finished": time.strftime("%Y-%m-%d %H:%M:%S")}
+    content: dict[str, Any] = {"fingerprint": wanted, "finished": time.strftime("%Y-%m-%d %H:%M:%S")}
     if step.makes:
         content = read_marker(step.marker) | content
     else:
