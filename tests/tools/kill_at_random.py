@@ -3,7 +3,8 @@
     python tests/tools/kill_at_random.py --work DIR [--kills 20] [--seed 0] [-- options of run.sh]
 
 Every kill is a SIGKILL or SIGTERM to run.sh or to any process below it. After each one every file that bears
-its final name must be whole; at the end models, words and scores must be equal. Takes some debug runs.
+its final name must be whole; at the end models, words and scores must be equal. Takes some debug runs, with
+`-- --debug false` some whole ones.
 The environment of XLSRT_PYTHON, or of the recipe, is used; Linux only.
 """
 
@@ -118,14 +119,16 @@ def differences(ours: Path, theirs: Path) -> Iterator[str]:
                 yield f"{name} differs"
 
 
-def strike(work: Path, process: subprocess.Popen[bytes], draw: random.Random) -> str:
+def strike(
+    work: Path, process: subprocess.Popen[bytes], signals: Sequence[signal.Signals], draw: random.Random
+) -> str:
     """Signal run.sh or a process below it, and wait until nothing of the run is left.
 
     A SIGTERM may come too late for a process to heed it: then the run goes on, which is no reason to wait.
     """
     pids = processes(work) or [process.pid]
     victim = process.pid if draw.random() < 0.5 else draw.choice(pids)
-    number = draw.choice([signal.SIGKILL, signal.SIGTERM])
+    number = draw.choice(signals)
     name = "run.sh"
     try:
         name = (
@@ -147,7 +150,13 @@ def strike(work: Path, process: subprocess.Popen[bytes], draw: random.Random) ->
 
 
 def killed_run(
-    work: Path, options: Sequence[str], kills: int, wanted: int, seconds: float, draw: random.Random
+    work: Path,
+    options: Sequence[str],
+    signals: Sequence[signal.Signals],
+    kills: int,
+    wanted: int,
+    seconds: float,
+    draw: random.Random,
 ) -> tuple[int, list[str]]:
     """One run, killed and started again until it ends or there were `wanted` kills, and then left to end.
 
@@ -166,7 +175,7 @@ def killed_run(
         try:
             code = process.wait(wait if kills < wanted else None)
         except subprocess.TimeoutExpired:
-            told = strike(work, process, draw)
+            told = strike(work, process, signals, draw)
             kills += 1
             if process.poll() is not None:
                 bad += [f"after kill {kills}: {text}" for text in damage(work)]
@@ -190,9 +199,13 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--kills", type=int, default=20, help="how many")
     parser.add_argument("--seed", type=int, default=0, help="of moments, victims and signals")
+    parser.add_argument(
+        "--signals", nargs="+", choices=("KILL", "TERM"), default=["KILL", "TERM"], help="which are sent"
+    )
     parser.add_argument("options", nargs="*", help="-- options of run.sh for both runs")
     args = parser.parse_args(words)
     draw = random.Random(args.seed)
+    signals = [signal.Signals[f"SIG{name}"] for name in args.signals]
     whole = args.work.resolve() / "whole"
     started = time.monotonic()
     if not (whole / "seconds").exists():
@@ -205,7 +218,7 @@ def main(words: Sequence[str] | None = None) -> int:
     for number in itertools.count(1):
         # A run may end before it has been killed often enough: then another one takes the rest.
         ours = args.work.resolve() / f"killed{number}"
-        kills, found = killed_run(ours, args.options, kills, args.kills, seconds, draw)
+        kills, found = killed_run(ours, args.options, signals, kills, args.kills, seconds, draw)
         bad += [*found, *differences(ours, whole)]
         if kills >= args.kills:
             break
