@@ -107,6 +107,11 @@ def test_a_bundle_is_fetched_first(words: list[str], monkeypatch: pytest.MonkeyP
         ("train_config", "model_conf: {join: 3}", "model_conf.join is 3; it must be a mapping"),
         ("train_config", "model_conf: {ctc_weight: much}", "model_conf.ctc_weight is 'much'"),
         ("train_config", "scheduler_conf: {hold: null}", "scheduler_conf.hold is None"),
+        ("train_config", "encoder_lr_factor: 0", r"encoder_lr_factor \(0\) must be above 0"),
+        ("train_config", "model_conf: {ctc_only_updates: 9, ctc_weight: 0}", "needs a CTC branch"),
+        ("train_config", "optim_conf: {beta: [0.9, 0.98]}", "does not fit optimiser adamw: .*'beta'"),
+        ("train_config", "optim_conf: {weight_decay: some}", "optim_conf.weight_decay is 'some'; it must"),
+        ("train_config", "optim_conf: {eps: -1}", "does not fit optimiser adamw: Invalid epsilon"),
         ("train_config", "scheduler_conf: {holt: 0.1}", "scheduler_conf: unknown key holt .*hold"),
     ],
 )
@@ -183,7 +188,9 @@ def test_audio_of_an_adaptation_that_is_not_there(words, tmp_path: Path) -> None
 
 def test_a_contrastive_adaptation_needs_a_quantiser(words, tmp_path: Path) -> None:
     file = tmp_path / "adapt.yaml"
-    file.write_text("objective: contrastive\nobjective_conf: null\n", encoding="utf-8")
+    file.write_text(
+        "objective: contrastive\nobjective_conf: null\noptim_conf: {lr: 1.0e-4}\n", encoding="utf-8"
+    )
     asked = [*words, "--adapt", "true", "--adapt_config", str(file), "--pretrained"]
     with pytest.raises(UserError, match="objective contrastive goes on with a checkpoint: name it in"):
         check_start.main([*asked, "none"])
@@ -320,3 +327,13 @@ def test_a_balance_needs_the_whole_training_set(words: list[str], tmp_path: Path
         check_start.main([*words, "--num_splits_asr", "4"])
     with pytest.raises(UserError, match="--num_splits_asr 0: write a number from 1 on"):
         check_start.main([*words, "--num_splits_asr", "0"])
+
+
+def test_training_from_scratch_is_a_layer_that_starts(words: list[str], tmp_path: Path) -> None:
+    no_ctc = tmp_path / "no_ctc.yaml"
+    no_ctc.write_text("model_conf: {ctc_weight: 0}", encoding="utf-8")
+    layers = [ROOT / "conf/train_small.yaml", ROOT / "conf/from_scratch.yaml"]
+    words = [*words[:-1], *map(str, layers)]
+    assert check_start.main([*words, "--pretrained", "none"]) == 0
+    with pytest.raises(UserError, match="ctc_only_updates"):
+        check_start.main([*words, str(no_ctc)])

@@ -50,10 +50,7 @@ class XlsrTransducerModel(TrainedModel, ESPnetASRModel):
         self.config = config
         self.ctc_weight = head.config.ctc_weight
         self.extract_feats_in_collect_stats = False
-        if config.ctc_only_updates and head.ctc is None:
-            raise UserError(
-                "model_conf.ctc_only_updates needs a CTC branch: set model_conf.ctc_weight above 0"
-            )
+        config.check_head(head.config)
         self.num_updates = 0
 
     @property

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.lean_import import leave_compiler_unloaded
+from xlsrt.settings import as_mapping
 
 _LAYER = re.compile(r"^encoder\.xlsr\.encoder\.layers\.(\d+)\.")
 _ENCODER = "encoder.xlsr."
@@ -80,20 +82,37 @@ def build_optimizer(args: argparse.Namespace, model: nn.Module) -> torch.optim.O
     Args:
         args: ``optim`` (a torch optimiser that ESPnet knows), ``optim_conf`` (its options),
             ``encoder_lr_factor``, ``layer_lr_decay``.
+
+    Raises:
+        UserError: options that are missing, unknown, or refused by the optimiser.
     """
     from espnet2.tasks.abs_task import optim_classes
 
-    conf = dict(args.optim_conf or {})
+    conf = as_mapping(args.optim_conf, "optim_conf", optional=True)
     if "lr" not in conf:
         raise UserError(
             "optim_conf.lr is missing: give the learning rate of the head, for instance lr: 0.001"
         )
-    lr, weight_decay = float(conf.pop("lr")), float(conf.pop("weight_decay", 0.0))
+    lr, weight_decay = (_number(conf, name) for name in ("lr", "weight_decay"))
+    more = {name: value for name, value in conf.items() if name not in ("lr", "weight_decay")}
     groups = parameter_groups(model, lr, weight_decay, args.encoder_lr_factor, args.layer_lr_decay)
     leave_compiler_unloaded()
     if args.optim not in optim_classes:
         raise UserError(f"optim is {args.optim!r}; known: {', '.join(sorted(optim_classes))}")
     try:
-        return optim_classes[args.optim](groups, lr=lr, **conf)
-    except TypeError as error:
+        return optim_classes[args.optim](groups, lr=lr, **more)
+    except (TypeError, ValueError) as error:
         raise UserError(f"optim_conf does not fit optimiser {args.optim}: {error}") from error
+
+
+def check_optimizer(args: argparse.Namespace) -> None:
+    """Refuse what `build_optimizer` would, before there is a model."""
+    build_optimizer(args, nn.Linear(1, 1))
+
+
+def _number(conf: Mapping[str, object], name: str) -> float:
+    value = conf.get(name, 0.0)
+    try:
+        return float(value)  # type: ignore[arg-type]  # YAML takes 1e-3 for a word
+    except (TypeError, ValueError):
+        raise UserError(f"optim_conf.{name} is {value!r}; it must be a number") from None

@@ -33,8 +33,8 @@ def check_settings(settings: Mapping[str, Any], where: str) -> None:
         args = _parsed(XlsrASRTask, settings, "--token_list", os.devnull)
         XlsrASRTask.check_required_command_args(args)
         size = _checked_encoder(args).hidden_size
-        ModelConfig.from_model_conf(args.model_conf, tuple(MODEL_KEYS))
-        HeadConfig.from_espnet(vars(args), size, vocab_size=2)
+        config = ModelConfig.from_model_conf(args.model_conf, tuple(MODEL_KEYS))
+        config.check_head(HeadConfig.from_espnet(vars(args), size, vocab_size=2))
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
 

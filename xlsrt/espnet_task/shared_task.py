@@ -27,7 +27,7 @@ from xlsrt.espnet_task.batches import build_batches, check_batches, epoch_batche
 from xlsrt.espnet_task.gpus import check_gpus
 from xlsrt.espnet_task.inputs import check_choices, check_criteria, check_data_options, check_numbers
 from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory, read_lengths
-from xlsrt.espnet_task.optim import build_optimizer
+from xlsrt.espnet_task.optim import build_optimizer, check_optimizer
 from xlsrt.espnet_task.schedulers import WarmupHoldDecay, check_schedule
 from xlsrt.espnet_task.sharding import shard
 from xlsrt.espnet_task.signals import forwarding_to_children
@@ -71,6 +71,7 @@ class SharedTask(abs_task.AbsTask):
         check_choices(parser, args)
         check_numbers(parser, args)
         check_schedule(args)
+        check_optimizer(args)
         check_batches(args)
         if args.init_param:
             raise UserError(

@@ -12,6 +12,7 @@ import torch
 
 from xlsrt.errors import UserError
 from xlsrt.settings import Settings, as_mapping, check_keys, typed, types_of
+from xlsrt.transducer.config import HeadConfig
 
 ENCODER_CONF = ("config", "pretrained", "train_context", "eval_context", "augment")
 """Keys of ``encoder_conf``."""
@@ -101,6 +102,17 @@ class ModelConfig(Settings):
         for name in ("ctc_only_updates", "valid_max_symbols"):
             if getattr(self, name) < 0:
                 raise UserError(f"model_conf.{name} is {getattr(self, name)}; it must not be negative")
+
+    def check_head(self, head: HeadConfig) -> None:
+        """Whether the head has what these settings train.
+
+        Raises:
+            UserError: updates of CTC alone, and no CTC branch.
+        """
+        if self.ctc_only_updates and not head.ctc_weight:
+            raise UserError(
+                "model_conf.ctc_only_updates needs a CTC branch: set model_conf.ctc_weight above 0"
+            )
 
     @classmethod
     def from_model_conf(cls, model_conf: Mapping[str, Any] | None, head_keys: Sequence[str]) -> ModelConfig:
