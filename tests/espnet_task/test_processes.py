@@ -141,8 +141,11 @@ main(sys.argv[1:])
 
 
 @pytest.mark.timeout(300)
-def test_two_ranks_go_on_drawing_each_where_it_was(corpus: Corpus, tmp_path: Path) -> None:
-    """Dropout draws by the shapes of a rank's batches."""
+def test_two_ranks_go_on_drawing_each_where_it_was(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout draws by the shapes of a rank's batches. No GPU may be seen, as an empty variable says."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     config = tmp_path / "two.yaml"
     encoder = {"config": PLAIN | {"hidden_dropout": 0.3}, "train_context": {"chunk_ms": 320, "left_ms": 320}}
     config.write_text(

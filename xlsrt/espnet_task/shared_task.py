@@ -24,7 +24,7 @@ from xlsrt.errors import UserError
 from xlsrt.espnet_task.audio_errors import TellingLoader
 from xlsrt.espnet_task.balance import LanguageBalance, read_languages
 from xlsrt.espnet_task.batches import build_batches, check_batches, epoch_batches
-from xlsrt.espnet_task.gpus import check_gpus
+from xlsrt.espnet_task.gpus import check_gpus, local_rank
 from xlsrt.espnet_task.inputs import check_choices, check_criteria, check_data_options, check_numbers
 from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory, read_lengths
 from xlsrt.espnet_task.optim import build_optimizer, check_optimizer
@@ -124,6 +124,7 @@ class SharedTask(abs_task.AbsTask):
         end_with_parent()
         try:
             check_gpus(min(args.ngpu, 1))
+            args.local_rank = local_rank(args.local_rank, args.dist_launcher, args.ngpu, os.environ)
             super().main_worker(args)
         except BaseException as error:
             # Its frames hold the loader, with which alone the workers end: they do not listen to signals, and
