@@ -16,7 +16,7 @@ from torch import Tensor
 
 from xlsrt.errors import UserError
 from xlsrt.search.base import Search, check_penalty, joint_log_probs, window_width
-from xlsrt.search.beam_parts import Choices, Hypotheses, Log, contexts, mixed_key
+from xlsrt.search.beam_parts import Choices, Hypotheses, Log, contexts, mixed_key, picked
 from xlsrt.search.beam_state import NOTHING, BeamState, Node, initial_state
 from xlsrt.search.commit import Commit
 from xlsrt.search.fusion import Fusion, Walk
@@ -155,10 +155,10 @@ class BeamSearch(Search):
             now, scores, at = time[rows], beam.scores[rows], begin[rows] + time[rows]
             width = window_width(self.window, len(rows), longest, flat.device)
             offsets = torch.arange(width, device=flat.device)
-            states = tuple(part[rows] for part in beam.predictor)
+            states = tuple(part.index_select(0, rows) for part in beam.predictor)
             heard = self._outputs.heard(None, states, beam.keys[rows])
             shared, (stream, place) = contexts(heard, beam.memory[rows], scores > NOTHING)
-            ahead = flat[at[stream].unsqueeze(1) + offsets]  # (U, W, J)
+            ahead = picked(flat, at[stream].unsqueeze(1) + offsets)  # (U, W, J)
             output = beam.projected[rows[stream], place].unsqueeze(1)
             log_probs = joint_log_probs(self.head, ahead, output, self.blank_penalty)
             extra = walk.rows(beam.memory[rows[stream], place]).unsqueeze(1) if walk else None
@@ -222,18 +222,20 @@ class BeamSearch(Search):
             memory = walk.advance(parent.memory, token, alive) if walk else parent.memory
             heard = self._outputs.heard(token, parent.predictor, keys)
             shared, grid = contexts(heard, memory, alive)
-            output, after = self._outputs.step(token[grid], tuple(part[grid] for part in parent.predictor))
-            log_probs = joint_log_probs(self.head, frame[grid[0]], output, self.blank_penalty)
+            index = grid[0] * token.size(1) + grid[1]
+            states = tuple(picked(part.flatten(0, 1), index) for part in parent.predictor)
+            output, after = self._outputs.step(token[grid], states)
+            log_probs = joint_log_probs(self.head, picked(frame, grid[0]), output, self.blank_penalty)
             some_blanks, tokens = self._split(log_probs, walk.rows(memory[grid]) if walk else None)
             blanks = some_blanks[shared]
-            choices = Choices(*(part[shared] for part in self._choices(tokens, log_probs)))
+            choices = Choices(*(picked(part, shared) for part in self._choices(tokens, log_probs)))
             front = Hypotheses(
                 top.masked_fill(~alive, NOTHING),
                 keys,
                 log.add(parent.nodes, token, clock, prob, memory),
                 memory,
-                output[shared],
-                tuple(part[shared] for part in after),
+                picked(output, shared),
+                tuple(picked(part, shared) for part in after),
             )
             ended = self._merged(ended, replace(front, scores=front.scores + blanks))
         return ended

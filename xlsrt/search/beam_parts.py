@@ -31,7 +31,7 @@ class Hypotheses:
 
     def rows(self, index: Tensor) -> Hypotheses:
         """Those of some streams."""
-        return self._mapped(lambda part: part[index])
+        return self._mapped(lambda part: part.index_select(0, index))
 
     def put(self, index: Tensor, other: Hypotheses) -> None:
         """Overwrite those of some streams, in place."""
@@ -41,7 +41,8 @@ class Hypotheses:
     def pick(self, slots: Tensor) -> Hypotheses:
         """Slots (R, M) of each stream."""
         lines = torch.arange(slots.size(0), device=slots.device).unsqueeze(1)
-        return self._mapped(lambda part: part[lines, slots])
+        index = lines * self.scores.size(1) + slots
+        return self._mapped(lambda part: picked(part.flatten(0, 1), index))
 
     def beside(self, other: Hypotheses) -> Hypotheses:
         """Both sets of hypotheses of each stream."""
@@ -57,6 +58,11 @@ class Hypotheses:
 
     def _mapped(self, function: Callable[[Tensor], Tensor]) -> Hypotheses:
         return _from_parts([function(part) for part in self._parts()])
+
+
+def picked(table: Tensor, index: Tensor) -> Tensor:
+    """(N, ...) and (...) -> ``table[index]``: on a CPU a quarter of its time, since rows are copied whole."""
+    return table.index_select(0, index.flatten()).unflatten(0, tuple(index.shape))
 
 
 def _from_parts(parts: list[Tensor]) -> Hypotheses:
