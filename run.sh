@@ -146,7 +146,7 @@ stage_1() { # data preparation
   local opts; read -ra opts <<< "$local_data_opts"
   if [ -n "$corpus_dir" ]; then
     tool prepare_corpus --script "$corpus_dir/local/data.sh" --output_dir "$source_dir" --sets "${all_sets[@]}" \
-      --written "$dumpdir" "$expdir" --nj "$nj" -- "${opts[@]}"
+      --written "$dumpdir" "$expdir" --train_config "${train_yaml[@]}" --nj "$nj" -- "${opts[@]}"
   fi
   require "$source_dir/%/wav.scp" "run stage 1 first, or make this Kaldi directory (see README)"
 }
@@ -197,7 +197,7 @@ stage_4() { # shape statistics
       --output_dir "$stats_dir/$part" --token_type "$token_type" --token_list "$token_dir/tokens.txt" "${bpemodel[@]}" --min_seconds "$min_wav_duration" --max_seconds "$max_wav_duration"
   done
   if [ "$num_splits_asr" = 1 ]; then return; fi
-  local out=$stats_dir/splits$num_splits_asr files=("$stats_dir/train"/{speech_shape,"text_shape.$token_type"} "$train_dump"/{wav.scp,text})
+  local out=$stats_dir/splits$num_splits_asr files=("$stats_dir/train"/{speech_shape,"text_shape.$token_type"} "$train_dump"/{wav.scp,text,utt2lan[g]})
   step "stage 4: $num_splits_asr parts of train" shapes "$out/.written" "${files[@]}" --outputs "$out/text/num_splits" -- \
     "$python" -m xlsrt.bin.split_data --num_splits "$num_splits_asr" --output_dir "$out" "${files[@]}"
 }

@@ -315,18 +315,30 @@ def test_contexts_of_later_stages(words: list[str], tmp_path: Path, context: str
         check_start.main(asked)
 
 
-def test_a_balance_needs_the_whole_training_set(words: list[str], tmp_path: Path) -> None:
+def test_a_curriculum_needs_the_whole_training_set(words: list[str], tmp_path: Path) -> None:
     """Said before the data are prepared, which takes hours for corpora that are read in parts."""
-    balanced = tmp_path / "train.yaml"
-    balanced.write_text("language_balance: 0.5\n", encoding="utf-8")
-    words += [str(balanced), "--pretrained", "none"]
+    curriculum = tmp_path / "train.yaml"
+    curriculum.write_text("curriculum_epochs: 1\n", encoding="utf-8")
+    words += [str(curriculum), "--pretrained", "none"]
     assert check_start.main([*words, "--num_splits_asr", "1"]) == 0
     with pytest.raises(
-        UserError, match=r"language_balance look at the whole training set.*--num_splits_asr 1"
+        UserError, match=r"curriculum_epochs looks at the whole training set.*--num_splits_asr 1"
     ):
         check_start.main([*words, "--num_splits_asr", "4"])
     with pytest.raises(UserError, match="--num_splits_asr 0: write a number from 1 on"):
         check_start.main([*words, "--num_splits_asr", "0"])
+
+
+def test_a_balance_needs_languages_before_audio_is_formatted(words: list[str], tmp_path: Path) -> None:
+    balanced = tmp_path / "balanced.yaml"
+    balanced.write_text("language_balance: 0.5\n", encoding="utf-8")
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/wav.scp").touch()
+    words += [str(balanced), "--pretrained", "none", "--num_splits_asr", "4", "--train_set", "train"]
+    words += ["--data_dirs", str(tmp_path)]
+    with pytest.raises(UserError, match=r"train/utt2lang: no such file, so the languages cannot be balanced"):
+        check_start.main(words)
+    assert check_start.main([*words, "--skip_data", "true"]) == 0
 
 
 def test_training_from_scratch_is_a_layer_that_starts(words: list[str], tmp_path: Path) -> None:

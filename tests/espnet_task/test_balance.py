@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.espnet_task.tones import settings, write_corpus
+from tests.espnet_task.tones import settings, write_corpus, write_languages
+from xlsrt.data.splits import split_of
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.balance import LanguageBalance
 
@@ -48,6 +49,20 @@ def test_shares_are_the_wanted_ones_and_batches_keep_their_sizes() -> None:
     assert sum(heard[utt] == 0 for utt in lengths) < 40
 
 
+def test_parts_give_the_whole_its_shares() -> None:
+    batches, lengths, languages = corpus()
+    whole = LanguageBalance(batches, lengths, languages, 0.5)
+    seconds: Counter[str] = Counter()
+    for part in range(2):
+        mine = [[utt for utt in batch if split_of(utt, 2) == part] for batch in batches]
+        balance = LanguageBalance(mine, lengths, languages, 0.5)
+        for epoch in range(1, 6):
+            for utt in (utt for batch in balance.apply(mine, epoch, seed=3) for utt in batch):
+                seconds[languages[utt]] += lengths[utt]
+    total = sum(seconds.values())
+    assert {n: s / total for n, s in seconds.items()} == pytest.approx(whole.wanted, abs=0.03)
+
+
 def test_equal_shares_same_seed_same_batches_other_epoch_others() -> None:
     batches, lengths, languages = corpus()
     balance = LanguageBalance(batches, lengths, languages, 0.0)
@@ -82,8 +97,13 @@ def test_training_reads_utt2lang_beside_the_dump(tmp_path: Path, caplog) -> None
     command = ["--config", str(config), "--output_dir", str(tmp_path / "exp"), *data.options]
     with pytest.raises(UserError, match=r"train/utt2lang: no such file, so the languages cannot be balanced"):
         main(command)
-    lines = [f"train{number:02d} {'et' if number < 3 else 'es'}" for number in range(12)]
-    (data.root / "train" / "utt2lang").write_text("\n".join(lines) + "\n")
+    write_languages(data)
+    table = data.root / "train/utt2lang"
+    lines = table.read_text()
+    table.write_text(lines.partition("\n")[2])
+    with pytest.raises(UserError, match=r"train/utt2lang has no language for 1 utterances .* train00; redo"):
+        main(command)
+    table.write_text(lines)
     caplog.set_level("INFO")
     main(command)
     assert "-> 50.0%" in caplog.text and (tmp_path / "exp" / "1epoch.pth").exists()

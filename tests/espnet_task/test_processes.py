@@ -19,7 +19,15 @@ import yaml
 from torch.multiprocessing import ProcessExitedException
 
 from tests.espnet_task.test_training import Killed, kill_at
-from tests.espnet_task.tones import PLAIN, Corpus, Train, largest_difference, settings
+from tests.espnet_task.tones import (
+    PLAIN,
+    Corpus,
+    Train,
+    largest_difference,
+    settings,
+    write_corpus,
+    write_languages,
+)
 from xlsrt.espnet_task import shared_task
 from xlsrt.espnet_task.task import XlsrASRTask
 
@@ -141,15 +149,25 @@ main(sys.argv[1:])
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("parts", [1, 2])
 def test_two_ranks_go_on_drawing_each_where_it_was(
-    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int
 ) -> None:
-    """Dropout draws by the shapes of a rank's batches. No GPU may be seen, as an empty variable says."""
+    """Dropout draws by the shapes of a rank's batches, and a balance of languages by rank and part. No GPU
+    may be seen, as an empty variable says.
+    """
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     config = tmp_path / "two.yaml"
+    balance = {}
+    if parts > 1:
+        corpus = write_corpus(tmp_path / "languages", train=16)
+        write_languages(corpus, train=16)
+        corpus, balance = corpus.in_parts(tmp_path / "parts", parts), {"language_balance": 0.0}
     encoder = {"config": PLAIN | {"hidden_dropout": 0.3}, "train_context": {"chunk_ms": 320, "left_ms": 320}}
     config.write_text(
-        yaml.safe_dump(settings(encoder_conf=encoder, batch_bins=60000, max_epoch=1, checkpoint_seconds=0.0))
+        yaml.safe_dump(
+            settings(encoder_conf=encoder, batch_bins=60000, max_epoch=1, checkpoint_seconds=0.0, **balance)
+        )
     )
 
     runs: list[str] = []

@@ -11,6 +11,8 @@ import numpy as np
 import soundfile
 import torch
 
+from xlsrt.data.splits import split_files, split_of
+
 CHARACTERS = "abcd"
 
 # No dropout of any kind: what remains is arithmetic.
@@ -24,9 +26,14 @@ PLAIN = {
 
 @dataclass(frozen=True)
 class Corpus:
-    """Paths of a generated corpus in the layout that stages 2 to 4 write."""
+    """Paths of a generated corpus in the layout that stages 2 to 4 write.
+
+    Attributes:
+        splits: where the training set lies in parts, if it does.
+    """
 
     root: Path
+    splits: Path | None = None
 
     @property
     def options(self) -> list[str]:
@@ -41,11 +48,27 @@ class Corpus:
                 f"{self.root}/{phase}/text,text,text",
             ]
             found += [f"--{phase}_shape_file", f"{self.root}/{phase}/speech_shape"]
+        if self.splits:
+            found = [word.replace(f"{self.root}/train/", f"{self.splits}/") for word in found]
+            found += ["--multiple_iterator", "true"]
         return found
+
+    def in_parts(self, folder: Path, number: int = 2) -> Corpus:
+        """The same with its training set in parts, as stage 4 makes them."""
+        tables = [self.root / "train" / name for name in ("speech_shape", "wav.scp", "text", "utt2lang")]
+        split_files([path for path in tables if path.exists()], number, folder)
+        return Corpus(self.root, folder)
 
 
 Train = Callable[..., Path]
 """What the fixture ``train`` is."""
+
+
+def write_languages(corpus: Corpus, train: int = 12) -> None:
+    """A third of the training set is of another language; none of it is in the second of two parts."""
+    few = [n for n in range(train) if split_of(f"train{n:02d}", 2) == 0][: train // 3]
+    lines = [f"train{number:02d} {'et' if number in few else 'es'}" for number in range(train)]
+    (corpus.root / "train/utt2lang").write_text("\n".join(lines) + "\n")
 
 
 def write_corpus(root: Path, train: int = 12, valid: int = 4) -> Corpus:

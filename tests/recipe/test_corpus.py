@@ -159,6 +159,15 @@ def test_a_set_that_is_never_made_is_said(runs) -> None:
         runs(sets=("train", "tset"))
 
 
+def test_languages_to_balance_are_asked_for_before_stage_2(script: Path, tmp_path: Path) -> None:
+    words = ["--script", str(script), "--output_dir", "data", "--sets", "train", "dev", "--train_config"]
+    assert prepare_corpus.main([*words, str(ROOT / "conf/train_small.yaml"), "--"]) == 0
+    with pytest.raises(UserError, match=r"data/train/utt2lang: no such file, so the languages cannot be"):
+        prepare_corpus.main([*words, str(ROOT / "conf/balanced.yaml"), "--"])
+    (tmp_path / "data/train/utt2lang").touch()
+    assert prepare_corpus.main([*words, str(ROOT / "conf/balanced.yaml"), "--"]) == 0
+
+
 def test_a_corpus_needs_a_script(tmp_path: Path) -> None:
     words = ["--output_dir", str(tmp_path), "--sets", "train"]
     with pytest.raises(UserError, match=r"data\.sh: no such file: it makes the sets"):

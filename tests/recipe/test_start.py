@@ -11,6 +11,7 @@ from xlsrt.recipe.adapt import adaptation_settings
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.start import (
     check_audio,
+    check_languages,
     check_order,
     check_sets,
     check_texts,
@@ -69,6 +70,20 @@ def test_trainings_start_from_what_is_there_or_comes_before(tmp_path: Path) -> N
     done.parent.mkdir(parents=True)
     done.touch()
     check_order(table, "1 5b", ALL, prefix)
+
+
+def test_languages_to_balance_are_named_or_may_be_made_by_stage_1(tmp_path: Path) -> None:
+    balanced, plain = [{}, {"language_balance": 0.5}], [{}, {"language_balance": 1}]
+    check_languages(balanced, tmp_path, ALL, [])
+    (tmp_path / "wav.scp").touch()
+    for stages, made in ((ALL, []), (LATER, [tmp_path.name])):
+        with pytest.raises(UserError, match="utt2lang: no such file, so the languages cannot be balanced"):
+            check_languages(balanced, tmp_path, stages, made)
+        check_languages(plain, tmp_path, stages, made)
+    check_languages(balanced, tmp_path, ALL, [tmp_path.name])
+    check_languages(balanced, tmp_path, range(3, 14), [])
+    (tmp_path / "utt2lang").touch()
+    check_languages(balanced, tmp_path, ALL, [])
 
 
 def test_who_needs_an_encoder_to_start_from() -> None:

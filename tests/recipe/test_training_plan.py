@@ -55,10 +55,15 @@ def test_audio_in_archives_is_read_as_such(tmp_path: Path, config: str, corpus: 
     assert found.settings["valid_data_path_and_name_and_type"][0][2] == "sound"
 
 
-def test_a_balance_of_languages_reads_them(corpus: Corpus) -> None:
+def test_a_balance_of_languages_reads_them(tmp_path: Path, corpus: Corpus) -> None:
     files = corpus.inputs({"language_balance": 1})
     assert corpus.inputs({}) == files
-    assert corpus.inputs({"language_balance": 0.5}) == [*files, Path("d/train/utt2lang")]
+    with pytest.raises(UserError, match=r"d/train/utt2lang: no such file, so the languages cannot be balan"):
+        corpus.inputs({"language_balance": 0.5})
+    table = tmp_path / "utt2lang"
+    table.touch()
+    there = replace(corpus, train_dump=tmp_path).inputs({"language_balance": 0.5})
+    assert there == [*replace(corpus, train_dump=tmp_path).inputs({}), table]
 
 
 def test_the_row_is_laid_over_the_configuration(tmp_path: Path, config: str, corpus: Corpus) -> None:

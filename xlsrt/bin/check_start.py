@@ -9,21 +9,10 @@ from pathlib import Path
 from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
 from xlsrt.errors import UserError
+from xlsrt.recipe import start
 from xlsrt.recipe.decoding import find_configs, without_ngram
 from xlsrt.recipe.options import check_model_choice, check_options, check_writable
 from xlsrt.recipe.stages import StageTable, load_stages
-from xlsrt.recipe.start import (
-    check_audio,
-    check_dumps,
-    check_order,
-    check_sets,
-    check_texts,
-    encoders,
-    is_whole,
-    trains_first,
-    unseen_adaptation,
-    unseen_settings,
-)
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -50,6 +39,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--use_ngram", default="auto", help="whether there will be an n-gram model")
     parser.add_argument("--lm_train_text", default="", help="more text for the n-gram model")
+    parser.add_argument("--train_set", default="", help="training set")
     parser.add_argument("--prepares", nargs="*", default=[], help="sets that stage 1 makes from a corpus")
     parser.add_argument("--decode_configs", default="", help="decoding configurations")
     parser.add_argument("--config_folders", nargs="+", type=Path, default=[Path()], help="where they lie")
@@ -76,28 +66,28 @@ def main(cmd: Sequence[str] | None = None) -> int:
     if decodes:
         check_model_choice(args.inference_asr_model, args.asr_exp)
     if decodes and args.dumpdir and (args.stage > 2 or args.skip_data):
-        check_dumps(args.dumpdir / "raw", args.test_sets.split())
+        start.check_dumps(args.dumpdir / "raw", args.test_sets.split())
     if args.gpus > 0:
         from xlsrt.espnet_task.gpus import check_gpus
 
         check_gpus(args.gpus)
-    check_texts(args.lm_train_text, args.data_dirs, stages)
+    start.check_texts(args.lm_train_text, args.data_dirs, stages)
     if args.stage == 1 and not args.skip_data:
-        check_sets(args.data_dirs[-1], args.prepares)
+        start.check_sets(args.data_dirs[-1], args.prepares)
     if decodes and args.decode_configs:
         check_decoding(args)
-    if trains_first(stages) and not args.skip_train:
+    if start.trains_first(stages) and not args.skip_train:
         configs = [*args.train_config, *args.last_config]
         adapting = args.adapt_config if args.adapt else []
-        found = encoders(table, args.variants, args.asr_exp, configs, args.pretrained, adapting)
+        found = start.encoders(table, args.variants, args.asr_exp, configs, args.pretrained, adapting)
         for source, overrides in found.items():
-            if not is_whole(source):
+            if not start.is_whole(source):
                 check_encoder(source, overrides)
     if not args.skip_train:
         check_trainings(args, table, stages)
-        if args.adapt and trains_first(stages):
+        if args.adapt and start.trains_first(stages):
             check_adaptation(args, stages)
-        check_order(table, args.variants, stages, args.asr_exp)
+        start.check_order(table, args.variants, stages, args.asr_exp)
     return 0
 
 
@@ -106,8 +96,8 @@ def main(cmd: Sequence[str] | None = None) -> int:
 
 def check_adaptation(args: argparse.Namespace, stages: range) -> None:
     """Its audio; and, where it is yet to come, its settings; loads ESPnet."""
-    check_audio(args.adapt_sets, args.data_dirs, stages)
-    settings = unseen_adaptation(
+    start.check_audio(args.adapt_sets, args.data_dirs, stages)
+    settings = start.unseen_adaptation(
         args.adapt_exp, args.adapt_config, args.train_config, args.pretrained, args.last_config
     )
     if settings is None:
@@ -119,7 +109,7 @@ def check_adaptation(args: argparse.Namespace, stages: range) -> None:
 
 def check_trainings(args: argparse.Namespace, table: StageTable, stages: range) -> None:
     """Settings of trainings that are yet to come; loads ESPnet where there are any."""
-    trainings = unseen_settings(
+    trainings = start.unseen_settings(
         table, args.variants, stages, args.asr_exp, args.train_config, args.last_config, args.pretrained
     )
     if not trainings:
@@ -130,6 +120,8 @@ def check_trainings(args: argparse.Namespace, table: StageTable, stages: range) 
     for variant, settings in trainings.items():
         settings["multiple_iterator"] = args.num_splits_asr > 1
         check_settings(settings, f"training stage {variant} ({files} under {table.source})")
+    if args.train_set and not args.skip_data:
+        start.check_languages(trainings.values(), args.data_dirs[-1] / args.train_set, stages, args.prepares)
 
 
 def check_decoding(args: argparse.Namespace) -> None:

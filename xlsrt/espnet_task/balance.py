@@ -5,17 +5,22 @@ they are, b = 0 makes them equal, 0.5 is usual (arXiv 2006.13979 and ESPnet's `C
 ESPnet's samplers of this kind draw every batch anew; here batches keep their number and their sizes, so that
 schedules, resuming and several ranks go as without. Shares are met to a few percent; a language of a dozen
 utterances, none of them short, gets less than its share.
+
+A set that is read in parts is balanced within each: a part is a random sample of the set, so its languages
+have about the set's shares, and only the part's utterances are in memory.
 """
 
 from __future__ import annotations
 
 import bisect
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from xlsrt.errors import UserError
+from xlsrt.recipe.languages import languages_beside
 
 _NEAR = 16  # utterances of about the wanted length, one of which is drawn
 
@@ -84,16 +89,11 @@ def _normal(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def read_languages(wav_scp: str) -> dict[str, str]:
-    """Language of each utterance, from ``utt2lang`` beside a dump's wav.scp.
+    """Language of each utterance of a dump's wav.scp, or of a part of it.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no table of them.
     """
-    path = Path(wav_scp).with_name("utt2lang")
-    if not path.is_file():
-        raise UserError(
-            f"{path}: no such file, so the languages cannot be balanced: leave language_balance out, "
-            "or write `utterance language` lines and run stage 2 again"
-        )
-    with open(path, encoding="utf-8") as stream:
-        return dict(line.split() for line in stream)
+    with open(languages_beside(Path(wav_scp)), encoding="utf-8") as stream:
+        pairs = (line.split() for line in stream)
+        return {utt: sys.intern(language) for utt, language in pairs}

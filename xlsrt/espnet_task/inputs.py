@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xlsrt.errors import UserError
+from xlsrt.recipe.languages import languages_beside
 from xlsrt.settings import typed
 
 _LOSSES = ("loss", "loss_ctc", "loss_transducer")
@@ -96,9 +97,10 @@ def check_data_options(args: argparse.Namespace, data_names: Sequence[str]) -> N
         if not shapes:
             raise UserError(f"--{phase}_shape_file is missing: write shape files first (stage 4 of run.sh)")
         for part in _parts(shapes[0]) if phase == "train" and args.multiple_iterator else [""]:
-            _check_keys(
-                phase, [path + part for path in shapes], [(path + part, name) for path, name, _ in data]
-            )
+            tables = [(path + part, name) for path, name, _ in data]
+            if phase == "train" and args.language_balance < 1:
+                tables.append((str(languages_beside(Path(tables[0][0]))), "language"))
+            _check_keys(phase, [path + part for path in shapes], tables)
 
 
 def _parts(folder: str) -> list[str]:

@@ -89,10 +89,10 @@ class SharedTask(abs_task.AbsTask):
                 "sharded_ddp and use_deepspeed replace the trainer that saves, resumes and stops; write "
                 "`sharded: true` to spread a large model over the GPUs"
             )
-        if args.multiple_iterator and (args.curriculum_epochs or args.language_balance < 1):
+        if args.multiple_iterator and args.curriculum_epochs:
             raise UserError(
-                "curriculum_epochs and language_balance look at the whole training set, which "
-                "multiple_iterator does not hold: use 0 and 1, or --num_splits_asr 1"
+                "curriculum_epochs looks at the whole training set, which multiple_iterator does not hold: "
+                "use 0, or --num_splits_asr 1"
             )
         check_criteria(args, cls.figures_of(args))
         if not args.collect_stats and not args.dry_run:
@@ -186,10 +186,11 @@ class SharedTask(abs_task.AbsTask):
         balanced = args.language_balance < 1.0
         if mode != "train" or not (args.curriculum_epochs or balanced):
             return ResumableIterFactory(base)
-        lengths = read_lengths(args.train_shape_file[0])
+        # Of the options, not of `args`: where the set is read in parts, these are the part's files.
+        lengths = read_lengths(iter_options.shape_files[0])
         if not balanced:
             return ResumableIterFactory(base, lengths, args.curriculum_epochs)
-        languages = read_languages(args.train_data_path_and_name_and_type[0][0])
+        languages = read_languages(iter_options.data_path_and_name_and_type[0][0])
         balance = LanguageBalance(batches, lengths, languages, args.language_balance)
         shares = ", ".join(
             f"{name} {balance.shares[name]:.1%} -> {x:.1%}" for name, x in balance.wanted.items()

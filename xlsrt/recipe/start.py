@@ -6,7 +6,7 @@ Its stages are those that it is to run, from the first to the last.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from xlsrt.errors import UserError
 from xlsrt.recipe.adapt import adaptation_settings, find_sources
 from xlsrt.recipe.corpus import MARKER as PREPARED
+from xlsrt.recipe.languages import balances, languages_beside
 from xlsrt.recipe.made import not_ours
 from xlsrt.recipe.stages import FIRST_RUN_STAGE, StageTable
 from xlsrt.recipe.training import MARKER, NO_PRETRAINED, experiment, layered, located, not_trained
@@ -75,6 +76,17 @@ def check_audio(sets: str, data_dirs: Sequence[Path], stages: range) -> None:
     there = [name for name in sets.replace(",", " ").split() if "/" in name or stages.start > 1]
     if there:
         find_sources(" ".join(there), data_dirs)
+
+
+def check_languages(trainings: Iterable[Tree], train_set: Path, stages: range, made: Sequence[str]) -> None:
+    """Refuse to balance languages that a training set does not name, before stage 2 formats its audio.
+
+    Args:
+        trainings: settings of each. train_set: folder. made: sets that stage 1 makes, which looks itself.
+    """
+    there = (train_set / "wav.scp").is_file() and not (stages.start == 1 and train_set.name in made)
+    if there and stages.start <= 2 and any(map(balances, trainings)):
+        languages_beside(train_set / "wav.scp")
 
 
 def trains_first(stages: range) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 
 from xlsrt.context import ContextSampler, training_context_from_dict
 from xlsrt.errors import UserError
+from xlsrt.recipe.languages import balances, languages_beside
 from xlsrt.recipe.stages import StageTable, Variant
-from xlsrt.settings import typed
 from xlsrt.tree import Tree, overlay, read_tree
 
 MARKER = ".done"
@@ -107,8 +107,8 @@ class Corpus:
         files = [self.token_list, *([self.bpemodel] if self.bpemodel else [])]
         for part, dump in (("train", self.train_dump), ("valid", self.valid_dump)):
             files += [dump / "wav.scp", dump / "text", *self.shape_files(part)]
-        if typed(settings.get("language_balance", 1), float, "language_balance") < 1:
-            files.append(self.train_dump / "utt2lang")
+        if balances(settings):
+            files.append(languages_beside(self.train_dump / "wav.scp"))
         return files
 
 
