@@ -198,3 +198,12 @@ def test_short_utterances_come_first(corpus: Corpus) -> None:
     assert factory.batches(2) == factory.batches(2)
     keys = [key for key, _ in factory.build_iter(2, skip=1)]
     assert [list(key) for key in keys] == factory.batches(2)[1:]
+
+
+def test_what_a_training_leaves_on_disk_is_counted_from_below(train: Train) -> None:
+    least = check_settings(settings(max_epoch=2, keep_nbest_models=[2]), "x.yaml")
+    out = train("out", max_epoch=2, keep_nbest_models=[2])
+    written = sum(path.stat().st_size for path in out.glob("*.pth") if not path.is_symlink())
+    assert 0.7 * written < least < written
+    large = {"config": {}, "pretrained": "WAV2VEC2_XLSR_1B"}
+    assert check_settings(settings(encoder_conf=large, max_epoch=2), "x.yaml") > 4 * 9.5e8 * 6

@@ -9,17 +9,16 @@ from pathlib import Path
 from xlsrt.bin import run_main
 from xlsrt.data.arguments import yes_or_no
 from xlsrt.errors import UserError
-from xlsrt.recipe import start
+from xlsrt.recipe import room, start
 from xlsrt.recipe.decoding import find_configs, without_ngram
 from xlsrt.recipe.options import check_model_choice, check_options, check_writable
 from xlsrt.recipe.stages import StageTable, load_stages
+from xlsrt.recipe.training import experiment
 
 
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="check_start", description=__doc__, allow_abbrev=False)
-    parser.add_argument(
-        "--stages_config", nargs="+", required=True, help="stage table; later files over earlier ones"
-    )
+    parser.add_argument("--stages_config", nargs="+", required=True, help="stage table, later over earlier")
     parser.add_argument("--variants", default="default", help="rows of the table")
     parser.add_argument("--stage", type=int, default=1, help="first stage of run.sh")
     parser.add_argument("--stop_stage", type=int, default=13, help="last stage")
@@ -34,9 +33,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--adapt_config", nargs="*", default=[], help="how")
     parser.add_argument("--adapt_exp", type=Path, help="its experiment")
     parser.add_argument("--adapt_sets", default="", help="its audio: sets below --data_dirs, or folders")
-    parser.add_argument(
-        "--data_dirs", type=Path, nargs="*", default=[Path("data")], help="where sets are looked for"
-    )
+    parser.add_argument("--data_dirs", type=Path, nargs="*", default=[Path("data")], help="where sets lie")
     parser.add_argument("--use_ngram", default="auto", help="whether there will be an n-gram model")
     parser.add_argument("--lm_train_text", default="", help="more text for the n-gram model")
     parser.add_argument("--train_set", default="", help="training set")
@@ -54,12 +51,16 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> int:
     # What is left over are options of run.sh of which only the values are of interest here.
     args, others = get_parser().parse_known_args(cmd)
-    known = {"use_ngram": args.use_ngram, "num_splits_asr": str(args.num_splits_asr)}
-    check_options(known | dict(word[2:].split("=", 1) for word in others))
+    names = ("use_ngram", "num_splits_asr", "train_set", "test_sets")
+    values = {name: str(getattr(args, name)) for name in names} | dict(
+        word[2:].split("=", 1) for word in others
+    )
+    check_options(values)
     stages = range(args.stage, args.stop_stage + 1)
     table = load_stages(*args.stages_config)
     table.select(args.variants)
-    check_writable("--expdir", Path(args.asr_exp).parent)
+    exp = Path(args.asr_exp).parent
+    check_writable("--expdir", exp)
     if args.dumpdir and args.stage <= 4 and not args.skip_data:
         check_writable("--dumpdir", args.dumpdir)
     decodes = args.stop_stage >= 10 and not args.skip_eval
@@ -83,45 +84,52 @@ def main(cmd: Sequence[str] | None = None) -> int:
         for source, overrides in found.items():
             if not start.is_whole(source):
                 check_encoder(source, overrides)
+    models = 0
     if not args.skip_train:
-        check_trainings(args, table, stages)
+        models = check_trainings(args, table, stages)
         if args.adapt and start.trains_first(stages):
-            check_adaptation(args, stages)
+            models += check_adaptation(args, stages)
         start.check_order(table, args.variants, stages, args.asr_exp)
+    room.check_models_fit(exp, models)
+    if args.dumpdir and 2 in stages and not args.skip_data:
+        room.warn_of_audio(args.dumpdir, args.data_dirs[0], values, exp, models)
     return 0
 
 
 # What needs torch or ESPnet is asked here: `xlsrt.recipe` loads neither.
 
 
-def check_adaptation(args: argparse.Namespace, stages: range) -> None:
-    """Its audio; and, where it is yet to come, its settings; loads ESPnet."""
+def check_adaptation(args: argparse.Namespace, stages: range) -> int:
+    """Its audio; and, where it is yet to come, its settings; loads ESPnet. Bytes that it will write."""
     start.check_audio(args.adapt_sets, args.data_dirs, stages)
     settings = start.unseen_adaptation(
         args.adapt_exp, args.adapt_config, args.train_config, args.pretrained, args.last_config
     )
     if settings is None:
-        return
+        return 0
     from xlsrt.espnet_task.settings import check_ssl_settings
 
-    check_ssl_settings(settings, f"the adaptation (--adapt_config {', '.join(args.adapt_config)})")
+    least = check_ssl_settings(settings, f"the adaptation (--adapt_config {', '.join(args.adapt_config)})")
+    return room.still_to_write(least, args.adapt_exp) if args.adapt_exp else least
 
 
-def check_trainings(args: argparse.Namespace, table: StageTable, stages: range) -> None:
-    """Settings of trainings that are yet to come; loads ESPnet where there are any."""
+def check_trainings(args: argparse.Namespace, table: StageTable, stages: range) -> int:
+    """Settings of trainings that are yet to come; loads ESPnet where there are any. Bytes they will write."""
     trainings = start.unseen_settings(
         table, args.variants, stages, args.asr_exp, args.train_config, args.last_config, args.pretrained
     )
     if not trainings:
-        return
+        return 0
     from xlsrt.espnet_task.settings import check_settings
 
-    files = " + ".join(args.train_config)
+    files, models = " + ".join(args.train_config), 0
     for variant, settings in trainings.items():
         settings["multiple_iterator"] = args.num_splits_asr > 1
-        check_settings(settings, f"training stage {variant} ({files} under {table.source})")
+        least = check_settings(settings, f"training stage {variant} ({files} under {table.source})")
+        models += room.still_to_write(least, experiment(args.asr_exp, variant))
     if args.train_set and not args.skip_data:
         start.check_languages(trainings.values(), args.data_dirs[-1] / args.train_set, stages, args.prepares)
+    return models
 
 
 def check_decoding(args: argparse.Namespace) -> None:

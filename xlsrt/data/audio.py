@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -130,6 +131,12 @@ def resampled(blocks: Iterator[np.ndarray], rate: float, target_rate: int) -> It
     yield stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
 
 
+def is_formatted(audio: Any, sample_rate: int) -> bool:
+    """Whether a file is as those of a dump are; ``audio``: soundfile's object or `soundfile.info`."""
+    kind = audio.format in ("FLAC", "WAV", "WAVEX") and audio.subtype == "PCM_16"
+    return bool(kind and (audio.samplerate, audio.channels) == (sample_rate, 1))
+
+
 def convert(
     source: str,
     target: Path,
@@ -155,9 +162,8 @@ def convert(
         rate, channels = audio.samplerate, audio.channels
         ready = (
             pass_through
-            and audio.format in ("FLAC", "WAV", "WAVEX")
-            and audio.subtype == "PCM_16"
-            and (rate, channels, speed, start or 0.0, end) == (sample_rate, 1, 1.0, 0.0, None)
+            and is_formatted(audio, sample_rate)
+            and (speed, start or 0.0, end) == (1.0, 0.0, None)
             and audio.name == source  # not what a command or ffmpeg has made of it
         )
         known = _known_frames(audio)

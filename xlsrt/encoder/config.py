@@ -139,6 +139,13 @@ class XlsrConfig(Settings):
             step *= stride
         return span
 
+    @property
+    def least_parameters(self) -> int:
+        """Weights of the transformer's matrices and its position embedding: nearly all that it has."""
+        layer = 4 * self.hidden_size**2 + 2 * self.hidden_size * self.ffn_size
+        position = self.hidden_size**2 // self.pos_conv_groups * self.pos_conv_kernel
+        return self.num_layers * layer + position
+
     def num_frames(self, samples: Any) -> Any:
         """Frames of so many samples (int or integer tensor): max(0, (S - 400) // 320 + 1)."""
         frames = (samples - self.window) // self.hop + 1

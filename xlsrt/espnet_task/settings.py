@@ -12,37 +12,42 @@ import yaml
 
 from xlsrt.encoder import XlsrConfig
 from xlsrt.encoder.checkpoints import read_config
+from xlsrt.encoder.checkpoints.bundles import BUNDLES
 from xlsrt.encoder.checkpoints.pretraining import load_heads
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig
 from xlsrt.espnet_task.encoder import contexts_of
 from xlsrt.espnet_task.shared_task import SharedTask
 from xlsrt.espnet_task.task import XlsrASRTask
+from xlsrt.recipe.room import model_bytes
 from xlsrt.transducer import HeadConfig
 from xlsrt.transducer.config import MODEL_KEYS
 from xlsrt.transducer.training_conf import ModelConfig, read_encoder_conf
 
 
-def check_settings(settings: Mapping[str, Any], where: str) -> None:
+def check_settings(settings: Mapping[str, Any], where: str) -> int:
     """Read ``settings`` as the training will, with stand-ins for what a corpus brings.
 
+    Returns:
+        Bytes that the training will leave on disk at least (`xlsrt.recipe.room.model_bytes`).
     Raises:
         UserError: an unknown option or key, or a value that its reader refuses; ``where`` names the settings.
     """
     try:
         args = _parsed(XlsrASRTask, settings, "--token_list", os.devnull)
         XlsrASRTask.check_required_command_args(args)
-        size = _checked_encoder(args).hidden_size
+        encoder = _checked_encoder(args)
         config = ModelConfig.from_model_conf(args.model_conf, tuple(MODEL_KEYS))
-        config.check_head(HeadConfig.from_espnet(vars(args), size, vocab_size=2))
+        config.check_head(HeadConfig.from_espnet(vars(args), encoder.hidden_size, vocab_size=2))
+        return model_bytes(vars(args), encoder.least_parameters)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
 
 
-def check_ssl_settings(settings: Mapping[str, Any], where: str) -> None:
+def check_ssl_settings(settings: Mapping[str, Any], where: str) -> int:
     """The same for the self-supervised training before them.
 
-    Raises:
+    Returns, raises:
         UserError: as `check_settings`.
     """
     # Imported where it is asked for: few runs adapt.
@@ -51,10 +56,11 @@ def check_ssl_settings(settings: Mapping[str, Any], where: str) -> None:
     try:
         args = _parsed(XlsrSslTask, settings)
         XlsrSslTask.check_required_command_args(args)
-        _checked_encoder(args)
+        encoder = _checked_encoder(args)
         objective_settings(args)
         if args.objective == "contrastive":
             load_heads(contrastive_source(read_encoder_conf(args.encoder_conf).get("pretrained")))
+        return model_bytes(vars(args), encoder.least_parameters)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
 
@@ -86,11 +92,11 @@ def _parsed(task: type[SharedTask], settings: Mapping[str, Any], *more: str) -> 
 
 
 def _encoder_config(conf: Mapping[str, Any]) -> XlsrConfig:
-    """The encoder's sizes, or those of the smallest where its checkpoint is not on this disk yet."""
+    """The encoder's sizes, or those of the smallest where nothing on this disk tells them yet."""
     fields, pretrained = dict(conf.get("config") or {}), conf.get("pretrained")
     if not pretrained:
         return XlsrConfig.from_dict(fields)
     fields.pop("preset", None)
-    if Path(pretrained).is_dir():
+    if Path(pretrained).is_dir() or pretrained in BUNDLES:
         return read_config(pretrained, **fields)
     return XlsrConfig.from_dict({"preset": "tiny", **fields})
