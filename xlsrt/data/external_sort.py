@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from operator import itemgetter
 from pathlib import Path
+from typing import IO
+
+from xlsrt.files import naming
 
 Fields = list[str | None]
 
@@ -21,11 +25,11 @@ class ExternalSorter:
 
     Args:
         prefix: path of the files of the runs, without their numbers; the caller removes their folder.
-        run: rows that are held in memory.
+        run: rows that are held in memory; None: 100,000.
     """
 
-    def __init__(self, prefix: Path, run: int = _RUN) -> None:
-        self._prefix, self._run = prefix, run
+    def __init__(self, prefix: Path, run: int | None = None) -> None:
+        self._prefix, self._run = prefix, run or _RUN
         self._rows: list[tuple[str, str]] = []
         self._files: list[Path] = []
 
@@ -50,6 +54,29 @@ class ExternalSorter:
             ]
             for key, fields in heapq.merge(*runs, iter(self._rows), key=itemgetter(0)):
                 yield key, json.loads(fields)
+
+
+@contextmanager
+def sorter(folder: Path) -> Iterator[ExternalSorter]:
+    """A sorter whose runs lie in a folder of their own within ``folder``, which goes with the block.
+
+    Raises:
+        UserError: ``folder`` cannot be made or written to, or its disk is full.
+    """
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".runs", dir=folder) as runs:
+            yield ExternalSorter(Path(runs) / "rows")
+
+
+def write_groups(stream: IO[str], rows: Iterable[Fields]) -> None:
+    """``group member member ...`` lines of [group, member] rows, of which those of a group come together."""
+    last = None
+    for group, member in rows:
+        stream.write(f" {member}" if group == last else f"{'' if last is None else chr(10)}{group} {member}")
+        last = group
+    if last is not None:
+        stream.write("\n")
 
 
 def _read(stream: Iterator[str]) -> Iterator[tuple[str, str]]:

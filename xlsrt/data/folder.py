@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from xlsrt.data.own_data import Entry, add_own_arguments, make_sets, set_name
@@ -41,23 +41,23 @@ def read(source: Path, suffix: str = ".txt") -> Iterator[Entry]:
         raise UserError(f"--transcript_suffix {suffix}: it begins with a dot, as in .txt")
     if not source.is_dir():
         raise UserError(f"--source {source}: is no directory: for a list use `prepare_data manifest`")
-    there = [path for path in files_below(source) if path.is_file()]
-    files = [path for path in there if path.suffix.lower() in SUFFIXES]
-    if not files:
+    # Few folders' recordings are in memory at a time: those that hold the present file and some before.
+    recordings = lru_cache(maxsize=32)(_recordings)
+    if not any(_is_recording(path) for path in files_below(source)):
         raise UserError(f"--source {source}: no audio files in it ({', '.join(sorted(SUFFIXES))})")
-    told = {path.with_suffix(suffix) for path in files}
-    for alone in (path for path in there if path.name.endswith(suffix) and path not in told):
-        yield Entry(str(alone.relative_to(source)), alone, problem="a transcript without a recording")
-    firsts: dict[Path, Path] = {}
-    for path in files:
-        first = firsts.setdefault(path.with_suffix(""), path)
+    for path in files_below(source):
+        named = path.name.endswith(suffix) and path.is_file()
+        if named and path.name.removesuffix(suffix) not in recordings(path.parent):
+            yield Entry(str(path.relative_to(source)), path, problem="a transcript without a recording")
+    for path in filter(_is_recording, files_below(source)):
+        first = recordings(path.parent)[path.stem]
         folders = list(path.relative_to(source).parts[:-1])
         part = set_name(folders[0]) if folders else None
         part = part if part in ("train", "dev", "test") else None
         speaker = next(iter(folders[1:] if part else folders), None)
         where = str(path.relative_to(source))
-        if first != path:
-            yield Entry(where, path, part=part, problem=f"its transcript is another file's: {first.name}")
+        if first != path.name:
+            yield Entry(where, path, part=part, problem=f"its transcript is another file's: {first}")
             continue
         transcript = path.with_suffix(suffix)
         if not transcript.is_file():
@@ -69,3 +69,15 @@ def read(source: Path, suffix: str = ".txt") -> Iterator[Entry]:
             yield Entry(where, path, part=part, problem=f"not UTF-8: {transcript}")
             continue
         yield Entry(where, path, text, speaker, part=part)
+
+
+def _is_recording(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def _recordings(folder: Path) -> dict[str, str]:
+    """The recordings right in a folder: their names without suffix, each with the first file of that name."""
+    firsts: dict[str, str] = {}
+    for path in sorted(filter(_is_recording, folder.iterdir())):
+        firsts.setdefault(path.stem, path.name)
+    return firsts

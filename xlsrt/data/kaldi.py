@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xlsrt.data.tables import load_table, outer_join, read_table, sorted_table, write_table
+from xlsrt.data.external_sort import sorter, write_groups
+from xlsrt.data.tables import load_table, outer_join, read_table, sorted_table
 from xlsrt.errors import UserError
+from xlsrt.files import atomic_open
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,9 @@ class DataDir:
 
 
 def write_spk2utt(path: str | os.PathLike[str]) -> None:
-    """Write ``spk2utt`` from ``utt2spk``."""
-    speakers = DataDir(path).speakers()
-    write_table(Path(path) / "spk2utt", ((spk, " ".join(sorted(speakers[spk]))) for spk in sorted(speakers)))
+    """Write ``spk2utt`` from ``utt2spk``; memory holds neither."""
+    folder = Path(path)
+    with sorter(folder) as rows, atomic_open(folder / "spk2utt") as stream:
+        for utt, speaker in read_table(folder / "utt2spk"):
+            rows.add(f"{speaker} {utt}", [speaker, utt])
+        write_groups(stream, (pair for _, pair in rows))

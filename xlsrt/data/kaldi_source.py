@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from xlsrt.data.arguments import yes_or_no
+from xlsrt.data.external_sort import sorter
 from xlsrt.data.kaldi import DataDir, Utterance, is_pipe, write_spk2utt
+from xlsrt.data.news import counted
 from xlsrt.data.set_tables import new_tables
-from xlsrt.data.tables import load_table, write_table
+from xlsrt.data.tables import Row, load_table, read_table, write_table
 from xlsrt.data.validate import validate
 from xlsrt.errors import UserError
 
@@ -69,16 +72,35 @@ def copy_data_dir(source: Path, target: Path, allow_pipes: bool = False) -> None
     with new_tables(target) as fresh:
         try:
             for name in names:
-                table = load_table(source / name)
-                if name == "wav.scp":
-                    table = {key: absolute(source, value) for key, value in table.items()}
-                write_table(fresh / name, sorted(table.items()))
+                change = partial(absolute, source) if name == "wav.scp" else str
+                _copy_sorted(source / name, fresh / name, change)
             write_spk2utt(fresh)
             summary = validate(fresh, allow_pipes=allow_pipes)
         except UserError as error:
             # The user knows the set by its own name, not by that of the directory it is made in.
             raise UserError(str(error).replace(str(fresh), str(source))) from None
     log.info("%s: %d utterances of %d speakers", target, summary.num_utterances, summary.num_speakers)
+
+
+def _copy_sorted(table: Path, copy: Path, change: Callable[[str], str]) -> None:
+    """Write a table in the order of its keys and with changed values; memory does not hold it.
+
+    Raises:
+        UserError: a key comes twice, besides `read_table`'s errors.
+    """
+    with sorter(copy.parent) as rows:
+        for key, value in counted(read_table(table), str(table)):
+            rows.add(key, [change(value)])
+
+        def unique() -> Iterator[Row]:
+            last = None
+            for key, (value,) in rows:
+                if key == last:
+                    raise UserError(f"{table}: duplicate utterance '{key}': give each line an id of its own")
+                last = key
+                yield key, value or ""
+
+        write_table(copy, unique())
 
 
 def absolute(source: Path, value: str) -> str:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from xlsrt.data.kaldi import Utterance
 from xlsrt.data.news import counted
 from xlsrt.data.overshoot import is_outside
 from xlsrt.data.recording_names import RecordingNames
-from xlsrt.data.set_writer import SetWriter, safe_id
+from xlsrt.data.set_writer import RECORDINGS, SetWriter, safe_id
 from xlsrt.data.text_rules import TextRules, add_text_argument, make_rules
 from xlsrt.data.validate import audio_file_problem
 from xlsrt.errors import UserError
@@ -165,6 +166,7 @@ def draw_sets(
     Raises:
         UserError: there are fewer recordings than sets.
     """
+    wanted = {part: share for part, share in shares.items() if share > 0}
     speakers: Counter[str] = Counter()
     recordings: Counter[str] = Counter()
     for entry in entries:
@@ -172,8 +174,11 @@ def draw_sets(
             return Drawn()
         if not entry.problem:
             speakers[_speaker(names, entry)] += 1
-            recordings[names.name(entry.path)] += 1
-    wanted = {part: share for part, share in shares.items() if share > 0}
+            recording = names.name(entry.path)
+            if len(speakers) <= len(wanted):
+                recordings[recording] += 1
+            else:
+                recordings.clear()  # it is speakers who are drawn; a count of millions would be in the way
     by_speaker = len(speakers) > len(wanted)
     counts = speakers if by_speaker else recordings
     if not by_speaker:
@@ -207,7 +212,7 @@ class _Writer:
         self.hint = hint
         self.sets: dict[str, SetWriter] = {}
         self.rules: dict[str, TextRules] = {}
-        self.lengths: dict[Path, float | None] = {}
+        self.length = lru_cache(maxsize=RECORDINGS)(_length)
 
     def __enter__(self) -> _Writer:
         self._stack = ExitStack()
@@ -265,17 +270,20 @@ class _Writer:
         """Why a segment cannot be in its recording; None for what is no segment."""
         if entry.start is None and entry.end is None:
             return None
-        if entry.path not in self.lengths:
-            try:
-                self.lengths[entry.path] = soundfile.info(str(entry.path)).duration
-            except (soundfile.LibsndfileError, OSError):
-                self.lengths[entry.path] = None  # told by others: missing, empty, or read in another way
-        length = self.lengths[entry.path]
+        length = self.length(str(entry.path))
         start = entry.start or 0.0
         if length is None or not is_outside(start, entry.end, length):
             return None
         what, late = ("begins", start) if start >= length else ("ends", entry.end or 0.0)
         return f"{what} after its recording: {late:.2f} s of {length:.2f} s"
+
+
+def _length(path: str) -> float | None:
+    """Seconds of a recording; None: told by others, as it is missing, empty, or read in another way."""
+    try:
+        return float(soundfile.info(path).duration)
+    except (soundfile.LibsndfileError, OSError):
+        return None
 
 
 def _name(speaker: str, recording: str, entry: Entry) -> str:

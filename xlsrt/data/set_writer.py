@@ -10,10 +10,11 @@ import shutil
 import time
 from collections import Counter
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-from xlsrt.data.external_sort import ExternalSorter
+from xlsrt.data.external_sort import ExternalSorter, write_groups
 from xlsrt.data.kaldi import Utterance
 from xlsrt.data.set_tables import replace_tables
 from xlsrt.data.validate import audio_file_problem
@@ -23,6 +24,8 @@ from xlsrt.files import atomic_open
 log = logging.getLogger(__name__)
 
 DROPPED = "dropped"
+RECORDINGS = 10_000
+"""Of so many that are cut by segments it is remembered what was found out: more would fill the memory."""
 _BLANKS = re.compile(r"\s+")
 _NEWS_SECONDS = 10.0
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -57,7 +60,7 @@ class SetWriter:
         self.kept = 0
         self.reasons: Counter[str] = Counter()
         self._fresh = path.with_name(f".{path.name}.new")
-        self._audio: dict[str, str | None] = {}
+        self._shared_audio = lru_cache(maxsize=RECORDINGS)(_audio_problem)
         self._example = ""
         self._extras: set[str] = set()
         self._has_segments = False
@@ -105,7 +108,8 @@ class SetWriter:
         text = None if row.text is None else _BLANKS.sub(" ", row.text).strip(" ")
         if text == "":
             return self.drop(row.utt, "empty transcript")
-        problem = self._audio_problem(row.wav, recording is not None) if self.check_audio else None
+        look = _audio_problem if recording is None else self._shared_audio
+        problem = look(row.wav) if self.check_audio else None
         if problem:
             return self.drop(row.utt, problem)
         segment = None
@@ -129,13 +133,6 @@ class SetWriter:
         self._dropped.write(f"{safe_id(key)} {_BLANKS.sub(' ', reason)}\n")
         return False
 
-    def _audio_problem(self, wav: str, shared: bool) -> str | None:
-        if not shared:
-            return _named(audio_file_problem(wav))
-        if wav not in self._audio:
-            self._audio[wav] = _named(audio_file_problem(wav))
-        return self._audio[wav]
-
     def _news(self) -> None:
         self._seen += 1
         if self._seen % 1024 == 0 and time.monotonic() - self._told > _NEWS_SECONDS:
@@ -152,7 +149,7 @@ class SetWriter:
             if self._has_segments:
                 self._write_recordings(streams["wav.scp"])
             spk2utt = stack.enter_context(atomic_open(self._fresh / "spk2utt"))
-            _write_groups(spk2utt, self._speakers)
+            write_groups(spk2utt, ([speaker, *utts] for speaker, utts in self._speakers))
         if not self.kept:
             told = f"; the first: {self._example}" if self._example else ""
             problem = f"{self.path}: no utterance is left ({self.summary()}{told})"
@@ -213,19 +210,9 @@ class SetWriter:
         return text
 
 
-def _named(problem: str | None) -> str | None:
+def _audio_problem(wav: str) -> str | None:
     """``/a/b.wav: no such audio file`` with the kind of the problem in front."""
-    if problem is None:
+    if (problem := audio_file_problem(wav)) is None:
         return None
     path, _, what = problem.rpartition(": ")
     return f"{what}: {path}"
-
-
-def _write_groups(stream: IO[str], rows: ExternalSorter) -> None:
-    """``group member member ...`` lines of (group, [member]) rows."""
-    last = None
-    for group, (member,) in rows:
-        stream.write(f" {member}" if group == last else f"{'' if last is None else chr(10)}{group} {member}")
-        last = group
-    if last is not None:
-        stream.write("\n")

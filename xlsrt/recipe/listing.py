@@ -24,11 +24,11 @@ def folder_listing(folder: Path, most: int = MOST) -> str:
     than ``most`` only some are: of so large a corpus a file that is replaced by another may go unnoticed, one
     that comes or goes does not.
     """
-    files = files_below(folder)
+    files = [str(path) for path in files_below(folder)]
     step = -(-len(files) // most) or 1
     digest = hashlib.sha256()
     for number, path in enumerate(files):
-        state = _state(str(path)) if number % step == 0 else ""
+        state = _state(path) if number % step == 0 else ""
         if state is not None:  # a link may lead nowhere
             digest.update(os.fsencode(f"{path} {state}\n"))
     return digest.hexdigest()
