@@ -204,7 +204,8 @@ def test_missing_and_unknown_tensors_are_listed_by_their_names(encoder: XlsrEnco
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("activation_fn", "relu"), ("layer_type", "conformer"), ("pos_conv_depth", 5)]
+    ("option", "value"),
+    [("activation_fn", "relu"), ("layer_type", "conformer"), ("pos_conv_depth", 5), ("quantize_input", True)],
 )
 def test_other_architectures_are_refused(
     option: str, value: Any, encoder: XlsrEncoder, tmp_path: Path
@@ -213,6 +214,21 @@ def test_other_architectures_are_refused(
     path = write(tmp_path / "xlsr.pt", fairseq_names(encoder), args=args)
     with pytest.raises(UserError, match=f"trained with {option}={value!r}"):
         load_pretrained(path)
+
+
+def test_a_file_without_its_last_layer_is_no_smaller_model(encoder: XlsrEncoder, tmp_path: Path) -> None:
+    names = {
+        name: x for name, x in fairseq_names(encoder).items() if not name.startswith("encoder.layers.1.")
+    }
+    path = write(tmp_path / "xlsr.pt", names, args=argparse.Namespace(**OPTIONS))
+    with pytest.raises(UserError, match=r"16 missing: encoder\.layers\.1\.attention"):
+        load_pretrained(path)
+
+
+def test_what_quantises_the_input_is_not_skipped(encoder: XlsrEncoder, tmp_path: Path) -> None:
+    names = {**fairseq_names(encoder), "project_inp.weight": torch.zeros(96, 3)}
+    with pytest.raises(UserError, match=r"1 unexpected: project_inp\.weight"):
+        load_pretrained(write(tmp_path / "xlsr.pt", names), num_heads=4)
 
 
 def test_layer_lists_are_parsed_not_evaluated(tmp_path: Path) -> None:

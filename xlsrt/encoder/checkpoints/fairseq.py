@@ -2,8 +2,9 @@
 
 The options may be an argparse namespace, omegaconf containers, dataclasses or plain dicts, nested where a
 fine-tuned model carries its pretrained one (``w2v_args``). They are read as inert data (see `unpickle`) and
-only tell what shapes cannot: heads, strides, the place of the layer norms and whether waveforms were
-normalised. A file stripped of them, or to the state dict alone, is told by the names of its tensors.
+only tell what shapes cannot: heads, strides, the place of the layer norms, whether waveforms were normalised,
+and how many layers there must be. A file stripped of them, or to the state dict alone, is told by the names
+of its tensors.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from xlsrt.errors import UserError
 #: fairseq normalises with torch's layer_norm and its default.
 INPUT_NORM_EPS = 1e-5
 _DEPTH = 12
+#: Options of which this encoder has one value alone. Quantised input would take a projection of its own.
+_ONLY = {"activation_fn": "gelu", "layer_type": "transformer", "pos_conv_depth": 1, "quantize_input": False}
 
 
 def is_fairseq(content: Any) -> bool:
@@ -68,7 +71,7 @@ def _loaded(name: str, value: LazyTensor | Tensor, path: Path) -> Tensor:
 
 
 def _told_by_options(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """What the options say, under our names: num_heads, layer_norm_first, conv_stride, and ``normalize``."""
+    """What the options say, under our names: heads, layers, layer_norm_first, strides, and ``normalize``."""
     groups = list(_groups(plain({name: content.get(name) for name in ("cfg", "args")})))
     model = next((group for group in groups if "encoder_attention_heads" in group), {})
     known: dict[str, Any] = {}
@@ -80,7 +83,9 @@ def _told_by_options(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
         known["conv_stride"] = tuple(
             layer[2] for layer in parse_layers(str(model["conv_feature_layers"]), path)
         )
-    for option, ours in (("activation_fn", "gelu"), ("layer_type", "transformer"), ("pos_conv_depth", 1)):
+    if "encoder_layers" in model:
+        known["num_layers"] = model["encoder_layers"]
+    for option, ours in _ONLY.items():
         if model.get(option, ours) != ours:
             raise UserError(
                 f"{path} was trained with {option}={model[option]!r}; this encoder has {ours!r} only"

@@ -31,9 +31,7 @@ SKIPPED: dict[str, tuple[str, ...]] = {
     "torchaudio": (r"aux\.",),
     "fairseq": (
         r"quantizer\.",
-        r"input_quantizer\.",
         r"project_q\.",
-        r"project_inp\.",
         r"final_proj\.",
         r"target_glu\.",
         r"proj\.",

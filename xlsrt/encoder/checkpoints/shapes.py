@@ -35,7 +35,8 @@ def architecture(shapes: Shapes, source: str, known: Mapping[str, Any]) -> dict[
         "conv_bias": bias,
         "feat_extract_norm": norm,
         "hidden_size": hidden,
-        "num_layers": max(layers, default=-1) + 1,
+        # Where the last layers are missing, names alone would show a smaller model.
+        "num_layers": known.get("num_layers", max(layers, default=-1) + 1),
         "num_heads": _told("num_heads", HEADS.get(hidden), known, source, f"hidden size {hidden}"),
         "ffn_size": _shape(shapes, "encoder.layers.0.feed_forward.intermediate_dense.weight", source)[0],
         "pos_conv_kernel": position[2],
