@@ -37,6 +37,10 @@ def test_numpy_torch_and_ints_agree(context: AttentionContext) -> None:
     expected = [[context.visible(a, b) for b in range(90)] for a in range(60)]
     assert (context.visible(q, k) == np.array(expected)).all()
     assert (context.visible(torch.tensor(q), torch.tensor(k)).numpy() == np.array(expected)).all()
+    for kind in ("uint8", "int8", "uint32", "uint64"):  # whose differences and sums wrap
+        assert (context.visible(q.astype(kind), k.astype(kind)) == np.array(expected)).all()
+    for few in (torch.uint8, torch.int8):
+        assert context.visible(torch.tensor(q).to(few), torch.tensor(k).to(few)).tolist() == expected
     assert context.mask(60, 90).tolist() == expected
     assert context.mask(20, 90, first_query=40).tolist() == expected[40:]
 
@@ -151,10 +155,21 @@ def test_sampler_is_a_function_of_seed_and_step() -> None:
     assert lefts == {1, 2, 64, "all"}
 
 
+def test_a_step_is_a_whole_number_however_it_is_counted() -> None:
+    """Anything else would be another seed than the number it shows."""
+    sampler = ContextSampler((16, 32, 64), (0, "1x", None), (0, 4, 16))
+    for step in range(20):
+        assert sampler.sample(np.int64(step)) == sampler.sample(torch.tensor(step)) == sampler.sample(step)
+    for step, rank in ((3.0, 0), (-1, 0), (None, 0), (True, 0), (3, 0.0), (3, -1)):
+        with pytest.raises(UserError, match="must be"):
+            sampler.sample(step, rank)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
         ({"left": ["1x"]}, "needs chunk_frames"),
+        ({"chunk_frames": [16], "left": ["²x"]}, "multiple of the chunk"),
         ({"chunk_frames": []}, "at least one choice"),
         ({"chunk_frames": [0]}, "at least 1"),
         ({"chunk_frames": [16], "left": ["twice"]}, "multiple of the chunk"),

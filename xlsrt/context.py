@@ -59,6 +59,11 @@ def _frames_from_ms(name: str, value: Any, least: int) -> int:
     return int(frames)
 
 
+def _signed(frames: Any) -> Any:
+    """As 64 bits with a sign: sums and differences of few bits, or of unsigned ones, wrap without a word."""
+    return frames.astype("int64") if hasattr(frames, "astype") else getattr(frames, "long", lambda: frames)()
+
+
 def rule(q: Any, k: Any, chunk: Any, left: Any | None, sinks: Any) -> Any:
     """`AttentionContext.visible` on plain numbers, arrays or tensors: the one place to say who sees whom."""
     start = q // chunk * chunk
@@ -165,7 +170,7 @@ class AttentionContext:
         """Whether query frame ``q`` sees key frame ``k``: ints, or arrays or tensors that broadcast."""
         if self.chunk_frames is None:
             return (q == q) & (k == k)
-        return rule(q, k, self.chunk_frames, self.left_frames, self.sink_frames)
+        return rule(_signed(q), _signed(k), self.chunk_frames, self.left_frames, self.sink_frames)
 
     def mask(
         self,
@@ -210,7 +215,7 @@ def _choices(name: str, value: Any) -> tuple[Any, ...]:
 
 def _check_left(value: Any) -> Any:
     if isinstance(value, str) and value != _ALL:
-        if value.endswith("x") and value[:-1].isdigit():
+        if value.endswith("x") and value[:-1].isdecimal():
             return value
         raise UserError(f'left must be frames, a multiple of the chunk such as "2x", or "all", not {value!r}')
     return None if value in (None, _ALL) else whole("left", value, 0)
@@ -272,14 +277,12 @@ class ContextSampler:
 
     def sample(self, step: int, rank: int = 0) -> AttentionContext:
         """The context of training step ``step``; pass a rank only where ranks shall differ."""
+        step, rank = whole("step", step, 0, "training steps"), whole("rank", rank, 0, "ranks")
         draw = random.Random(f"{self.seed}/{step}/{rank}")
         if draw.random() < self.full_prob:
             return AttentionContext.full()
-        chunk, left, sinks = (
-            draw.choice(self.chunk_frames),
-            draw.choice(self.left),
-            draw.choice(self.sink_frames),
-        )
+        chunk, left = draw.choice(self.chunk_frames), draw.choice(self.left)
+        sinks = draw.choice(self.sink_frames)
         if isinstance(left, str):
             left = int(left[:-1]) * chunk
         return AttentionContext(chunk, left, sinks)
