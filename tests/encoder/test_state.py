@@ -105,6 +105,16 @@ def test_wrong_states_are_refused(encoder: XlsrEncoder) -> None:
         other.flush(state)
     other.load_state_dict(encoder.state_dict())
     assert other.step(packet, state)[2].batch_size == 2  # the same weights are the same model
+    for name, parameter in other.named_parameters():  # an adapted model may differ in one of them alone
+        kept = parameter.detach().clone()
+        with torch.no_grad():
+            parameter.mul_(1.5).add_(0.1)
+        with pytest.raises(UserError, match="weights have changed"):
+            other.step(packet, state)
+        assert other.init_state(1, CONTEXT).model != state.model, name
+        with torch.no_grad():
+            parameter.copy_(kept)
+        assert other.step(packet, state)[2].batch_size == 2
     with torch.no_grad():
         other.masked_spec_embed.add_(1.0)
     with pytest.raises(UserError, match="weights have changed"):
