@@ -156,6 +156,13 @@ def test_states_of_other_types_or_nowhere_are_refused(encoder: XlsrEncoder) -> N
             with pytest.raises(UserError, match=f"the state's {name} are {dtype}.*{way_out}"):
                 use()
     nowhere = ["banana", None, *([] if torch.cuda.is_available() else ["cuda", "cuda:1"])]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = encoder.step(packet, encoder.init_state(1, CONTEXT))[2]
+        assert encoder.step(packet, encoder.step(packet, state)[2])[2].keys.dtype == torch.float32
+    for odd in (rounded, state.with_tensors(keys=state.keys.double())):
+        for use in (lambda: encoder.step(packet, odd), lambda: encoder.flush(odd)):  # noqa: B023
+            with pytest.raises(UserError, match=f"the state's keys are {odd.keys.dtype}.*{way_out}"):
+                use()
     for device in nowhere:
         with pytest.raises(UserError, match=f"cannot go to {device!r}.*a device of this machine"):
             state.to(device)  # type: ignore[arg-type]

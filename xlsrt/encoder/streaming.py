@@ -98,9 +98,7 @@ def init_state(encoder: XlsrEncoder, batch_size: int, context: AttentionContext)
         raise UserError(f"context must be an AttentionContext, not {type(context).__name__}")
     weight = encoder.masked_spec_embed
     device, size, layers = weight.device, encoder.config.hidden_size, encoder.config.num_layers
-    cached = weight.dtype
-    if torch.is_autocast_enabled(device.type):
-        cached = torch.get_autocast_dtype(device.type)
+    cached = _cached_type(weight)
     width = context.cache_frames or 0
     past = 0 if context.is_full else encoder.encoder.pos_conv_embed.past
     return EncoderState(
@@ -118,6 +116,12 @@ def init_state(encoder: XlsrEncoder, batch_size: int, context: AttentionContext)
     )
 
 
+def _cached_type(weight: Tensor) -> torch.dtype:
+    """Type of the keys and values that layers give now, under autocast or not."""
+    kind = weight.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+
+
 def check_state(encoder: XlsrEncoder, state: EncoderState) -> None:
     """Raise `UserError` where the state is none, or none of this encoder."""
     if not isinstance(state, EncoderState):
@@ -128,7 +132,9 @@ def check_state(encoder: XlsrEncoder, state: EncoderState) -> None:
             "use state.to(...)"
         )
     own = encoder.masked_spec_embed.dtype
-    for name, wanted in {**TYPES, "samples": own, "past": own}.items():
+    # Keys rounded under autocast would go on rounded where nothing else is.
+    kept = own if state.keys.dtype == own else _cached_type(encoder.masked_spec_embed)
+    for name, wanted in {**TYPES, "samples": own, "past": own, "keys": kept, "values": kept}.items():
         if (found := getattr(state, name).dtype) != wanted:
             raise UserError(
                 f"the state's {name} are {found}, this encoder's streams have {wanted}: a state keeps the "
