@@ -9,6 +9,9 @@ from torch import Tensor
 
 from xlsrt.errors import UserError
 
+FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+"""Types of samples that PyTorch can compare."""
+
 LOUDEST = 2.0**32
 """Largest sample taken: room for samples of 32 bits. The square of far larger ones is no float32 any more,
 and norms of the features would answer NaN, or the same for all.
@@ -25,7 +28,7 @@ def check_wav(wav: Tensor, lens: Tensor | None, device: torch.device) -> tuple[T
         raise UserError(
             f"the waveform must be a torch tensor (B, S), not {type(wav).__name__}: use torch.as_tensor"
         )
-    if not wav.is_floating_point():
+    if wav.dtype not in FLOATS:
         raise UserError(
             f"the waveform must hold floats, not {wav.dtype}: turn 16-bit samples into wav.float() / 32768"
         )
@@ -47,13 +50,13 @@ def check_wav(wav: Tensor, lens: Tensor | None, device: torch.device) -> tuple[T
             raise UserError(
                 f"lengths must have shape ({wav.shape[0]},), one per utterance, not {tuple(lens.shape)}"
             )
+        lens = lens.to(device=device, dtype=torch.long)  # of unsigned ones PyTorch tells no minimum
         least, most = int(lens.min()), int(lens.max())
         if least < 0 or most > wav.shape[1]:
             raise UserError(
                 f"lengths must lie between 0 and the {wav.shape[1]} samples given, not {lens.tolist()}"
             )
         padded = least < wav.shape[1]
-        lens = lens.to(device=device, dtype=torch.long)
     if padded:
         wav = wav.masked_fill(torch.arange(wav.shape[1], device=device)[None, :] >= lens[:, None], 0.0)
     _check_samples(wav)
