@@ -15,20 +15,22 @@ from xlsrt.search.outputs import PredictorOutputs
     "options", [{"context_size": 1}, {"context_size": 3}, {"predictor": "lstm", "lstm_layers": 2}]
 )
 def test_outputs_are_the_predictors_own(options):
-    head = make_head(**options)
+    head = make_head(**options).double()
     outputs = PredictorOutputs(head)
     _, state = head.predictor.start(4)
+    exactly = {"rtol": 1e-12, "atol": 1e-12}
     for _ in range(5):
         tokens = torch.randint(9, (4,))
         wanted, after = head.predictor.step(tokens, state)
         found, state = outputs.step(tokens, state)
-        torch.testing.assert_close(found, head.joint.predictor_projection(wanted))
-        assert all(torch.equal(mine, theirs) for mine, theirs in zip(state, after, strict=True))
+        torch.testing.assert_close(found, head.joint.predictor_projection(wanted), **exactly)
+        torch.testing.assert_close(state, after, **exactly)
 
 
 @torch.no_grad()
-def test_outputs_follow_the_weights():
-    head = make_head()
+@pytest.mark.parametrize("predictor", ["stateless", "lstm"])
+def test_outputs_follow_the_weights(predictor):
+    head = make_head(predictor=predictor)
     outputs = PredictorOutputs(head)
     _, state = head.predictor.start(2)
     tokens = torch.tensor([3, 4])
@@ -37,6 +39,21 @@ def test_outputs_follow_the_weights():
     changed, _ = outputs.step(tokens, state)
     assert not torch.allclose(changed, before)
     head.double()
+    _, state = head.predictor.start(2)
+    found, _ = outputs.step(tokens, state)
+    wanted = head.joint.predictor_projection(head.predictor.step(tokens, state)[0])
+    torch.testing.assert_close(found, wanted)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["embed.weight", "lstm.weight_ih_l0", "lstm.bias_ih_l0", "lstm.bias_hh_l0"])
+def test_the_table_of_an_lstm_follows_each_of_its_weights(name):
+    head = make_head(predictor="lstm")
+    outputs = PredictorOutputs(head)
+    _, state = head.predictor.start(2)
+    tokens = torch.tensor([3, 4])
+    outputs.step(tokens, state)
+    head.predictor.get_parameter(name).add_(0.5)
     found, _ = outputs.step(tokens, state)
     wanted = head.joint.predictor_projection(head.predictor.step(tokens, state)[0])
     torch.testing.assert_close(found, wanted)

@@ -7,14 +7,14 @@ from typing import Any
 from torch import Tensor
 
 from xlsrt.transducer import TransducerHead
-from xlsrt.transducer.predictor import PredictorState, StatelessPredictor
+from xlsrt.transducer.predictor import Predictor, PredictorState, StatelessPredictor
 
 
 class PredictorOutputs:
     """What `Predictor.step` and the joint's projection give, sooner.
 
-    The first layer of a stateless predictor is linear in its embeddings, so what each token adds to it is
-    computed once, in (context, V, P) numbers, instead of with every token found.
+    The first layer of a predictor is linear in its embeddings, so what each token adds to it is computed
+    once, `Predictor.table`, instead of with every token found. For an LSTM that is half of a step.
 
     Args:
         head: the transducer's head, in eval mode. Its weights may change or move between two calls.
@@ -22,7 +22,7 @@ class PredictorOutputs:
 
     def __init__(self, head: TransducerHead) -> None:
         self._head = head
-        self._sums: tuple[list[tuple[Any, ...]], Tensor] | None = None
+        self._table: tuple[list[tuple[Any, ...]], Tensor] | None = None
 
     def heard(self, tokens: Tensor | None, state: PredictorState, keys: Tensor) -> Tensor:
         """All that the outputs depend on, (R, K, C), of hypotheses (R, K) with fingerprints ``keys``.
@@ -37,21 +37,15 @@ class PredictorOutputs:
     def step(self, tokens: Tensor, state: PredictorState) -> tuple[Tensor, PredictorState]:
         """One more token each (N,) -> projected outputs (N, J) and the new state."""
         predictor = self._head.predictor
-        if isinstance(predictor, StatelessPredictor):
-            history = predictor.heard(tokens, state)
-            output = predictor.from_sums(history, self._current_sums(predictor))
-            after: PredictorState = (history,)
-        else:
-            output, after = predictor.step(tokens, state)
+        output, after = predictor.step_from(self._current_table(predictor), tokens, state)
         projected: Tensor = self._head.joint.predictor_projection(output)
         return projected, after
 
-    def _current_sums(self, predictor: StatelessPredictor) -> Tensor:
-        weights = [predictor.embed.weight, predictor.mix.weight, predictor.mix.bias]
+    def _current_table(self, predictor: Predictor) -> Tensor:
         version: list[tuple[Any, ...]] = [
-            (w.data_ptr(), w.dtype, 0 if w.is_inference() else w._version) for w in weights
+            (w.data_ptr(), w.dtype, 0 if w.is_inference() else w._version) for w in predictor.tabled()
         ]
-        known = self._sums
+        known = self._table
         if known is None or known[0] != version:
-            known = self._sums = (version, predictor.sums())
+            known = self._table = (version, predictor.table())
         return known[1]

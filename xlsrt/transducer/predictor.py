@@ -31,6 +31,20 @@ class Predictor(nn.Module):
         """One more token each (B,) -> output (B, P) and the new state."""
         raise NotImplementedError
 
+    def tabled(self) -> list[Tensor]:
+        """The weights that ``table`` is made of."""
+        raise NotImplementedError
+
+    def table(self) -> Tensor:
+        """What each token adds to the first layer, whatever came before it: rows for ``step_from``."""
+        raise NotImplementedError
+
+    def step_from(
+        self, table: Tensor, tokens: Tensor, state: PredictorState
+    ) -> tuple[Tensor, PredictorState]:
+        """What ``step`` gives in eval mode, to rounding, with look-ups in ``table()`` for products."""
+        raise NotImplementedError
+
     def _zero_state(self, batch_size: int) -> PredictorState:
         raise NotImplementedError
 
@@ -63,17 +77,22 @@ class StatelessPredictor(Predictor):
         """The last tokens (..., C) after one more each (...)."""
         return torch.cat([state[0][..., 1:], tokens.unsqueeze(-1)], dim=-1)
 
-    def sums(self) -> Tensor:
-        """What each token at each place of the history adds to the layer: (C * V, P), oldest place first."""
+    def tabled(self) -> list[Tensor]:
+        return [self.embed.weight, self.mix.weight, self.mix.bias]
+
+    def table(self) -> Tensor:
+        """(C * V, P): the tokens at each place of the history, the oldest place first."""
         weights = self.mix.weight.unflatten(1, (self.context_size, -1)).unbind(1)
         places = [nn.functional.linear(self.embed.weight, weight) for weight in weights]
         places[0] = places[0] + self.mix.bias
         return torch.cat(places)
 
-    def from_sums(self, history: Tensor, sums: Tensor) -> Tensor:
-        """Histories (B, C) -> outputs (B, P), in eval mode, from ``sums()``."""
+    def step_from(
+        self, table: Tensor, tokens: Tensor, state: PredictorState
+    ) -> tuple[Tensor, PredictorState]:
+        history = self.heard(tokens, state)
         places = torch.arange(self.context_size, device=history.device) * self.embed.num_embeddings
-        return torch.relu(nn.functional.embedding(history + places, sums).sum(1))
+        return torch.relu(nn.functional.embedding(history + places, table).sum(1)), (history,)
 
     def _zero_state(self, batch_size: int) -> PredictorState:
         shape = (batch_size, self.context_size)
@@ -106,11 +125,43 @@ class LstmPredictor(Predictor):
         return output
 
     def step(self, tokens: Tensor, state: PredictorState) -> tuple[Tensor, PredictorState]:
-        # Cell by cell: through nn.LSTM a single step lays out the weights anew, 13 times the work on a CPU.
-        said, after = self.dropout(self.embed(tokens)), []
-        for layer, before in enumerate(zip(*(part.unbind(1) for part in state), strict=True)):
-            names = (f"{name}_l{layer}" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-            said, cell = torch.lstm_cell(said, before, *(getattr(self.lstm, name) for name in names))
+        said = self.dropout(self.embed(tokens))
+        return self._cells(said, [], list(zip(*(part.unbind(1) for part in state), strict=True)))
+
+    def tabled(self) -> list[Tensor]:
+        embed, (into, _, *biases) = self.embed.weight, self._weights(0)
+        return [embed, into, *biases]
+
+    def table(self) -> Tensor:
+        """(V, 4 H): the gates' sums, biases and all, before the hidden state adds its own."""
+        embed, into, bias, other = self.tabled()
+        return nn.functional.linear(embed, into, bias + other)
+
+    def step_from(
+        self, table: Tensor, tokens: Tensor, state: PredictorState
+    ) -> tuple[Tensor, PredictorState]:
+        if table.device.type != "cpu":  # a GPU's kernel does all of a cell's sums at once
+            return self.step(tokens, state)
+        (hidden, cell), *others = zip(*(part.unbind(1) for part in state), strict=True)
+        sums = torch.addmm(nn.functional.embedding(tokens, table), hidden, self._weights(0)[1].t())
+        enter, forget, new, leave = sums.chunk(4, 1)
+        cell = forget.sigmoid() * cell + enter.sigmoid() * new.tanh()
+        said = leave.sigmoid() * cell.tanh()
+        return self._cells(said, [(said, cell)], others)
+
+    def _weights(self, layer: int) -> list[Tensor]:
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return [getattr(self.lstm, f"{name}_l{layer}") for name in names]
+
+    def _cells(
+        self, said: Tensor, after: list[tuple[Tensor, ...]], states: list[tuple[Tensor, ...]]
+    ) -> tuple[Tensor, PredictorState]:
+        """The last layers, with ``states`` before the token; ``after``: those of the layers below, after it.
+
+        Cell by cell: through nn.LSTM a single step lays out the weights anew, 13 times the work on a CPU.
+        """
+        for layer, before in enumerate(states, len(after)):
+            said, cell = torch.lstm_cell(said, before, *self._weights(layer))
             after.append((said, cell))
         hidden, cell = (torch.stack(part, 1) for part in zip(*after, strict=True))
         return said, (hidden, cell)
