@@ -47,6 +47,32 @@ def test_equals_the_plain_search(predictor, subsampling, blank_bias):
         same(found[i], greedy(head, enc[i, :length], max_symbols=3))
 
 
+@pytest.mark.parametrize(("predictor", "blank_bias"), [("lstm", -4.0), ("lstm", 4.0), ("stateless", 1.0)])
+def test_windows_do_not_matter(predictor, blank_bias):
+    """Nor that they get narrower where something is said in each, as it is with the first of these heads."""
+    head = make_head(blank_bias=blank_bias, predictor=predictor)
+    lens, enc = torch.tensor([60, 3, 41]), torch.randn(3, 60, 6)
+    wanted = [greedy(head, enc[row, :length]) for row, length in enumerate(lens.tolist())]
+    assert sum(len(one.tokens) for one in wanted) > int(lens.sum()) * (blank_bias < 0)
+    for window in (1, 2, 3, 16):
+        search = GreedySearch(head, window=window)
+        state = search.step(enc, lens, search.init_state(3))
+        for found, one in zip(search.finish(state), wanted, strict=True):
+            same(found, one)
+
+
+@pytest.mark.parametrize("subsampling", [1, 4])
+def test_what_stands_behind_an_end_is_never_heard(subsampling):
+    """Were it only multiplied by zero, a NaN there would reach the carried frames."""
+    head, lens = make_head(output_subsampling=subsampling), torch.tensor([9, 0, 17])
+    search, enc = GreedySearch(head), torch.randn(3, 17, 6)
+    wanted = search.finish(search.step(enc, lens, search.init_state(3)))
+    padded = enc.masked_fill((torch.arange(17) >= lens.unsqueeze(1)).unsqueeze(2), float("nan"))
+    state = search.step(padded, lens, search.init_state(3))
+    assert search.finish(state) == wanted
+    assert not state.carry.frames.isnan().any()
+
+
 @settings(max_examples=15)
 @given(st.data())
 def test_cuts_and_batches_do_not_matter(data):

@@ -47,23 +47,31 @@ def push(head: TransducerHead, enc: Tensor, lens: Tensor, carry: Carry) -> tuple
     """New frames (B, T, D), lens (B,) -> projected joint frames (B, N, J), counts (B,), the new carry."""
     size = head.config.output_subsampling
     lens = torch.as_tensor(lens, device=enc.device).long()
-    if size == 1:
+    if size == 1 and bool((lens == enc.size(1)).all()):
         return head.joint.encoder_projection(enc), lens, carry
-    enc = zero_padding(enc, lens)
     total = carry.counts + lens
-    joined = enc.new_zeros(enc.size(0), enc.size(1) + size - 1, enc.size(2))
-    joined[:, : size - 1] = carry.frames
-    # Each stream's new frames start where its carried ones end, so a shared offset will not do.
-    place = carry.counts.unsqueeze(1) + torch.arange(enc.size(1), device=enc.device)
-    joined.scatter_add_(1, place.unsqueeze(-1).expand_as(enc), enc)
     groups = torch.div(total, size, rounding_mode="floor")
-    rest = total - groups * size
-    place = (groups * size).unsqueeze(1) + torch.arange(size - 1, device=enc.device)
-    padded = torch.nn.functional.pad(joined, (0, 0, 0, size))
-    kept = padded.gather(1, place.unsqueeze(-1).expand(-1, -1, enc.size(2)))
     longest = int(groups.max()) if groups.numel() else 0
-    grouped = group_frames(joined[:, : longest * size], size)
-    return head.joint.encoder_projection(grouped), groups, Carry(zero_padding(kept, rest), rest)
+    frames = torch.cat([carry.frames, enc], dim=1)
+    stream, number = (torch.arange(longest, device=enc.device) < groups.unsqueeze(1)).nonzero().unbind(1)
+    # Groups of padding alone are never touched: between recordings of other lengths they were two of three.
+    found = frames[stream.unsqueeze(1), _columns(number * size, size, carry.counts[stream], size)]
+    joint = head.joint.encoder_projection(found.flatten(1))
+    projected = joint.new_zeros(len(lens), longest, joint.size(1))
+    projected[stream, number] = joint
+    rest = total - groups * size
+    columns = _columns(groups * size, size - 1, carry.counts, size).clamp(max=frames.size(1) - 1)
+    kept = frames.gather(1, columns.unsqueeze(2).expand(-1, -1, enc.size(2)))
+    return projected, groups, Carry(zero_padding(kept, rest), rest)
+
+
+def _columns(first: Tensor, count: int, carried: Tensor, size: int) -> Tensor:
+    """Where the frames from ``first`` (N,) on stand behind ``size`` - 1 places of which the first ``carried``
+    (N,) are in use: (N, count).
+    """
+    frame = first.unsqueeze(1) + torch.arange(count, device=first.device)
+    carried = carried.unsqueeze(1)
+    return torch.where(frame < carried, frame, frame + (size - 1 - carried))
 
 
 def flush(head: TransducerHead, carry: Carry) -> tuple[Tensor, Tensor]:
