@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 
 import pytest
 import soundfile
@@ -71,6 +72,33 @@ def test_damaged_settings_of_a_pack_are_named(pack, tmp_path):
             else:
                 # True is 1 to some; nobody reads the contexts it was trained for.
                 assert key == "trained_contexts" or (key, value) == ("search", {}), (key, value)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_a_damaged_zip_is_named_however_it_is_packed(pack, tmp_path, method):
+    """Our own are stored, but a folder is easily zipped anew, and each method has errors of its own."""
+    path = tmp_path / "m.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.write(pack / "model.json", "model.json")
+    info = zipfile.ZipFile(path).getinfo("model.json")
+    content = bytearray(path.read_bytes())
+    middle = info.header_offset + 30 + len("model.json") + info.compress_size // 2
+    content[middle : middle + 40] = bytes(byte ^ 0xFF for byte in content[middle : middle + 40])
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"m\.zip cannot be read: model\.json: .*copy the packed model again"):
+        load_model(path)
+
+
+def test_an_encrypted_zip_is_named(pack, tmp_path):
+    content = bytearray(shutil.copyfile(f"{pack}.zip", tmp_path / "m.zip").read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = content.find(mark)
+        while at >= 0:
+            content[at + flags] |= 1
+            at = content.find(mark, at + 1)
+    (tmp_path / "m.zip").write_bytes(content)
+    with pytest.raises(UserError, match=r"m\.zip cannot be read: .*encrypted"):
+        load_model(tmp_path / "m.zip")
 
 
 def test_a_pack_has_no_checkpoints_to_choose_from(exp, pack, tmp_path):

@@ -254,5 +254,6 @@ def _read(path: Path, name: str, optional: bool = False) -> bytes:
         if optional:
             return b""
         raise UserError(f"{path} lacks {name}; {_AGAIN}") from None
-    except (OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+    except Exception as error:
+        # Somebody may have packed the folder anew, in any way a zip knows, each of which fails in its own.
+        raise UserError(f"{path} cannot be read: {name}: {error}; {_AGAIN}") from None
