@@ -56,6 +56,18 @@ def test_without_one(exp: Path, tmp_path: Path) -> None:
         Recognizer.from_exp(exp, search={**SEARCH, "lm": str(file), "lodr": "bigram"})
 
 
+def test_a_damaged_one_in_a_zip_is_named(exp: Path, tmp_path: Path) -> None:
+    """One digit is another: the text is still an n-gram model, and the zip's checksum alone can tell."""
+    give(exp, ["▁the", "▁cat", "s"] * 5)
+    path = Path(f"{write_pack(exp, tmp_path / 'm', as_zip=True)}.zip")
+    content = bytearray(path.read_bytes())
+    digit = content.index(b"-0.", content.index(b"1-grams:")) + 3
+    content[digit] = ord("1") if content[digit] != ord("1") else ord("2")
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"m\.zip/ngram\.arpa is packed, and not whole .*copy it again"):
+        Recognizer.from_exp(path, search={**SEARCH, "lm": "ngram"})
+
+
 def test_sets_are_decoded_again_with_another_one(exp: Path, tmp_path: Path) -> None:
     import soundfile
 

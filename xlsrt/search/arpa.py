@@ -126,8 +126,8 @@ def read_arpa(path: ArpaFile | str, number: Callable[[str], int | None], vocabul
         raise UserError(
             f"{source} is not UTF-8 text: {error}; KenLM binaries must be given as ARPA"
         ) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{source} is no whole gzip file: {error}") from None
+    except (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{source} is packed, and not whole ({error}): copy it again") from None
 
 
 def _opened(source: ArpaFile) -> TextIO:
