@@ -230,6 +230,7 @@ def test_any_object_will_do_as_a_model():
         ("ngram 2=6", "ngram 2=5", r"lm.arpa:23: there are 6 2-grams, but \\data\\ says 5"),
         ("-0.9\t▁b\t-0.2", "-0.9x\t▁b\t-0.2", r"lm.arpa:11: a weight is no number"),
         ("-0.9\t▁b\t-0.2", "0.9\t▁b\t-0.2", r"lm.arpa:11: 0.9 is no logarithm of a probability"),
+        ("-0.9\t▁b\t-0.2", "-0.9\t▁b\tinf", r"lm.arpa:11: inf is no back-off weight"),
         ("-0.9\t▁b ▁b", "-0.9\t▁b", r"lm.arpa:20: not a probability, 2 word\(s\)"),
         ("-0.35\t▁a c ▁b", "-0.35\t▁b c ▁b", r"lm.arpa:25: .* first 2 word\(s\) are no 2-gram"),
         ("-0.9\t▁b ▁b", "-0.9\tc ▁b", r"lm.arpa:23: a 2-gram is listed twice"),

@@ -192,8 +192,10 @@ class _Reader:
             backoff = float(fields[order + 1]) * LN10 if len(fields) > order + 1 else 0.0
         except ValueError:
             raise self._error(f"a weight is no number: {text!r}") from None
-        if not log <= 1e-6 or math.isnan(backoff):
+        if not log <= 1e-6:
             raise self._error(f"{fields[0]} is no logarithm of a probability")
+        if not backoff < math.inf:  # or the first stream to meet it would end in an error
+            raise self._error(f"{fields[order + 1]} is no back-off weight")
         self.seen += 1
         words = fields[1 : order + 1]
         if order == 1:
