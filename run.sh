@@ -208,8 +208,8 @@ adapt_encoder() { # self-supervised, before training stage 1
     --allow_pipes "$allow_pipes" --nj "$nj" --ngpu "$ngpu" --num_nodes "$num_nodes" --cmd "$cuda_cmd" --seed "$seed"
 }
 train() { # the variants of one stage of run.sh
-  local variant
-  for variant in $(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" --run_stage "$1"); do
+  local variant here; here=$(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" --run_stage "$1")
+  for variant in $here; do # not in $(...) here: a stage whose list failed would be passed over
     tool train_stage --variant "$variant" --stages_config "${stages_yaml[@]}" --train_config "${train_yaml[@]}" \
       --last_config "${last_config[@]}" --asr_exp "$asr_exp" --pretrained "$pretrained" --train_dump "$train_dump" \
       --valid_dump "$valid_dump" --stats_dir "$stats_dir" --token_type "$token_type" --token_list "$token_dir/tokens.txt" \
