@@ -54,6 +54,11 @@ def test_token_ngrams_back_off(tmp_path_factory, tokens):
     assert len(state) <= 2
 
 
+def test_a_byte_order_mark_says_nothing(tmp_path):
+    lm, marked = (TokenNgram(lm_file(tmp_path, mark + ARPA), TOKENS) for mark in ("", "\ufeff"))
+    assert walked(lm, [2, 4, 3]) == walked(marked, [2, 4, 3])
+
+
 def test_tokens_that_the_model_lacks_are_its_unknown_word(tmp_path):
     text = ARPA.replace("ngram 2=6", "ngram 2=8")
     text = text.replace("-0.4\tc zz\n", "-0.4\tc zz\n-0.25\t▁a <unk>\n-0.15\t<unk> c\n")

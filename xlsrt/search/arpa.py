@@ -132,8 +132,8 @@ def read_arpa(path: ArpaFile | str, number: Callable[[str], int | None], vocabul
 
 def _opened(source: ArpaFile) -> TextIO:
     if isinstance(source, Path) and source.suffix == ".gz":
-        return gzip.open(source, "rt", encoding="utf-8", newline="\n")
-    return io.TextIOWrapper(source.open("rb"), encoding="utf-8", newline="\n")
+        return gzip.open(source, "rt", encoding="utf-8-sig", newline="\n")
+    return io.TextIOWrapper(source.open("rb"), encoding="utf-8-sig", newline="\n")
 
 
 class _Reader:
