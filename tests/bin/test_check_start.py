@@ -9,23 +9,12 @@ import pytest
 
 from xlsrt.bin import check_start
 from xlsrt.errors import UserError
-from xlsrt.recipe.adapt import adaptation_settings
 from xlsrt.recipe.stages import load_stages
 from xlsrt.recipe.training import experiment, layered
 from xlsrt.tree import overlay, write_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "egs/mini/pretrained"
-
-
-@pytest.fixture
-def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Options of a run that trains, and no network."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    given = ["--stages_config", str(ROOT / "conf/stages.yaml"), "--asr_exp", str(tmp_path / "exp/asr")]
-    return [*given, "--train_config", str(ROOT / "conf/train_tiny.yaml")]
 
 
 def copied(folder: Path) -> Path:
@@ -131,74 +120,6 @@ def test_settings_that_no_training_knows(
     assert check_start.main([*words, *extra, "--stop_stage", "4"]) == 0
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ("objective: best_guess", "objective is 'best_guess'; it must be one of best_rq, contrastive"),
-        ("objective_conf: {code_books: 2}", "objective_conf: unknown key code_books"),
-        ("mask_conf: {prob: often}", "mask_conf.prob"),
-        ("monitor_conf: {after: 5}", "monitor_conf: unknown key after"),
-        ("encoder_conf: {config: {mask_time_probe: 0.1}}", "mask_time_probe"),
-        ("max_epochs: 3", "unrecognized arguments: max_epochs"),
-    ],
-)
-def test_settings_that_no_adaptation_knows(words, tmp_path: Path, options: str, message: str) -> None:
-    file = tmp_path / "adapt.yaml"
-    file.write_text(options, encoding="utf-8")
-    exp = tmp_path / "exp/adapt_tiny"
-    asked = [*words, "--adapt", "true", "--adapt_exp", str(exp), "--adapt_config"]
-    shipped = str(ROOT / "conf/adapt.yaml")
-    assert check_start.main([*asked, shipped]) == 0
-    with pytest.raises(UserError, match=message):
-        check_start.main([*asked, shipped, str(file)])
-    # One that is done with other settings would be done again.
-    settings = adaptation_settings([shipped], [words[5]])
-    write_tree(exp / "train.yaml", {**settings, "seed": 1}, "")
-    (exp / ".done").touch()
-    with pytest.raises(UserError, match=message):
-        check_start.main([*asked, shipped, str(file)])
-    assert check_start.main([*asked, shipped, str(file), "--stage", "10"]) == 0
-
-
-def test_a_finished_adaptation_is_not_looked_at_again(words, tmp_path: Path, monkeypatch) -> None:
-    asked = []
-    looked = lambda _, where: asked.append(where) or 0  # noqa: E731
-    monkeypatch.setattr("xlsrt.espnet_task.settings.check_ssl_settings", looked)
-    exp, shipped = tmp_path / "exp/adapt_tiny", str(ROOT / "conf/adapt.yaml")
-    options = [*words, "--adapt", "true", "--adapt_exp", str(exp), "--adapt_config", shipped]
-    assert check_start.main(options) == 0
-    assert asked == [f"the adaptation (--adapt_config {shipped})"]
-    write_tree(exp / "train.yaml", {**adaptation_settings([shipped], [words[5]]), "seed": 1}, "")
-    (exp / ".done").touch()
-    assert check_start.main(options) == 0 and len(asked) == 1
-
-
-def test_audio_of_an_adaptation_that_is_not_there(words, tmp_path: Path) -> None:
-    (tmp_path / "data/train").mkdir(parents=True)
-    asked = [*words, "--adapt", "true", "--adapt_config", str(ROOT / "conf/adapt.yaml")]
-    asked += ["--data_dirs", str(tmp_path / "data"), "--adapt_sets"]
-    missing = str(tmp_path / "recordings")
-    with pytest.raises(UserError, match=f"--adapt_sets: {missing} is neither a set"):
-        check_start.main([*asked, f"train {missing}"])
-    Path(missing).mkdir()
-    assert check_start.main([*asked, f"train {missing}"]) == 0
-    assert check_start.main([*asked, "made_in_stage_1"]) == 0
-    with pytest.raises(UserError, match="--adapt_sets: made_in_stage_1 is neither a set"):
-        check_start.main([*asked, "train made_in_stage_1", "--stage", "5"])
-
-
-def test_a_contrastive_adaptation_needs_a_quantiser(words, tmp_path: Path) -> None:
-    file = tmp_path / "adapt.yaml"
-    file.write_text(
-        "objective: contrastive\nobjective_conf: null\noptim_conf: {lr: 1.0e-4}\n", encoding="utf-8"
-    )
-    asked = [*words, "--adapt", "true", "--adapt_config", str(file), "--pretrained"]
-    with pytest.raises(UserError, match="objective contrastive goes on with a checkpoint: name it in"):
-        check_start.main([*asked, "none"])
-    with pytest.raises(UserError, match="goes on with a checkpoint's quantiser, and it has no part of it"):
-        check_start.main([*asked, str(SHIPPED)])
-
-
 @pytest.fixture
 def finished(words: list[str]) -> list[Path]:
     """The markers of all trainings of the default path, done as the options say."""
@@ -215,8 +136,12 @@ def finished(words: list[str]) -> list[Path]:
 
 
 def test_finished_trainings_are_not_looked_at_again(words, finished, tmp_path: Path, monkeypatch) -> None:
-    asked = []
-    looked = lambda _, where: asked.append(where) or 0  # noqa: E731
+    asked: list[str] = []
+
+    def looked(_: object, where: str) -> int:
+        asked.append(where)
+        return 0
+
     monkeypatch.setattr("xlsrt.espnet_task.settings.check_settings", looked)
     assert check_start.main(words) == 0 and not asked
     other = tmp_path / "other.yaml"

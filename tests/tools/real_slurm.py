@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,8 +98,7 @@ class Slurm:
         asked = ["sinfo", "--noheader", "--Node", "--format", "%T"]
         return subprocess.run(asked, env=self.env, capture_output=True, text=True).stdout.split()
 
-    def _wait(self, happened: object) -> None:
-        assert callable(happened)
+    def _wait(self, happened: Callable[[], bool]) -> None:
         for _ in range(120):
             if happened():
                 return
@@ -137,6 +136,8 @@ def main(words: Sequence[str] | None = None) -> int:
             "slurm-client and munge"
         )
     work = args.work.resolve()
+    if work.exists():
+        raise SystemExit(f"{work} is there already: give a new folder for --work")
     seconds = recipe(work / "local", "local", args.options, dict(os.environ))
     print(f"here: {seconds:.0f} s", flush=True)
     slurm = Slurm(work / "daemons")
