@@ -69,10 +69,22 @@ def raw_packets(
     """Raw samples of one channel as they arrive, in packets of ``size``, the last one shorter.
 
     Raises:
-        UserError: a file of some format, NaN or infinite samples, or an end in the middle of a sample.
+        UserError: a file of some format, NaN or infinite samples, or an end in the middle of a sample; what
+            came before it has been yielded then.
     """
-    blocks = _raw_blocks(stream, size, raw_format, interrupt or Interrupt())
+    failed: list[UserError] = []
+    blocks = _until_failed(_raw_blocks(stream, size, raw_format, interrupt or Interrupt()), failed)
     yield from _cut(resampled(blocks, rate, SAMPLE_RATE), size)
+    if failed:
+        raise failed[0]
+
+
+def _until_failed(blocks: Iterator[np.ndarray], failed: list[UserError]) -> Iterator[np.ndarray]:
+    """``blocks`` up to an error, which goes into ``failed``: a resampler still holds what came before."""
+    try:
+        yield from blocks
+    except UserError as error:
+        failed.append(error)
 
 
 def _raw_blocks(
@@ -89,18 +101,18 @@ def _raw_blocks(
             _check_raw(pending)
         whole = len(pending) // dtype.itemsize * dtype.itemsize
         block, pending = pending[:whole], pending[whole:]
-        yield _samples(block, dtype, count, raw_format)
+        yield from _samples(block, dtype, count, raw_format)
         count += len(block) // dtype.itemsize
     if interrupt.asked:
         pending += _there(stream)
-        pending = pending[: len(pending) // dtype.itemsize * dtype.itemsize]
-    elif len(pending) % dtype.itemsize:
+    whole = len(pending) // dtype.itemsize * dtype.itemsize
+    if whole:
+        yield from _samples(pending[:whole], dtype, count, raw_format)
+    if len(pending) > whole and not interrupt.asked:
         raise UserError(
             f"standard input ends in the middle of a sample of {dtype.itemsize} bytes: is it really raw "
             f"{raw_format}, or cut off?"
         )
-    if pending:
-        yield _samples(pending, dtype, count, raw_format)
 
 
 def _there(stream: BufferedIOBase) -> bytes:
@@ -122,15 +134,18 @@ def _check_raw(begin: bytes) -> None:
         )
 
 
-def _samples(data: bytes, dtype: np.dtype, count: int, raw_format: str) -> np.ndarray:
-    """Whole samples as float32 in [-1, 1]. count: those before."""
+def _samples(data: bytes, dtype: np.dtype, count: int, raw_format: str) -> Iterator[np.ndarray]:
+    """Whole samples as float32 in [-1, 1], up to one that is no number. count: those before."""
     block = np.frombuffer(data, dtype=dtype)
     if dtype.kind == "i":
         block = block / np.float32(-float(np.iinfo(dtype).min))
-    if not np.isfinite(block).all():
-        at = count + int(np.argmin(np.isfinite(block)))
-        raise UserError(f"standard input: sample {at} is NaN or infinite: is it really raw {raw_format}?")
-    return block.astype(np.float32)
+    finite = np.isfinite(block)
+    good = len(block) if finite.all() else int(np.argmin(finite))
+    yield block[:good].astype(np.float32)
+    if good < len(block):
+        raise UserError(
+            f"standard input: sample {count + good} is NaN or infinite: is it really raw {raw_format}?"
+        )
 
 
 def microphone_packets(device: str, size: int, interrupt: Interrupt | None = None) -> Iterator[np.ndarray]:
@@ -145,6 +160,7 @@ def microphone_packets(device: str, size: int, interrupt: Interrupt | None = Non
         raise UserError(f"a microphone needs the package sounddevice ({error}); {MICROPHONE_HELP}") from None
     interrupt = interrupt or Interrupt()
     which: Any = int(device) if device.isdigit() else device or None
+    opened = False
     try:
         source = sounddevice.InputStream(
             samplerate=SAMPLE_RATE, channels=1, dtype="float32", blocksize=size, device=which
@@ -153,14 +169,16 @@ def microphone_packets(device: str, size: int, interrupt: Interrupt | None = Non
             # A packet's time is short: it is heard whole, where Ctrl-C comes amid it.
             while not interrupt.asked:
                 block, lost = source.read(size)
+                opened = True
                 if lost:
                     log.warning("audio was lost: this computer is too slow for the model")
                 yield np.ascontiguousarray(block[:, 0])
     except KeyboardInterrupt:
         return
     except (sounddevice.PortAudioError, ValueError) as error:
+        what = "can no longer be heard" if opened else "cannot be opened"
         raise UserError(
-            f"the microphone {device or '(default)'} cannot be opened: {error}; `python -m sounddevice` "
+            f"the microphone {device or '(default)'} {what}: {error}; `python -m sounddevice` "
             "lists what there is"
         ) from None
 

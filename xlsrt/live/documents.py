@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from xlsrt.errors import UserError
@@ -54,8 +55,25 @@ class Documents:
             except OSError as error:
                 raise UserError(f"--output_dir {self.directory}: {error.strerror}") from None
 
+    @contextmanager
+    def of(self, name: str, live: bool) -> Iterator[Document]:
+        """The document of one source, written when the block ends.
+
+        ``live``: it comes as it is spoken. What has been added is written after an error too then; and where
+        it is the only source, text on standard output comes segment by segment, each on a line of its own.
+        """
+        alone = self.directory is None and len(self.names) == 1
+        document = Document(self, name, live and alone and self.kind == "text")
+        try:
+            yield document
+        except UserError:
+            if live and any(result.text for result in document.results):
+                document.write()
+            raise
+        document.write()
+
     def write(self, name: str, results: Sequence[Result]) -> None:
-        """The document of one source."""
+        """The whole document of one source."""
         document = formatted(self._recording(name) if self.kind == "ctm" else name, results, self.kind)
         if self.directory is None:
             sys.stdout.write(f"{name}: " if len(self.names) > 1 and self.kind == "text" else "")
@@ -71,3 +89,30 @@ class Documents:
         stem = Path(name).stem
         alike = {other for other in self.names if Path(other).stem == stem}
         return stem if len(alike) == 1 else name.replace("/", "_")
+
+
+@dataclass
+class Document:
+    """The transcript of one source.
+
+    Attributes:
+        lines: each segment is written to standard output at once, on a line of its own.
+    """
+
+    among: Documents
+    name: str
+    lines: bool
+    results: list[Result] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        """The next segment."""
+        self.results.append(result)
+        if self.lines and result.text:
+            print(result.text, flush=True)
+
+    def write(self) -> None:
+        """All of it, or what has not been written yet."""
+        if not self.lines:
+            self.among.write(self.name, self.results)
+        elif not any(result.text for result in self.results):
+            print(flush=True)

@@ -18,8 +18,8 @@ from xlsrt.live.documents import Documents
 from xlsrt.recognizer import EndpointRules, Recognizer, Result
 
 MICROPHONE = "microphone"
-FILE_SECONDS = 20
-"""Packets of a file whose partial results nobody sees."""
+FILE_SECONDS, LIVE_SECONDS = 20, 1
+"""Packets whose partial results nobody sees, of a file and of what comes as it is spoken."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,14 @@ class Listening:
     raw_rate: int = 16000
     device: str | None = None
 
+    def is_live(self, name: str) -> bool:
+        """Whether a source comes as it is spoken: a microphone or standard input."""
+        return self.device is not None or name == "-"
+
     def packets(self, name: str, rate: int, longest: float, interrupt: Interrupt) -> Iterator[np.ndarray]:
         """The samples of a source, ``rate`` a second; a file of over ``longest`` seconds is refused."""
-        size = self.packet_ms * rate // 1000 if self.partials else FILE_SECONDS * rate
+        unseen = LIVE_SECONDS if self.is_live(name) else FILE_SECONDS
+        size = self.packet_ms * rate // 1000 if self.partials else unseen * rate
         if self.device is not None:
             return microphone_packets(self.device, size, interrupt)
         return packets_of(name, size, self.raw_format, self.raw_rate, longest, interrupt)
@@ -56,12 +61,15 @@ def transcribe_sources(
     """Every source in turn; of several, one that cannot be read is named and the others go on.
 
     Raises:
-        UserError: a source could not be transcribed.
+        UserError: a source could not be transcribed to its end. Of what comes as it is spoken, the text of
+            all that came before is written, of a file none.
     """
     failed = 0
     for name in names:
         try:
-            documents.write(name, listen(recognizer, name, how))
+            with documents.of(name, how.is_live(name)) as document:
+                for result in listen(recognizer, name, how):
+                    document.add(result)
         except UserError as error:
             if len(names) == 1:
                 raise
@@ -71,34 +79,58 @@ def transcribe_sources(
         raise UserError(f"{failed} of {len(names)} files could not be transcribed, see above")
 
 
-def listen(recognizer: Recognizer, name: str, how: Listening) -> list[Result]:
-    """All segments of one source. Ctrl-C ends a microphone and standard input as their own end would."""
-    interrupt, rate = Interrupt(), recognizer.sample_rate
-    live = how.device is not None or name == "-"
+def listen(recognizer: Recognizer, name: str, how: Listening) -> Iterator[Result]:
+    """The segments of one source as they close, the last one at its end.
+
+    Ctrl-C ends a microphone and standard input as their own end would. So does an error, which is raised
+    after the last segment then.
+    """
+    interrupt = Interrupt()
+    live = how.is_live(name)
     # Nobody asks for a stream, and the encoder needs a recording's end before its first frame.
     quiet = how.rules is None and how.device is None and not how.partials
     whole = quiet and bool(recognizer.encoder.why_offline())
     longest = recognizer.encoder.config.max_stream_seconds if whole else _longest(recognizer, how.rules)
-    packets = how.packets(name, rate, longest, interrupt)
-    listening = interrupt.listening() if live else nullcontext()
-    if whole:
-        with listening:
-            parts = list(packets)
-        return [recognizer.transcribe(np.concatenate([np.zeros(0, dtype=np.float32), *parts]))]
-    stream = recognizer.stream(endpoint=how.rules)
-    results: list[Result] = []
+    packets = how.packets(name, recognizer.sample_rate, longest, interrupt)
+    with interrupt.listening() if live else nullcontext():
+        hear = _hear_whole if whole else _hear_stream
+        yield from hear(recognizer, packets, how, live)
+
+
+def _hear_whole(
+    recognizer: Recognizer, packets: Iterator[np.ndarray], _how: Listening, live: bool
+) -> Iterator[Result]:
+    parts = [np.zeros(0, dtype=np.float32)]
+    try:
+        for packet in packets:
+            parts.append(packet)
+    except UserError:
+        if live:
+            yield recognizer.transcribe(np.concatenate(parts))
+        raise
+    yield recognizer.transcribe(np.concatenate(parts))
+
+
+def _hear_stream(
+    recognizer: Recognizer, packets: Iterator[np.ndarray], how: Listening, live: bool
+) -> Iterator[Result]:
+    stream, rate = recognizer.stream(endpoint=how.rules), recognizer.sample_rate
     begin, sent, shown = time.monotonic(), 0, ""
-    with listening:
+    try:
         for packet in packets:
             sent += len(packet)
             if how.realtime:
                 time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
             partial = stream.accept(packet)
-            results += partial.finished
+            yield from partial.finished
             if how.partials and partial.text != shown:
                 shown = partial.text
                 print(f"{sent / rate:8.2f} s  {partial.stable}|{partial.unstable}", file=sys.stderr)
-    return [*results, stream.finish()]
+    except UserError:
+        if live:
+            yield stream.finish()
+        raise
+    yield stream.finish()
 
 
 def _longest(recognizer: Recognizer, rules: EndpointRules | None) -> float:
