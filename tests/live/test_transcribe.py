@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import signal
-import sys
 import threading
 import types
 
@@ -301,45 +300,3 @@ def test_ctrl_c_never_comes_amid_samples_that_are_heard(minds_ctrl_c):
     assert heard == ["heard"] * 3 and interrupt.asked
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-
-
-class FakeInput:
-    """sounddevice.InputStream: a second of the samples in `heard`, then Ctrl-C."""
-
-    heard: numpy.ndarray
-
-    def __init__(self, samplerate, channels, dtype, blocksize, device):
-        assert (samplerate, channels, dtype, device) == (16000, 1, "float32", None)
-        self.at = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return None
-
-    def read(self, size):
-        if self.at >= len(self.heard):
-            raise KeyboardInterrupt
-        self.at += size
-        return self.heard[self.at - size : self.at, None], False
-
-
-def test_a_microphone_is_heard_until_interrupted(exp, wav, capsys, monkeypatch):
-    FakeInput.heard = soundfile.read(wav, dtype="float32")[0]
-    fake = types.SimpleNamespace(InputStream=FakeInput, PortAudioError=OSError)
-    monkeypatch.setitem(sys.modules, "sounddevice", fake)
-    transcribe.main(["--microphone", "--model", str(exp), "--packet_ms", "100"])
-    shown = capsys.readouterr()
-    assert shown.out == Recognizer.from_exp(exp).transcribe(FakeInput.heard).text + "\n"
-    assert "|" in shown.err
-
-    def refuse(**options):
-        raise OSError("no such device")
-
-    fake.InputStream = refuse
-    with pytest.raises(UserError, match=r"microphone 7 cannot be opened: no such device"):
-        transcribe.main(["--microphone", "7", "--model", str(exp)])
-    monkeypatch.setitem(sys.modules, "sounddevice", None)
-    with pytest.raises(UserError, match=r"needs the package sounddevice .*pip install sounddevice.*arecord"):
-        transcribe.main(["--microphone", "--model", str(exp)])

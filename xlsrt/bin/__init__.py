@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,12 @@ def run_main(main: Callable[[], int | None]) -> None:
             file=sys.stderr,
         )
         sys.exit(2)
+    except KeyboardInterrupt:
+        # Who waits for us is to see a signal, as from any program; where we were is of no interest.
+        sys.stdout.flush()
+        print("interrupted", file=sys.stderr, flush=True)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
     except BrokenPipeError:
         # The reader of our output (head, less) has left: that is no error of ours.
         sys.exit(0)

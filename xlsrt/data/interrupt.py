@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
+Argument = TypeVar("Argument")
 Read = TypeVar("Read")
 
 
@@ -38,15 +39,15 @@ class Interrupt:
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def wait(self, read: Callable[[int], Read], size: int) -> Read | None:
-        """What ``read(size)`` returns; None where Ctrl-C has come instead."""
+    def wait(self, read: Callable[[Argument], Read], argument: Argument) -> Read | None:
+        """What ``read(argument)`` returns; None where Ctrl-C has come instead."""
         found: list[Read] = []
         try:
             self._waiting = True
             if not self.asked:
                 # One step of the interpreter, where ``read`` is written in C: what it has read cannot be lost
                 # to a signal that comes right after.
-                found.extend(map(read, (size,)))
+                found.extend(map(read, (argument,)))
         except KeyboardInterrupt:
             self.asked = True
         finally:

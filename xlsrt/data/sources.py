@@ -1,9 +1,8 @@
-"""Where a recogniser's audio comes from: files, raw samples on standard input, a microphone."""
+"""Where a recogniser's audio comes from: files and raw samples on standard input."""
 
 from __future__ import annotations
 
 import fcntl
-import logging
 import math
 import sys
 import termios
@@ -20,14 +19,8 @@ from xlsrt.data.interrupt import Interrupt
 from xlsrt.errors import UserError
 from xlsrt.units import SAMPLE_RATE
 
-log = logging.getLogger(__name__)
-
 CONTAINERS = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"NIST_1A": "SPHERE"}
 RAW_FORMATS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}
-MICROPHONE_HELP = (
-    "install it (pip install sounddevice; it needs the PortAudio library, libportaudio2), or pipe raw audio "
-    "in: arecord -q -t raw -f S16_LE -r 16000 -c 1 | python -m xlsrt.bin.transcribe - ..."
-)
 
 
 def check_files(names: Sequence[str]) -> None:
@@ -72,9 +65,17 @@ def raw_packets(
         UserError: a file of some format, NaN or infinite samples, or an end in the middle of a sample; what
             came before it has been yielded then.
     """
+    blocks = _raw_blocks(stream, size, raw_format, interrupt or Interrupt())
+    yield from live_packets(blocks, rate, size)
+
+
+def live_packets(blocks: Iterator[np.ndarray], rate: float, size: int) -> Iterator[np.ndarray]:
+    """Blocks of ``rate`` samples a second as packets of ``size`` at 16 kHz, the last one shorter.
+
+    A `UserError` of the blocks is raised after the packets of all that came before it.
+    """
     failed: list[UserError] = []
-    blocks = _until_failed(_raw_blocks(stream, size, raw_format, interrupt or Interrupt()), failed)
-    yield from _cut(resampled(blocks, rate, SAMPLE_RATE), size)
+    yield from _cut(resampled(_until_failed(blocks, failed), rate, SAMPLE_RATE), size)
     if failed:
         raise failed[0]
 
@@ -146,41 +147,6 @@ def _samples(data: bytes, dtype: np.dtype, count: int, raw_format: str) -> Itera
         raise UserError(
             f"standard input: sample {count + good} is NaN or infinite: is it really raw {raw_format}?"
         )
-
-
-def microphone_packets(device: str, size: int, interrupt: Interrupt | None = None) -> Iterator[np.ndarray]:
-    """What a microphone hears, in packets of ``size``, until Ctrl-C.
-
-    Args:
-        device: number or part of the name, as sounddevice takes it; "" is the default one.
-    """
-    try:
-        import sounddevice
-    except (ImportError, OSError) as error:  # OSError: the package is there, PortAudio is not
-        raise UserError(f"a microphone needs the package sounddevice ({error}); {MICROPHONE_HELP}") from None
-    interrupt = interrupt or Interrupt()
-    which: Any = int(device) if device.isdigit() else device or None
-    opened = False
-    try:
-        source = sounddevice.InputStream(
-            samplerate=SAMPLE_RATE, channels=1, dtype="float32", blocksize=size, device=which
-        )
-        with source:
-            # A packet's time is short: it is heard whole, where Ctrl-C comes amid it.
-            while not interrupt.asked:
-                block, lost = source.read(size)
-                opened = True
-                if lost:
-                    log.warning("audio was lost: this computer is too slow for the model")
-                yield np.ascontiguousarray(block[:, 0])
-    except KeyboardInterrupt:
-        return
-    except (sounddevice.PortAudioError, ValueError) as error:
-        what = "can no longer be heard" if opened else "cannot be opened"
-        raise UserError(
-            f"the microphone {device or '(default)'} {what}: {error}; `python -m sounddevice` "
-            "lists what there is"
-        ) from None
 
 
 def packets_of(

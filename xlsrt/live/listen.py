@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from xlsrt.data.interrupt import Interrupt
-from xlsrt.data.sources import microphone_packets, packets_of
+from xlsrt.data.microphone import microphone_packets
+from xlsrt.data.sources import packets_of
 from xlsrt.errors import UserError
 from xlsrt.live.documents import Documents
 from xlsrt.recognizer import EndpointRules, Recognizer, Result
