@@ -46,7 +46,7 @@ class Device(types.SimpleNamespace):
         assert kind == "input"
         return {"default_samplerate": float(self.rate)}
 
-    def InputStream(self, **options):  # noqa: N802
+    def InputStream(self, **options):
         self.asked.append(options)
         return Input(self, **options)
 
