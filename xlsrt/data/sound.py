@@ -50,15 +50,20 @@ class Levels:
 
 def measure(blocks: Iterator[np.ndarray], rate: int) -> Levels:
     """Mono float32 blocks (n,) at ``rate`` Hz -> levels; memory grows by 12 bytes per frame."""
-    size = max(1, round(rate * FRAME_SECONDS))
+    # At 11025 Hz a frame has 220.5 samples. Each begins where its time says, and every second one leaves a
+    # sample out: frames of 220 in a row would be 16 s ahead of the audio after two hours.
+    per_second = round(1 / FRAME_SECONDS)
+    size = max(1, rate // per_second)
     rest = np.zeros(0, dtype=np.float32)
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    samples = 0
+    samples = done = 0
     for block in blocks:
-        samples += len(block)
         joined = np.concatenate((rest, block))
-        count = len(joined) // size
-        frames, rest = joined[: count * size].reshape(count, size), joined[count * size :]
+        begins = samples - len(rest)
+        samples += len(block)
+        last = max(done, (samples - size) * per_second // rate + 1)  # frames that are whole by now
+        starts = np.arange(done, last + 1) * rate // per_second - begins
+        frames, rest, done = joined[starts[:-1, None] + np.arange(size)], joined[starts[-1] :], last
         signs = np.signbit(frames)
         found.append(
             (
@@ -105,9 +110,9 @@ def cut(levels: Levels, max_seconds: float) -> list[tuple[float, float]]:
     Each cut lies in the second half of what may be taken, in the quietest 200 ms there.
     """
     frames = len(levels.rms)
-    longest = int(max_seconds / FRAME_SECONDS)
     if levels.seconds <= max_seconds:
         return [(0.0, levels.seconds)]
+    longest = int(max_seconds / FRAME_SECONDS)
     kernel = np.full(_SMOOTH, 1 / _SMOOTH)
     smooth = np.convolve(levels.rms, kernel, mode="same")
     stretches, start = [], 0
