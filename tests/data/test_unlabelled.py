@@ -65,6 +65,11 @@ def prepare(tmp_path: Path, *words: str) -> Path:
     return tmp_path / "data" / "unlabelled"
 
 
+def load_dropped(made: Path) -> dict[str, str]:
+    lines = (made / "dropped").read_text().splitlines()
+    return {line.split()[0]: line.split(": ", 1)[1] for line in lines}
+
+
 def test_everything_is_used_cut_or_named(
     folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -79,8 +84,7 @@ def test_everything_is_used_cut_or_named(
     assert [end for _, end in bounds[:-1]] == [start for start, _ in bounds[1:]], "nothing is lost"
     assert all(end - start <= 20 for start, end in bounds)
     assert load_table(made / "utt2spk")["anna-stereo48"] == "anna"
-    dropped = (made / "dropped").read_text().splitlines()
-    assert {line.split()[0]: line.split(": ")[1] for line in dropped} == {
+    assert {name: told.split(":")[0] for name, told in load_dropped(made).items()} == {
         "broken": "unreadable",
         "clipped": "clipped",
         "empty": "unreadable",
@@ -117,7 +121,7 @@ def test_kaldi_directories_with_relative_paths_and_segments(folder: Path, tmp_pa
     (kaldi / "audio").symlink_to(folder)
     # Not sorted, without speakers, paths from the directory: as it comes.
     (kaldi / "wav.scp").write_text("r2 audio/long.flac\nr1 audio/anna/stereo48.wav\n")
-    (kaldi / "segments").write_text("u9 r2 1.0 5.5\nu1 r2 30 60\nu5 r1 0 -1\n")
+    (kaldi / "segments").write_text("u9 r2 1.0 5.5\nu1 r2 30 60\nu5 r1 0 -1\nu2 r2 2.5 3\n")
     made = prepare(tmp_path, "--source", str(kaldi))
     segments = load_table(made / "segments")
     assert segments["u9"] == "u9 1.000 5.500"
@@ -125,6 +129,7 @@ def test_kaldi_directories_with_relative_paths_and_segments(folder: Path, tmp_pa
         tuple(map(float, value.split()[1:])) for name, value in segments.items() if name.startswith("u1-")
     ]
     assert inner[0][0] == 30 and inner[-1][1] == 60 and len(inner) >= 2
+    assert load_dropped(made) == {"u2": "too short: 2.50 to 3.00 s"}
     assert format_set(made, tmp_path / "dump", FormatOptions(need_text=False)) == len(segments)
 
 
@@ -160,6 +165,40 @@ def test_names_in_one_folder_stay_different(tmp_path: Path) -> None:
     for name in ("a.wav", "a.flac", "b c.wav"):
         soundfile.write(tmp_path / name, speech(1), RATE)
     assert [one.name for one in read(tmp_path)] == ["a", "a-wav", "b_c"]
+    for name in ("b  c.wav", "b_c.wav", "b!c.wav"):
+        (tmp_path / name).touch()
+    names = [one.name for one in read(tmp_path)]
+    assert names == ["a", "a-wav", "b_c", "b_c-wav", "b_c-wav-2", "b_c-wav-3"]
+
+
+def test_names_in_different_folders_stay_different(tmp_path: Path) -> None:
+    for name in ("my radio/a.wav", "my_radio/a.wav", "one/two-x.wav", "one-two/x.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / name, speech(2), RATE)
+    folders = sorted(str(path) for path in tmp_path.iterdir())
+    made = prepare(tmp_path, "--source", *folders)
+    names = ["my_radio-a", "my_radio-a-wav", "one-two-x", "one-two-x-wav"]
+    assert list(load_table(made / "wav.scp")) == names
+    assert list(load_table(made / "utt2spk")) == names
+
+
+def test_frames_do_not_run_ahead_of_the_audio() -> None:
+    """At 11025 Hz 20 ms are 220.5 samples: of two hours the last pieces would lie beyond the end."""
+    rate, seconds = 11025, 7200
+    wav = np.full(rate * seconds, 0.1, np.float32)
+    quiet = np.arange(15, seconds, 15)
+    for second in quiet:
+        wav[second * rate : second * rate + rate // 2] = 0.001
+    levels = measure(iter(np.array_split(wav, 300)), rate)
+    assert len(levels.rms) == 50 * seconds
+    bounds = cut(levels, 20.0)
+    assert all(start < end for start, end in bounds) and bounds[-1][1] == seconds
+    assert all((end % 15) < 0.5 for _, end in bounds[:-1]), "each cut lies in a pause"
+    # Where 20 ms are a whole number of samples, frames are these samples.
+    wav = speech(3, 44100)
+    levels = measure(iter(np.array_split(wav, 11)), 44100)
+    rms = np.sqrt(np.square(wav.reshape(-1, 882)).mean(axis=1))
+    assert np.array_equal(levels.rms, rms)
 
 
 def test_real_speech_is_not_taken_for_something_else() -> None:
@@ -179,3 +218,10 @@ def test_real_speech_is_not_taken_for_something_else() -> None:
 def test_options_are_checked(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="min_seconds 30"):
         prepare(tmp_path, "--source", str(tmp_path), "--min_seconds", "30")
+
+
+def test_nothing_is_cut_where_no_length_is_too_much(tmp_path: Path) -> None:
+    (tmp_path / "talks").mkdir()
+    soundfile.write(tmp_path / "talks/long.flac", speech(65), RATE)
+    made = prepare(tmp_path, "--source", str(tmp_path / "talks"), "--max_seconds", "inf")
+    assert load_table(made / "segments") == {"long": "long 0.000 -1"}

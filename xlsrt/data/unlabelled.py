@@ -6,10 +6,12 @@ Long recordings are cut where they are quiet; what cannot be learnt from is left
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
+import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -105,9 +107,9 @@ def prepare(args: argparse.Namespace) -> None:
             "first is less"
         )
     sources = [Path(source) for source in args.source]
-    if len({source.resolve().name for source in sources}) < len(sources):
-        raise UserError(f"--source {' '.join(args.source)}: folders of one name cannot be told apart")
-    recordings = [one for source in sources for one in read(source, prefixed=len(sources) > 1)]
+    check_sources(sources, "--source")
+    taken: set[str] = set()
+    recordings = [one for source in sources for one in read(source, len(sources) > 1, taken)]
     look = partial(
         examine,
         min_seconds=args.min_seconds,
@@ -118,47 +120,86 @@ def prepare(args: argparse.Namespace) -> None:
     write(Path(args.output_dir) / args.set_name, ordered_map(look, recordings, args.nj))
 
 
-def read(source: Path, prefixed: bool = False) -> list[Recording]:
-    """The recordings of one folder, sorted by name; ``prefixed``: names begin with the folder's."""
-    prefix = f"{_safe(source.resolve().name)}-" if prefixed else ""
+def name_of(source: Path) -> str:
+    """What a folder is called, also as ``.`` or ``..``; of a link its own name."""
+    return Path(os.path.abspath(source)).name
+
+
+def check_sources(sources: Sequence[Path], option: str) -> None:
+    """Refuse folders that cannot be told apart, hold nothing or would be heard twice; ``option`` named them.
+
+    Raises:
+        UserError: says which.
+    """
+    listed = f"{option} {' '.join(map(str, sources))}"
+    if len({name_of(source) for source in sources}) < len(sources):
+        raise UserError(f"{listed}: folders of one name cannot be told apart")
+    tables = [(source / "wav.scp").is_file() for source in sources]
+    for (outer, is_table), inner in itertools.product(zip(sources, tables, strict=True), sources):
+        if inner is not outer and not is_table and inner.resolve().is_relative_to(outer.resolve()):
+            raise UserError(f"{listed}: {inner} lies in {outer} and would be heard twice: leave one out")
+    for source, is_table in zip(sources, tables, strict=True):
+        if not source.is_dir():
+            raise UserError(f"{option} {source}: no such folder")
+        if not is_table and next(_audio_files(source), None) is None:
+            known = " ".join(sorted(SUFFIXES))
+            raise UserError(f"{option} {source}: neither wav.scp nor audio files ({known})")
+
+
+def _audio_files(source: Path) -> Iterator[Path]:
+    return (path for path in files_below(source) if path.suffix.lower() in SUFFIXES)
+
+
+def read(source: Path, prefixed: bool = False, taken: set[str] | None = None) -> list[Recording]:
+    """The recordings of one folder, sorted by name.
+
+    Args:
+        prefixed: whether their names begin with the folder's. taken: names that there are already; theirs
+            are added.
+    """
+    prefix = f"{_safe(name_of(source))}-" if prefixed else ""
+    taken = set() if taken is None else taken
     if (source / "wav.scp").is_file():
-        found = list(_of_kaldi(source, prefix))
-    elif source.is_dir():
-        files = [path for path in files_below(source) if path.suffix.lower() in SUFFIXES]
-        found = list(_of_folder(source, files, prefix))
+        found = list(_of_kaldi(source, prefix, taken))
     else:
-        raise UserError(f"--source {source}: no such folder")
+        found = list(_of_folder(source, prefix, taken))
     if not found:
-        raise UserError(f"--source {source}: neither wav.scp nor audio files ({' '.join(sorted(SUFFIXES))})")
+        raise UserError(f"--source {source}: its wav.scp or segments is empty")
     return sorted(found, key=lambda one: one.name)
 
 
-def _of_kaldi(source: Path, prefix: str) -> Iterator[Recording]:
+def _of_kaldi(source: Path, prefix: str, taken: set[str]) -> Iterator[Recording]:
     wavs = load_table(source / "wav.scp")
     speakers = load_table(source / "utt2spk") if (source / "utt2spk").is_file() else {}
     if not (source / "segments").is_file():
         for name, wav in wavs.items():
-            yield Recording(prefix + name, prefix + speakers.get(name, name), absolute(source, wav))
+            speaker = prefix + speakers.get(name, name)
+            yield Recording(_new(prefix + name, "2", taken), speaker, absolute(source, wav))
         return
     for name, value in load_table(source / "segments").items():
         recording, start, end = parse_segment(value, f"{source}/segments: utterance '{name}'")
         if recording not in wavs:
             raise UserError(f"{source}: utterance '{name}': recording '{recording}' is not in wav.scp")
         wav = absolute(source, wavs[recording])
-        yield Recording(prefix + name, prefix + speakers.get(name, name), wav, start, end)
+        speaker = prefix + speakers.get(name, name)
+        yield Recording(_new(prefix + name, "2", taken), speaker, wav, start, end)
 
 
-def _of_folder(source: Path, files: list[Path], prefix: str) -> Iterator[Recording]:
+def _of_folder(source: Path, prefix: str, taken: set[str]) -> Iterator[Recording]:
     """A folder within the source counts as a speaker, else the file does."""
-    taken: set[str] = set()
-    for path in files:
+    for path in _audio_files(source):
         inside = path.relative_to(source)
-        name = prefix + _safe("-".join(inside.with_suffix("").parts))
-        if name in taken:
-            name += f"-{inside.suffix[1:]}"
-        taken.add(name)
+        name = _new(prefix + _safe("-".join(inside.with_suffix("").parts)), inside.suffix[1:], taken)
         folder = _safe("-".join(inside.parent.parts))
         yield Recording(name, prefix + folder if folder else name, str(path.resolve()))
+
+
+def _new(name: str, ending: str, taken: set[str]) -> str:
+    """A name that is not taken yet, with ``ending`` or a number behind it if need be; taken from now on."""
+    numbered = (f"{name}-{ending}-{number}" for number in itertools.count(2))
+    found = next(one for one in itertools.chain((name, f"{name}-{ending}"), numbered) if one not in taken)
+    taken.add(found)
+    return found
 
 
 def _safe(name: str) -> str:
@@ -178,10 +219,11 @@ def examine(
     pieces: list[tuple[float, float | None]] = []
     skipped = []
     stretches = cut(levels, max_seconds)
+    first = recording.start or 0.0
     for start, end in stretches:
         reason = reason_to_skip(levels.part(start, end), min_seconds)
         if reason is not None and reason not in keep:
-            skipped.append((start, end, reason, f"{start:.2f} to {end:.2f} s"))
+            skipped.append((start, end, reason, f"{first + start:.2f} to {first + end:.2f} s"))
         else:
             pieces.append((start, None if len(stretches) == 1 else end))
     return Found(recording, pieces, skipped, rate, channels, levels.seconds)
