@@ -24,6 +24,8 @@ SHIPPED = ROOT / "egs/mini/pretrained"
         ("monitor_conf: {after: 5}", "monitor_conf: unknown key after"),
         ("encoder_conf: {config: {mask_time_probe: 0.1}}", "mask_time_probe"),
         ("max_epochs: 3", "unrecognized arguments: max_epochs"),
+        ("encoder_conf: {config: [layer_drop]}", "encoder_conf.config is .*it must be a mapping"),
+        ("encoder_conf: {pretrained: 5}", "encoder_conf.pretrained is 5; it must be text"),
     ],
 )
 def test_settings_that_no_adaptation_knows(words, tmp_path: Path, options: str, message: str) -> None:
@@ -64,15 +66,18 @@ def test_a_finished_adaptation_is_not_looked_at_again(words, tmp_path: Path, mon
 def test_audio_of_an_adaptation_that_is_not_there(words, tmp_path: Path) -> None:
     (tmp_path / "data/train").mkdir(parents=True)
     asked = [*words, "--adapt", "true", "--adapt_config", str(ROOT / "conf/adapt.yaml")]
-    asked += ["--data_dirs", str(tmp_path / "data"), "--adapt_sets"]
+    asked += ["--data_dirs", str(tmp_path / "data"), "--prepares", "train", "--adapt_sets"]
     missing = str(tmp_path / "recordings")
     with pytest.raises(UserError, match=f"--adapt_sets: {missing} is neither a set"):
         check_start.main([*asked, f"train {missing}"])
     Path(missing).mkdir()
+    (tmp_path / "recordings/a.wav").touch()
     assert check_start.main([*asked, f"train {missing}"]) == 0
     assert check_start.main([*asked, "made_in_stage_1"]) == 0
-    with pytest.raises(UserError, match="--adapt_sets: made_in_stage_1 is neither a set"):
-        check_start.main([*asked, "train made_in_stage_1", "--stage", "5"])
+    # With one's own data stage 1 makes nothing.
+    for more in (["--stage", "5"], ["--skip_data", "true"], ["--prepares"]):
+        with pytest.raises(UserError, match="--adapt_sets: made_in_stage_1 is neither a set"):
+            check_start.main([*asked, "train made_in_stage_1", *more])
 
 
 def test_a_contrastive_adaptation_needs_a_quantiser(words, tmp_path: Path) -> None:

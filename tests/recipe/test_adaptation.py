@@ -34,6 +34,7 @@ def data(tmp_path: Path) -> UnlabelledData:
 def test_sets_and_folders_are_found(tmp_path: Path, data: UnlabelledData) -> None:
     folder = tmp_path / "radio"
     folder.mkdir()
+    (folder / "a.wav").touch()
     found = find_sources(f"train, {folder}", [tmp_path / "gone", tmp_path / "data"])
     assert found == (tmp_path / "data/train", folder)
     both = unlabelled_data(found, tmp_path / "dump")
@@ -41,6 +42,40 @@ def test_sets_and_folders_are_found(tmp_path: Path, data: UnlabelledData) -> Non
     assert both.tables == tmp_path / "dump/unlabelled/train_radio"
     with pytest.raises(UserError, match=r"nowhere is neither a set .* nor a folder"):
         find_sources("nowhere", [tmp_path / "data"])
+
+
+def test_every_folder_gives_a_name_that_files_can_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / f"a-rather-long-name-{number:02d}" for number in range(30)]
+    for folder in folders:
+        (folder / "inside").mkdir(parents=True)
+        (folder / "inside/a.wav").touch()
+    monkeypatch.chdir(folders[0] / "inside")
+    for name, called in ((".", "inside"), ("..", folders[0].name)):
+        one = unlabelled_data(find_sources(name, []), tmp_path / "dump")
+        assert one.tables == tmp_path / "dump/unlabelled" / called
+    many = [unlabelled_data(tuple(folders[:count]), tmp_path).dump for count in (29, 30)]
+    assert many[0] != many[1]
+    many[1].mkdir(parents=True)
+
+
+def test_audio_is_not_heard_twice(tmp_path: Path) -> None:
+    (tmp_path / "all/part").mkdir(parents=True)
+    (tmp_path / "all/part/a.wav").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "all")
+    for others in ("all/part all", "all link", "link all/part"):
+        names = " ".join(str(tmp_path / name) for name in others.split())
+        with pytest.raises(UserError, match=r"--adapt_sets .*: .* lies in .* and would be heard twice"):
+            find_sources(names, [])
+    (tmp_path / "all/wav.scp").write_text("other /x.wav\n")  # it names its audio itself
+    find_sources(f"{tmp_path}/all {tmp_path}/all/part", [])
+
+
+def test_an_objective_that_is_left_empty_is_the_default(tmp_path: Path, data: UnlabelledData) -> None:
+    write_tree(tmp_path / "last.yaml", {"objective": None})
+    plan = make_adaptation(tmp_path / "exp", ADAPT, SMALL, data, last_layers=[str(tmp_path / "last.yaml")])
+    assert plan.program == ("xlsrt.bin.pretrain", "--objective", "best_rq")
 
 
 def test_changed_audio_is_looked_through_again(tmp_path: Path, data: UnlabelledData) -> None:

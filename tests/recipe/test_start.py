@@ -48,10 +48,13 @@ def test_text_is_there_or_made_by_stage_1(tmp_path: Path) -> None:
 
 
 def test_audio_is_there_or_made_by_stage_1(tmp_path: Path) -> None:
-    check_audio("made_in_stage_1", [tmp_path], ALL)
-    for sets, stages in (("made_in_stage_1", LATER), ("here/radio", ALL)):
+    check_audio("made_in_stage_1", [tmp_path], made=True)
+    for sets, made in (("made_in_stage_1", False), ("here/radio", True)):
         with pytest.raises(UserError, match=f"--adapt_sets: {sets} is neither a set"):
-            check_audio(sets, [tmp_path], stages)
+            check_audio(sets, [tmp_path], made)
+    (tmp_path / "radio").mkdir()
+    with pytest.raises(UserError, match=f"--adapt_sets {tmp_path}/radio: neither wav.scp nor audio files"):
+        check_audio(f"{tmp_path}/radio", [], made=True)
 
 
 def test_trainings_start_from_what_is_there_or_comes_before(tmp_path: Path) -> None:

@@ -101,7 +101,8 @@ def main(cmd: Sequence[str] | None = None) -> int:
 
 def check_adaptation(args: argparse.Namespace, stages: range) -> int:
     """Its audio; and, where it is yet to come, its settings; loads ESPnet. Bytes that it will write."""
-    start.check_audio(args.adapt_sets, args.data_dirs, stages)
+    made = bool(args.prepares) and stages.start == 1 and not args.skip_data
+    start.check_audio(args.adapt_sets, args.data_dirs, made)
     settings = start.unseen_adaptation(
         args.adapt_exp, args.adapt_config, args.train_config, args.pretrained, args.last_config
     )

@@ -8,17 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xlsrt.data.unlabelled import check_sources, name_of
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.recipe.listing import folder_listing
 from xlsrt.recipe.step import Step
 from xlsrt.recipe.training import NO_PRETRAINED, located, pretrained_files, refuse_owned
+from xlsrt.settings import as_mapping
 from xlsrt.tree import Tree, overlay, read_tree
 
 # What the training configuration says of these holds here too: the encoder must hear what it will hear later.
 _SHARED = ("input_norm", "input_norm_eps", "causal_prior_samples", "causal_prior_variance")
 # One in so many pieces is kept for validation, and no more than a few minutes of them.
 _VALID_SHARE, _VALID_LEAST, _VALID_MOST = 50, 8, 200
+# Bytes; file systems take 255, and something is put before and after it.
+_LONGEST_NAME = 150
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,16 @@ def find_sources(sets: str, data_dirs: Sequence[Path]) -> tuple[Path, ...]:
         found.append(place)
     if not found:
         raise UserError("--adapt_sets is empty: name sets in data/ or folders of audio files")
+    check_sources(found, "--adapt_sets")
     return tuple(found)
 
 
 def unlabelled_data(sources: tuple[Path, ...], dumpdir: Path) -> UnlabelledData:
-    """Places named after the sources."""
-    name = "_".join(source.name for source in sources)
+    """Places named after the sources; of very many only the first ones are named in full."""
+    name = "_".join(map(name_of, sources))
+    if len(name.encode()) > _LONGEST_NAME:
+        start = name.encode()[: _LONGEST_NAME - 9].decode(errors="ignore")
+        name = f"{start}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return UnlabelledData(sources, dumpdir / "unlabelled" / name, dumpdir / "raw" / f"unlabelled_{name}")
 
 
@@ -165,9 +173,8 @@ def adaptation_settings(
     base = overlay({}, *map(read_tree, adapt_configs))
     refuse_owned(base, ", ".join(adapt_configs))
     settings = overlay(base, *map(read_tree, last_layers))
-    encoder = dict(settings.get("encoder_conf") or {})
-    later = dict(overlay({}, *map(read_tree, train_configs)).get("encoder_conf") or {})
-    given, later_config = encoder.get("config") or {}, later.get("config") or {}
+    encoder, given = _encoder_conf(settings)
+    later, later_config = _encoder_conf(overlay({}, *map(read_tree, train_configs)))
     source = pretrained or encoder.get("pretrained") or later.get("pretrained")
     if source and source != NO_PRETRAINED:
         encoder["pretrained"] = located(source)
@@ -177,8 +184,15 @@ def adaptation_settings(
         encoder["pretrained"] = None
         encoder["config"] = overlay(later_config, given)
     settings["encoder_conf"] = encoder
-    settings.setdefault("objective", "best_rq")
+    settings["objective"] = settings.get("objective") or "best_rq"
     return settings
+
+
+def _encoder_conf(settings: Tree) -> tuple[Tree, Tree]:
+    """The section of that name, and its ``config``; a UserError where one is no section."""
+    encoder = as_mapping(settings.get("encoder_conf"), "encoder_conf", "{pretrained: DIR}", optional=True)
+    config = as_mapping(encoder.get("config"), "encoder_conf.config", "{preset: tiny}", optional=True)
+    return encoder, config
 
 
 def make_adaptation(

@@ -68,12 +68,12 @@ def check_dumps(dumpdir: Path, sets: Sequence[str]) -> None:
             )
 
 
-def check_audio(sets: str, data_dirs: Sequence[Path], stages: range) -> None:
+def check_audio(sets: str, data_dirs: Sequence[Path], made: bool) -> None:
     """Refuse audio for the adaptation that is not there.
 
-    A set without a folder in its name may be one that stage 1 makes.
+    ``made``: stage 1 is to make sets, and one without a folder in its name may be among them.
     """
-    there = [name for name in sets.replace(",", " ").split() if "/" in name or stages.start > 1]
+    there = [name for name in sets.replace(",", " ").split() if "/" in name or not made]
     if there:
         find_sources(" ".join(there), data_dirs)
 

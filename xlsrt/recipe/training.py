@@ -12,6 +12,7 @@ from xlsrt.context import ContextSampler, training_context_from_dict
 from xlsrt.errors import UserError
 from xlsrt.recipe.languages import balances, languages_beside
 from xlsrt.recipe.stages import StageTable, Variant
+from xlsrt.settings import typed
 from xlsrt.tree import Tree, overlay, read_tree
 
 MARKER = ".done"
@@ -269,6 +270,7 @@ def not_trained(variant: Variant, source: Variant, start: Path, wanted: Path) ->
 
 def located(source: str) -> str:
     """A path of the recipe's own folder is found from wherever run.sh works; anything else stays as it is."""
+    source = typed(source, str, "encoder_conf.pretrained")
     inside = RECIPE_ROOT / source
     return str(inside) if not Path(source).exists() and inside.exists() else source
 
