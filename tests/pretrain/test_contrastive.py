@@ -19,7 +19,7 @@ from xlsrt.encoder.checkpoints import save_pretrained
 from xlsrt.encoder.checkpoints.pretraining import NAMES, load_heads
 from xlsrt.errors import UserError
 from xlsrt.pretrain.contrastive import Contrastive, ContrastiveConfig, draw_negatives
-from xlsrt.pretrain.masked import MaskConfig, masked_pass
+from xlsrt.pretrain.masked import MaskConfig, MaskedPass, masked_pass
 
 FULL = AttentionContext.full()
 SIZES: dict[str, Any] = {
@@ -168,6 +168,31 @@ def test_negatives_are_other_masked_frames_of_the_same_utterance() -> None:
     assert places[0].unique().numel() == 5
 
 
+@pytest.mark.parametrize("masked", [1, 2, 6, 40])
+def test_the_baseline_is_what_noise_finds(theirs: tuple[Any, Path], masked: int) -> None:
+    """Of few masked frames a hundred negatives are the same few: a guess finds more than one in 101."""
+    _, objective = load(theirs[1])
+    objective.eval()
+    rows, draw = 4000 // masked, torch.Generator().manual_seed(0)
+    mask = torch.ones(rows, masked, dtype=torch.bool)
+    noise = [torch.randn(rows, masked, width, generator=draw) for width in (48, 24)]
+    passed = MaskedPass(noise[0], torch.full((rows,), masked), mask, noise[1], torch.zeros(rows, 400))
+    figures = objective(passed, negatives=draw_negatives(mask, 100, draw))[1]
+    assert figures["baseline"] > 0.999 / masked
+    assert figures["accuracy"].item() == pytest.approx(figures["baseline"].item(), rel=0.15)
+
+
+def test_a_batch_without_masked_frames_has_figures(theirs: tuple[Any, Path]) -> None:
+    encoder, objective = load(theirs[1])
+    passed = masked_pass(encoder, torch.randn(2, 3000), None, FULL, MaskConfig())
+    loss, figures = objective(passed)
+    assert not passed.mask.any() and torch.isfinite(loss)
+    assert all(torch.isfinite(figure) for figure in figures.values())
+    loss.backward()
+    gradients = [p.grad for p in [*encoder.parameters(), *objective.parameters()] if p.grad is not None]
+    assert gradients and not any(gradient.any() for gradient in gradients)
+
+
 def test_fairseq_names_are_understood(theirs: tuple[Any, Path], tmp_path: Path) -> None:
     names = {"quantizer.codevectors": "quantizer.vars", "project_hid.weight": "final_proj.weight"}
     names["project_hid.bias"] = "final_proj.bias"
@@ -194,3 +219,7 @@ def test_a_checkpoint_without_quantiser_says_so(theirs: tuple[Any, Path], tmp_pa
 def test_the_temperature_falls_to_its_floor() -> None:
     config = ContrastiveConfig(temperature=1.0, temperature_min=0.5, temperature_decay=0.9)
     assert [config.gumbel(step) for step in (0, 1, 100)] == [1.0, 0.9, 0.5]
+    with pytest.raises(UserError, match=r"temperature_decay is 1\.1; above 1"):
+        ContrastiveConfig(temperature_decay=1.1)
+    with pytest.raises(UserError, match=r"temperature_min is 0\.6; it is at most the temperature, 0\.5"):
+        ContrastiveConfig(temperature_min=0.6)

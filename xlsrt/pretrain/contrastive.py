@@ -50,6 +50,16 @@ class ContrastiveConfig(Settings):
         for name in ("logits_temperature", "temperature", "temperature_min", "temperature_decay"):
             if getattr(self, name) <= 0:
                 raise UserError(f"objective_conf.{name} is {getattr(self, name)}; it must be above 0")
+        if self.temperature_min > self.temperature:
+            raise UserError(
+                f"objective_conf.temperature_min is {self.temperature_min}; it is at most the temperature, "
+                f"{self.temperature}, which falls to it"
+            )
+        if self.temperature_decay > 1:
+            raise UserError(
+                f"objective_conf.temperature_decay is {self.temperature_decay}; above 1 the temperature "
+                "would grow without end"
+            )
         if self.diversity_weight < 0 or not 0 <= self.feature_dropout < 1:
             raise UserError(
                 "objective_conf: diversity_weight is not negative, feature_dropout lies in [0, 1)"
@@ -83,7 +93,7 @@ class GumbelQuantizer(nn.Module):
         chosen = chosen.view(-1, self.groups, self.codes)
         vectors = self.codevectors.view(self.groups, self.codes, -1)
         quantised = torch.einsum("ngv,gvd->ngd", chosen, vectors.to(chosen)).flatten(1)
-        return quantised, chosen.argmax(-1), perplexity(used.mean(0))
+        return quantised, chosen.argmax(-1), perplexity(used.sum(0) / max(1, x.shape[0]))
 
 
 class Contrastive(nn.Module):
@@ -146,12 +156,27 @@ class Contrastive(nn.Module):
         figures = {
             "loss_contrastive": loss.detach(),
             "loss_diversity": (1 - share).detach(),
-            "accuracy": (best == 0).float().mean(),
-            "baseline": torch.tensor(1.0 / (1 + negatives.shape[1]), device=loss.device),
+            "accuracy": (best == 0).float().sum() / max(1, count),
+            "baseline": chance(codes, negatives),
             "code_use": share.detach(),
             "feature_std": feature_spread(passed),
         }
         return loss + config.diversity_weight * (1 - share), figures
+
+
+def chance(codes: Tensor, negatives: Tensor) -> Tensor:
+    """Share of the frames that a guess among their candidates would find.
+
+    Candidates of the same codes are one: of few masked frames, or of few codes in use, a guess is easy,
+    however many negatives are drawn.
+
+    Args:
+        codes: (N, G). negatives: (N, K) places among the N.
+    """
+    kinds = codes.unique(dim=0, return_inverse=True)[1] if len(codes) else codes[:, 0]
+    candidates = torch.cat((kinds[:, None], kinds[negatives]), dim=1).sort(dim=1).values
+    different = 1 + (candidates.diff(dim=1) != 0).sum(1)
+    return different.float().reciprocal().sum() / max(1, len(codes))
 
 
 def draw_negatives(mask: Tensor, count: int, draw: torch.Generator | None = None) -> Tensor:
