@@ -33,6 +33,21 @@ def test_each_kind_of_collapse_is_named(figure: str, value: float, reason: str) 
     CollapseMonitor(MonitorConfig(after_updates=0)).watch(GOOD | {figure: value}, 10**6)
 
 
+def test_a_figure_that_is_no_number_does_not_blind_it() -> None:
+    monitor = CollapseMonitor(MonitorConfig(after_updates=10))
+    monitor.watch(GOOD | {"accuracy": float("nan")}, 0)
+    for update in range(1, 50):
+        monitor.watch(GOOD | {"feature_std": float("nan") if update == 20 else 0.4}, update)
+    with pytest.raises(UserError, match="hardly changes from frame to frame"):
+        for update in range(50, 1000):
+            monitor.watch(GOOD | {"feature_std": 0.0}, update)
+
+
+def test_a_limit_that_no_training_meets_is_refused() -> None:
+    with pytest.raises(UserError, match=r"min_code_use is 1\.0; code_use is at most 1"):
+        MonitorConfig(min_code_use=1)
+
+
 def test_one_bad_batch_is_no_collapse_and_the_memory_is_resumed() -> None:
     monitor = CollapseMonitor(MonitorConfig(after_updates=10))
     for update in range(100):

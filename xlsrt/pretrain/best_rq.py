@@ -21,6 +21,7 @@ from xlsrt.units import SAMPLE_RATE
 _WINDOW, _STEP, _FFT = 400, 160, 512
 # Two spectra of 25 ms lie symmetrically around the centre of each frame's 25 ms window.
 _EARLY = 80
+_MOST_MELS, _MOST_CODES = 126, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,18 @@ class BestRqConfig(Settings):
         for name, least in (("codebooks", 1), ("codebook_size", 2), ("codebook_dim", 2), ("num_mels", 8)):
             if getattr(self, name) < least:
                 raise UserError(f"objective_conf.{name} is {getattr(self, name)}; it is at least {least}")
+        if self.num_mels > _MOST_MELS:
+            raise UserError(
+                f"objective_conf.num_mels is {self.num_mels}; with more than {_MOST_MELS} some bands hold no "
+                f"bin of a spectrum of {_FFT} points, and say nothing"
+            )
+        if self.codebooks * self.codebook_size > _MOST_CODES:
+            raise UserError(
+                f"objective_conf: {self.codebooks} codebooks of {self.codebook_size} codes; the head has an "
+                f"output for each code, at most {_MOST_CODES}"
+            )
+        if not 0 <= self.seed < 2**63:
+            raise UserError(f"objective_conf.seed is {self.seed}; it lies between 0 and 2^63")
         if not 0 <= self.num_cepstra <= self.num_mels:
             raise UserError(
                 f"objective_conf.num_cepstra is {self.num_cepstra}; it lies between 0 and num_mels"
@@ -159,7 +172,7 @@ class BestRq(nn.Module):
         guessed = logits.detach().argmax(-1)
         possible = max(1, min(config.codebook_size, targets.shape[0]))
         figures = {
-            "accuracy": (guessed == targets).float().mean(),
+            "accuracy": (guessed == targets).float().sum() / max(1, targets.numel()),
             "baseline": (counts.amax(-1) / max(1, targets.shape[0])).mean(),
             "code_use": perplexity(counts).mean() / possible,
             "feature_std": feature_spread(passed),

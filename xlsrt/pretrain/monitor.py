@@ -10,6 +10,7 @@ Every objective reports per update:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -44,6 +45,11 @@ class MonitorConfig(Settings):
         for name in ("after_updates", "min_feature_std", "min_code_use", "min_accuracy_ratio"):
             if getattr(self, name) < 0:
                 raise UserError(f"monitor_conf.{name} is {getattr(self, name)}; it must not be negative")
+        if self.min_code_use >= 1:
+            raise UserError(
+                f"monitor_conf.min_code_use is {self.min_code_use}; code_use is at most 1, and every "
+                "training would be called collapsed"
+            )
 
 
 class CollapseMonitor:
@@ -69,6 +75,8 @@ class CollapseMonitor:
         """
         for name in WATCHED:
             value = float(figures[name])
+            if not math.isfinite(value):
+                continue  # the trainer counts broken updates itself; a mean would never be a number again
             self.means[name] = _DECAY * self.means.get(name, value) + (1 - _DECAY) * value
         if not self.config.after_updates or num_updates < self.config.after_updates:
             return
@@ -83,6 +91,8 @@ class CollapseMonitor:
 
     def _verdict(self) -> str | None:
         config, mean = self.config, self.means
+        if len(mean) < len(WATCHED):
+            return None
         if mean["feature_std"] < config.min_feature_std:
             return f"the encoder's output hardly changes from frame to frame (limit {config.min_feature_std})"
         if mean["code_use"] < config.min_code_use:
