@@ -169,6 +169,7 @@ def test_the_contrastive_objective_goes_on_with_a_quantiser(adapt: Adapt, tmp_pa
             r"objective_conf: unknown key codebook .*mean codebooks\?\); known",
         ),
         ({"mask_conf": {"fill": "zeros"}}, "mask_conf.fill is 'zeros'"),
+        ({"mask_conf": {"length": 5000}}, r"length is 5000 frames \(100 s\).*nothing would be masked"),
         ({"monitor_conf": {"after": 2}}, "monitor_conf: unknown key after"),
         ({"best_model_criterion": [["valid", "ter", "min"]]}, "valid has no ter; it has loss"),
         ({"best_model_criterion": [["valid", "loss_diversity", "min"]]}, "valid has no loss_diversity"),

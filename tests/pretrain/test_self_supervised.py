@@ -164,3 +164,44 @@ def test_settings_are_checked() -> None:
         MaskConfig.from_dict({"length": "4"})
     with pytest.raises(UserError, match="embedding, noise"):
         MaskConfig(fill="zeros")
+
+
+@pytest.mark.parametrize(
+    ("conf", "message"),
+    [
+        ({"num_mels": 127}, "num_mels is 127; with more than 126 some bands hold no bin"),
+        ({"codebook_size": 10**12}, "2 codebooks of 1000000000000 codes; the head has"),
+        ({"seed": -1}, "seed is -1; it lies between"),
+        ({"seed": 2**63}, "seed is 9223372036854775808; it lies between"),
+    ],
+)
+def test_quantisers_that_cannot_be_are_refused(conf: dict[str, int], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        BestRqConfig.from_dict(conf)
+
+
+def test_the_most_bands_all_hear_something() -> None:
+    assert (Spectrum(126).filters.sum(0) > 0).all()
+    with pytest.warns(UserWarning, match="has all zero values"):
+        Spectrum(127)
+
+
+def test_a_batch_without_masked_frames_has_figures(encoder: XlsrEncoder) -> None:
+    objective = BestRq(encoder, BestRqConfig(codebook_size=16))
+    passed = masked_pass(encoder, speechlike(2, 3000), None, CONTEXTS[0], MaskConfig())
+    loss, figures = objective(passed)
+    assert not passed.mask.any() and loss.item() == 0
+    assert all(torch.isfinite(figure) for figure in figures.values())
+
+
+def test_targets_do_not_depend_on_the_batch(encoder: XlsrEncoder) -> None:
+    draw = torch.Generator().manual_seed(0)
+    lens = torch.tensor([16000, 9001, 4399, 400])
+    wav = torch.randn(4, 17234, generator=draw) * (torch.arange(17234) < lens[:, None])
+    frames = encoder.config.num_frames(lens)
+    for cepstra in (0, 16):
+        objective = BestRq(encoder, BestRqConfig(codebook_size=64, num_cepstra=cepstra))
+        together = objective.spectrum(wav, frames, 53)
+        for row, (samples, count) in enumerate(zip(lens.tolist(), frames.tolist(), strict=True)):
+            alone = objective.spectrum(wav[row : row + 1, :samples], frames[row : row + 1], count)[0]
+            assert torch.equal(objective.quantizer(alone), objective.quantizer(together[row, :count]))

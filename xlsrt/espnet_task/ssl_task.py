@@ -13,10 +13,12 @@ from espnet2.tasks.abs_task import AbsTask
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.utils.nested_dict_action import NestedDictAction
 
+from xlsrt.encoder import XlsrConfig
 from xlsrt.encoder.checkpoints import load_pretrained, read_config, save_pretrained
 from xlsrt.encoder.checkpoints.pretraining import load_heads
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.encoder import XlsrEspnetEncoder
+from xlsrt.espnet_task.iterator import read_lengths
 from xlsrt.espnet_task.options import add_task_arguments
 from xlsrt.espnet_task.shared_task import SharedTask
 from xlsrt.espnet_task.ssl_model import SslModel
@@ -26,6 +28,7 @@ from xlsrt.pretrain.contrastive import Contrastive, ContrastiveConfig
 from xlsrt.pretrain.masked import MaskConfig
 from xlsrt.pretrain.monitor import WATCHED, MonitorConfig
 from xlsrt.transducer.training_conf import ENCODER_CONF, read_encoder_conf
+from xlsrt.units import FRAME_SECONDS
 
 OBJECTIVES = ("best_rq", "contrastive")
 # Set for this training alone: the exported encoder has those of the encoder that it started from.
@@ -73,12 +76,36 @@ def objective_settings(
 ) -> tuple[BestRqConfig | ContrastiveConfig, MaskConfig, MonitorConfig]:
     """What is learnt, what is hidden and what counts as collapse, as the options say."""
     kind: type[BestRqConfig] | type[ContrastiveConfig]
-    kind = BestRqConfig if args.objective == "best_rq" else ContrastiveConfig
+    # An empty `objective:` in a file is None.
+    kind = ContrastiveConfig if args.objective == "contrastive" else BestRqConfig
     try:
         objective = kind.from_dict(args.objective_conf)
     except UserError as error:  # often keys of the other one, in a copied configuration
         raise UserError(f"objective {args.objective}: {error}") from None
     return objective, MaskConfig.from_dict(args.mask_conf), MonitorConfig.from_dict(args.monitor_conf)
+
+
+def check_spans(shape_file: str, config: XlsrConfig, span: int) -> None:
+    """Refuse spans that fit into no utterance, and tell of utterances that they do not fit into.
+
+    Args:
+        shape_file: samples of each utterance. span: frames.
+
+    Raises:
+        UserError: nothing would ever be masked, and nothing learnt.
+    """
+    lengths = [config.num_frames(samples) for samples in read_lengths(shape_file).values()]
+    short = sum(length < span for length in lengths)
+    if short == len(lengths):
+        raise UserError(
+            f"mask_conf.length is {span} frames ({span * FRAME_SECONDS:g} s), and the longest utterance of "
+            f"{shape_file} has {max(lengths)}: nothing would be masked; shorten the spans"
+        )
+    if short:
+        logging.warning(
+            f"{short} of {len(lengths)} utterances are shorter than a masked span (mask_conf.length {span}): "
+            "nothing is learnt from them"
+        )
 
 
 def contrastive_source(pretrained: str | None) -> str:
@@ -170,6 +197,8 @@ class XlsrSslTask(SharedTask, AbsTask):
         else:
             source = contrastive_source(encoder.pretrained)
             objective = Contrastive(encoder.xlsr, load_heads(source), settings, source)
+        if args.train_shape_file and not args.multiple_iterator:
+            check_spans(args.train_shape_file[0], encoder.xlsr.config, mask.length)
         model = SslModel(encoder, objective, mask, monitor, args.seed)
         count = sum(parameter.numel() for parameter in encoder.parameters())
         logging.info(f"encoder of {count / 1e6:.2f} M parameters, {args.objective}, {encoder.train_context}")
