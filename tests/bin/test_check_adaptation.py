@@ -24,6 +24,8 @@ SHIPPED = ROOT / "egs/mini/pretrained"
         ("monitor_conf: {after: 5}", "monitor_conf: unknown key after"),
         ("encoder_conf: {config: {mask_time_probe: 0.1}}", "mask_time_probe"),
         ("max_epochs: 3", "unrecognized arguments: max_epochs"),
+        ("max_epoch: 0", "max_epoch is 0; it is at least 1"),
+        ("best_model_criterion: []", "best_model_criterion is empty"),
         ("encoder_conf: {config: [layer_drop]}", "encoder_conf.config is .*it must be a mapping"),
         ("encoder_conf: {pretrained: 5}", "encoder_conf.pretrained is 5; it must be text"),
     ],

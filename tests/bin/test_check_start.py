@@ -102,6 +102,13 @@ def test_a_bundle_is_fetched_first(words: list[str], monkeypatch: pytest.MonkeyP
         ("train_config", "optim_conf: {weight_decay: some}", "optim_conf.weight_decay is 'some'; it must"),
         ("train_config", "optim_conf: {eps: -1}", "does not fit optimiser adamw: Invalid epsilon"),
         ("train_config", "scheduler_conf: {holt: 0.1}", "scheduler_conf: unknown key holt .*hold"),
+        ("train_config", "accum_grad: 0", "accum_grad is 0; it is at least 1"),
+        ("stages_config", "batch_bins: -5", "batch_bins is -5; it is at least 1"),
+        ("train_config", "valid_batch_size: [3]", r"valid_batch_size is \[3\]; it must be a whole number"),
+        ("train_config", "num_workers: -1", "num_workers is -1; it is at least 0"),
+        ("train_config", "grad_clip: -1", r"grad_clip is -1; it must be above 0, and \.inf clips nothing"),
+        ("train_config", "keep_nbest_models: [3, 0]", r"keep_nbest_models is \[3, 0\]; a number of models"),
+        ("train_config", "train_dtype: float16", "train_dtype is float16; weights in half precision"),
     ],
 )
 def test_settings_that_no_training_knows(

@@ -15,6 +15,12 @@ FIGURES: Mapping[str, Sequence[str]] = {"train": _LOSSES, "valid": (*_LOSSES, "t
 """Phases and their figures, of recognition."""
 
 
+# None where an option knows it.
+_LEAST = dict.fromkeys(("max_epoch", "accum_grad", "max_invalid_updates", "num_iters_per_epoch"), 1)
+_LEAST |= dict.fromkeys(("batch_size", "valid_batch_size", "batch_bins", "valid_batch_bins"), 1)
+_LEAST |= dict.fromkeys(("num_workers", "patience", "keep_last_models"), 0)
+
+
 def check_choices(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse values that are none of an option's choices.
 
@@ -34,6 +40,31 @@ def check_numbers(parser: argparse.ArgumentParser, args: argparse.Namespace) -> 
         if action.type in (int, float) and isinstance(parser.get_default(action.dest), (int, float)):
             kind = int if action.type is int else int | float
             setattr(args, action.dest, typed(getattr(args, action.dest), kind, action.dest, endless=True))
+
+
+def check_ranges(args: argparse.Namespace) -> None:
+    """Refuse numbers that no training works with, or worse, that turn it upside down.
+
+    Raises:
+        UserError: naming the option, its value and what it may be.
+    """
+    for name, least in _LEAST.items():
+        value = typed(getattr(args, name), int | None, name)
+        if value is not None and value < least:
+            raise UserError(f"{name} is {value}; it is at least {least}")
+    if args.grad_clip <= 0:  # a negative one would turn every gradient round
+        raise UserError(f"grad_clip is {args.grad_clip}; it must be above 0, and .inf clips nothing")
+    kept = args.keep_nbest_models
+    kept = [kept] if isinstance(kept, int) else kept
+    if not isinstance(kept, list) or not kept or any(typed(n, int, "keep_nbest_models") < 1 for n in kept):
+        raise UserError(
+            f"keep_nbest_models is {args.keep_nbest_models}; a number of models from 1 on is needed"
+        )
+    if args.train_dtype == "float16":
+        raise UserError(
+            "train_dtype is float16; weights in half precision do not train: use_amp multiplies in it, and "
+            "keeps them in float32"
+        )
 
 
 def read_token_list(source: str | Sequence[str] | None) -> list[str]:
@@ -63,6 +94,8 @@ def read_token_list(source: str | Sequence[str] | None) -> list[str]:
 
 def check_criteria(args: argparse.Namespace, figures: Mapping[str, Sequence[str]]) -> None:
     """The figures by which models are chosen exist: a wrong one would choose none, without a word."""
+    if not args.best_model_criterion:
+        raise UserError("best_model_criterion is empty: give [[train|valid, figure, min|max]]")
     chosen = [*args.best_model_criterion, args.early_stopping_criterion]
     for criterion in chosen:
         if len(criterion) != 3 or criterion[0] not in figures or criterion[2] not in ("min", "max"):

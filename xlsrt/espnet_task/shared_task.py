@@ -25,7 +25,13 @@ from xlsrt.espnet_task.audio_errors import TellingLoader
 from xlsrt.espnet_task.balance import LanguageBalance, read_languages
 from xlsrt.espnet_task.batches import build_batches, check_batches, epoch_batches
 from xlsrt.espnet_task.gpus import check_gpus, local_rank
-from xlsrt.espnet_task.inputs import check_choices, check_criteria, check_data_options, check_numbers
+from xlsrt.espnet_task.inputs import (
+    check_choices,
+    check_criteria,
+    check_data_options,
+    check_numbers,
+    check_ranges,
+)
 from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory, read_lengths
 from xlsrt.espnet_task.optim import build_optimizer, check_optimizer
 from xlsrt.espnet_task.schedulers import WarmupHoldDecay, check_schedule
@@ -70,6 +76,7 @@ class SharedTask(abs_task.AbsTask):
         parser = cls.get_parser()
         check_choices(parser, args)
         check_numbers(parser, args)
+        check_ranges(args)
         check_schedule(args)
         check_optimizer(args)
         check_batches(args)
