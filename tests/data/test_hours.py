@@ -72,8 +72,26 @@ def test_the_command_writes_a_set(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     caplog.clear()
     assert len(choose_hours(dump, 0.4)) == 40 and not caplog.messages, "it has just so many"
     assert len(choose_hours(dump, 0.395)) == 39 and "has only" not in caplog.text
-    for hours, message in (("0", "more than 0"), ("0.001", "less than the first utterance")):
+    above = "give a number above 0"
+    for hours, message in (
+        *(("0", above), ("-1", above), ("nan", above), ("inf", above)),
+        ("0.001", "less than the first utterance"),
+    ):
         with pytest.raises(UserError, match=message):
             main(["subset", "--hours", hours, str(dump), str(tmp_path / "none")])
     with pytest.raises(UserError, match="--hours, otherwise"):
         main(["subset", "--hours", "1", str(dump), "3", str(tmp_path / "none")])
+
+
+def test_lengths_that_are_missing_or_no_numbers_are_named(tmp_path: Path) -> None:
+    dump = write_dump(tmp_path / "train", {"a": 5}, ("", "sp0.9-"))
+    lines = (dump / "utt2num_samples").read_text().splitlines(keepends=True)
+    original = [line for line in lines if not line.startswith("a-002 ")]
+    (dump / "utt2num_samples").write_text("".join(original))
+    assert len(choose_hours(dump, 1.0)) == 10, "the copy tells"
+    (dump / "utt2num_samples").write_text("".join(line for line in original if "a-002" not in line))
+    with pytest.raises(UserError, match="1 utterances of utt2spk are missing, such as a-002: format"):
+        choose_hours(dump, 0.01)
+    (dump / "utt2num_samples").write_text("".join(lines).replace("a-001 576000", "a-001 36.0"))
+    with pytest.raises(UserError, match=r"utterance 'a-001' has '36\.0' samples; a whole number"):
+        choose_hours(dump, 0.01)

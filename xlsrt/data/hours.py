@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import heapq
 import logging
+import math
 import os
 from collections import defaultdict
+from pathlib import Path
 
 from xlsrt.data.kaldi import DataDir
 from xlsrt.data.speeds import original_names
@@ -25,13 +27,13 @@ def choose_hours(source: str | os.PathLike[str], hours: float) -> list[str]:
     other speeds (``sp0.9-...``) come along with their original and do not count.
 
     Raises:
-        UserError: ``hours`` is not above 0, less than the first utterance, or lengths are not known.
+        UserError: ``hours`` is no number above 0, less than the first utterance, or lengths are not known.
     """
-    if not hours > 0:
-        raise UserError(f"--hours {hours:g}: give more than 0")
+    if not 0 < hours < math.inf:
+        raise UserError(f"--hours {hours:g}: give a number above 0")
     data = DataDir(source)
     data.require("utt2spk", "utt2num_samples")
-    lengths = {utt: int(value) for utt, value in load_table(data.path / "utt2num_samples").items()}
+    lengths = _lengths(data.path / "utt2num_samples")
     copies: dict[str, list[str]] = defaultdict(list)
     queues: dict[str, list[str]] = defaultdict(list)
     for utt, speaker in load_table(data.path / "utt2spk").items():
@@ -41,6 +43,12 @@ def choose_hours(source: str | os.PathLike[str], hours: float) -> list[str]:
         copies[original].append(utt)
     for queue in queues.values():
         queue.sort(key=lambda utt: hashlib.sha256(utt.encode()).digest(), reverse=True)
+    unknown = [utt for utt, own in copies.items() if not any(one in lengths for one in own)]
+    if unknown:
+        raise UserError(
+            f"{data.path}/utt2num_samples: {len(unknown)} utterances of utt2spk are missing, such as "
+            f"{unknown[0]}: format the set anew (stage 2), or mend it with utils/fix_data_dir.sh"
+        )
     wanted = round(hours * 3600 * SAMPLE_RATE)
     heap = [(0, speaker) for speaker in sorted(queues)]
     chosen: list[str] = []
@@ -49,7 +57,9 @@ def choose_hours(source: str | os.PathLike[str], hours: float) -> list[str]:
     while heap:
         spoken, speaker = heapq.heappop(heap)
         utt = queues[speaker].pop()
-        samples = lengths[utt] if utt in lengths else max(lengths[copy] for copy in copies[utt])
+        samples = (
+            lengths[utt] if utt in lengths else max(lengths[copy] for copy in copies[utt] if copy in lengths)
+        )
         if total + samples > wanted:
             break
         total += samples
@@ -66,3 +76,13 @@ def choose_hours(source: str | os.PathLike[str], hours: float) -> list[str]:
     hours_found = total / SAMPLE_RATE / 3600
     log.info("%s: %d utterances of %d speakers, %.3f hours", data.path, len(chosen), len(heard), hours_found)
     return chosen
+
+
+def _lengths(path: Path) -> dict[str, int]:
+    """Samples of each utterance."""
+    lengths = {}
+    for utt, value in load_table(path).items():
+        if not value.isdecimal():
+            raise UserError(f"{path}: utterance '{utt}' has {value!r} samples; a whole number is needed")
+        lengths[utt] = int(value)
+    return lengths
