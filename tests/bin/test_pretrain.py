@@ -24,6 +24,30 @@ def test_options_reach_the_training(tmp_path: Path, monkeypatch) -> None:
     assert asked == [PretrainOptions(updates=5, amp=False), more]
 
 
-def test_a_seed_too_far_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--seed 256: give 0 to 255"):
-        pretrain.main(["--output_dir", str(tmp_path / "out"), "--seed", "256"])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--seed 256", "--seed 256: give 0 to 255"),
+        ("--seed -1", "--seed -1: give 0 to 255"),
+        ("--updates -1", "--updates -1: give a number from 0 on"),
+        ("--batch_seconds nan", "--batch_seconds nan: give a number above 0"),
+        ("--batch_seconds 0", "--batch_seconds 0: give a number above 0"),
+        ("--peak_lr -1", "--peak_lr -1: give a number above 0"),
+        ("--peak_lr inf", "--peak_lr inf: give a number above 0"),
+        ("--weight_decay nan", "--weight_decay nan: give a number from 0 on"),
+        ("--full_prob 7", "--full_prob 7: give a number from 0 to 1"),
+        ("--frame_weight_end -0.1", "--frame_weight_end -0.1: give a number from 0 to 1"),
+        ("--num_workers -1", "--num_workers -1: give a number from 0 on"),
+        ("--threads -1", "--threads -1: give a number from 0 on"),
+        ("--valid_utterances 0", "--valid_utterances 0: give a number from 1 on"),
+        ("--preset tinny", "unknown preset 'tinny'"),
+        ("--init /nowhere", "/nowhere: no such file or directory"),
+    ],
+)
+def test_mistakes_are_named_before_any_speech_is_made(
+    tmp_path: Path, monkeypatch, words: str, message: str
+) -> None:
+    monkeypatch.setattr(phonemes, "make_utterance", lambda seed: pytest.fail("speech was made"))
+    with pytest.raises(UserError, match=message):
+        pretrain.main(["--output_dir", str(tmp_path / "out"), *words.split()])
+    assert not (tmp_path / "out").exists()

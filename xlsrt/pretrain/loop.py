@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +31,10 @@ VALID_SEED = 1 << 40
 UTTERANCES = 1 << 32
 # Trainings whose seeds lie below the validation set's.
 SEEDS = 256
+CHECKPOINT = "checkpoint.pth"
+# Least and most of the options.
+_BOUNDS = dict.fromkeys(("updates", "warmup", "weight_decay"), (0.0, math.inf))
+_BOUNDS |= dict.fromkeys(("frame_weight", "frame_weight_end", "full_prob"), (0.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,20 @@ class PretrainOptions:
     full_prob: float = 0.5
     amp: bool = True
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not least <= value <= most or not math.isfinite(value):
+                reach = f"from {least:g} on" if most == math.inf else f"from {least:g} to {most:g}"
+                raise UserError(f"--{name} {value:g}: give a number {reach}")
+        for name in ("batch_seconds", "peak_lr"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"--{name} {getattr(self, name):g}: give a number above 0")
+        if not 0 <= self.seed < SEEDS:
+            raise UserError(
+                f"--seed {self.seed}: give 0 to {SEEDS - 1}, others would hear the validation speech"
+            )
 
     def lr(self, update: int) -> float:
         """Linear warm-up, then half a cosine to zero."""
@@ -93,6 +112,38 @@ def _optimizer(model: PhonemeModel, options: PretrainOptions) -> AdamW:
         betas=(0.9, 0.98),
         fused=True,
     )
+
+
+def read_state(checkpoint: Path, options: PretrainOptions, begins: str) -> dict[str, Any] | None:
+    """What a run left to go on from; None where there is nothing.
+
+    Args:
+        options, begins: of the run that is to go on.
+
+    Raises:
+        UserError: it was another run: lists what differs.
+    """
+    if not checkpoint.is_file():
+        return None
+    state = read_checkpoint(checkpoint)
+    known = state.get("options") or {}
+    changed = [
+        f"{name} {known.get(name)}, not {value}"
+        for name, value in asdict(options).items()
+        if known.get(name) != value
+    ]
+    if changed:
+        raise UserError(
+            f"{checkpoint} was written with other options ({'; '.join(changed)}): give the same ones or "
+            "another --output_dir"
+        )
+    before = state.get("begins", begins)  # older checkpoints do not say
+    if before != begins:
+        raise UserError(
+            f"{checkpoint} began with {before}, and this is {begins}: give the same --init and --preset, "
+            "or another --output_dir"
+        )
+    return state
 
 
 class Pretraining:
@@ -135,24 +186,13 @@ class Pretraining:
 
     @property
     def checkpoint(self) -> Path:
-        return self.directory / "checkpoint.pth"
+        return self.directory / CHECKPOINT
 
     def resume(self) -> bool:
         """Take up the last checkpoint; False where there is none."""
-        if not self.checkpoint.is_file():
+        state = read_state(self.checkpoint, self.options, self.begins)
+        if state is None:
             return False
-        state = read_checkpoint(self.checkpoint)
-        if state.get("options") != asdict(self.options):
-            raise UserError(
-                f"{self.checkpoint} was written with other options ({state.get('options')}); "
-                "give the same ones or another --output_dir"
-            )
-        begins = state.get("begins", self.begins)  # older checkpoints do not say
-        if begins != self.begins:
-            raise UserError(
-                f"{self.checkpoint} began with {begins}, and this is {self.begins}: give the same --init and "
-                "--preset, or another --output_dir"
-            )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.update, self.audio_seconds = state["update"], state["audio_seconds"]

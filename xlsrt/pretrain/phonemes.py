@@ -15,12 +15,13 @@ from xlsrt.encoder.checkpoints import save_pretrained
 from xlsrt.errors import UserError
 from xlsrt.pretrain.data import SyntheticBatches, collate
 from xlsrt.pretrain.loop import (
-    SEEDS,
+    CHECKPOINT,
     UTTERANCES,
     VALID_SEED,
     Pretraining,
     PretrainOptions,
     collect_or_load,
+    read_state,
 )
 from xlsrt.pretrain.model import PhonemeModel
 
@@ -49,20 +50,20 @@ def pretrain_phonemes(
         dtype: of the exported weights.
 
     Raises:
-        UserError: ``options.seed`` would reach the validation speech; ``output_dir`` has a checkpoint of
-            other options; ``init`` cannot be read.
+        UserError: a number is out of range; ``output_dir`` has a checkpoint of other options; ``preset`` or
+            ``init`` is not known.
     """
-    if not 0 <= options.seed < SEEDS:
-        raise UserError(
-            f"--seed {options.seed}: give 0 to {SEEDS - 1}, others would hear the validation speech"
-        )
+    for name, value, least in (
+        *(("num_workers", num_workers, 0), ("threads", threads, 0)),
+        ("valid_utterances", valid_utterances, 1),
+    ):
+        if value < least:
+            raise UserError(f"--{name} {value}: give a number from {least} on")
     if threads:
         torch.set_num_threads(threads)
     prepare_training()
-    output_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
     rank, ranks = _join_ranks()
-    inventory = collect_or_load(output_dir, make_utterance)
     # Fine-tuning leaves a pretrained feature extractor as it is; this is pretraining.
     fields = {**dict.fromkeys(_OFF, 0.0), "freeze_feature_extractor": False}
     encoder = (
@@ -73,6 +74,10 @@ def pretrain_phonemes(
     begins = (
         f"the encoder {Path(init).resolve() if Path(init).exists() else init}" if init else f"preset {preset}"
     )
+    # Before speech is made, which takes a minute or two.
+    read_state(output_dir / CHECKPOINT, options, begins)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    inventory = collect_or_load(output_dir, make_utterance)
     model = PhonemeModel(encoder, len(inventory))
     made = sorted(
         (make_utterance(VALID_SEED + i) for i in range(valid_utterances)), key=lambda one: len(one.wav)
