@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -139,6 +140,10 @@ class SyntheticBatches(IterableDataset):
                 yield collate(waiting.pop(samples), self.inventory, samples)
 
 
+_LAST_MOMENTS = 10.0
+"""Seconds that a process which is told to end, or dies, may take."""
+
+
 class LostMaker(Exception):
     """A process that made speech died, as espeak-ng does of some texts."""
 
@@ -151,8 +156,9 @@ def batches(dataset: SyntheticBatches, num_workers: int) -> Iterator[PhonemeBatc
             whatever runs at that moment, and of two ranks one would have made a step more.
     """
     prefetch = 24 if num_workers else None
-    before = signal.getsignal(signal.SIGCHLD)
+    before, others = signal.getsignal(signal.SIGCHLD), set(multiprocessing.active_children())
     made = iter(DataLoader(dataset, batch_size=None, num_workers=num_workers, prefetch_factor=prefetch))
+    makers = set(multiprocessing.active_children()) - others
     # torch's handler may also stand there since an earlier loader of this process.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
@@ -162,8 +168,11 @@ def batches(dataset: SyntheticBatches, num_workers: int) -> Iterator[PhonemeBatc
             except (RuntimeError, EOFError, ConnectionError) as error:
                 if str(error).startswith("Caught "):  # by the process, which lives
                     raise
-                raise LostMaker(str(error) or "it closed its connection") from error
+                # Its frames would keep the loader, with which alone the other makers end.
+                raise LostMaker(str(error) or "it closed its connection") from error.with_traceback(None)
             yield batch
     finally:
-        del made  # its processes end before anybody hears of it again
+        del made  # its processes end before anybody hears of it again:
+        for maker in makers:  # one whose connection is closed may have a moment to live
+            maker.join(_LAST_MOMENTS)
         signal.signal(signal.SIGCHLD, before)
