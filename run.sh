@@ -205,7 +205,8 @@ stage_4() { # shape statistics
 adapt_encoder() { # self-supervised, before training stage 1
   tool adapt --sets "${adapt_sets:-$train_set}" --data_dirs "$datadir" "$source_dir" --dumpdir "$dumpdir" --adapt_exp "$adapt_exp" \
     --adapt_config "$adapt_yaml" --train_config "${train_yaml[@]}" --last_config "${last_config[@]}" --pretrained "$adapt_from" \
-    --allow_pipes "$allow_pipes" --nj "$nj" --ngpu "$ngpu" --num_nodes "$num_nodes" --cmd "$cuda_cmd" --seed "$seed"
+    --allow_pipes "$allow_pipes" --audio_format "$audio_format" --nj "$nj" --ngpu "$ngpu" --num_nodes "$num_nodes" \
+    --cmd "$cuda_cmd" --seed "$seed"
 }
 train() { # the variants of one stage of run.sh
   local variant here; here=$(tool list_variants --stages_config "${stages_yaml[@]}" --variants "$variants" --run_stage "$1")

@@ -106,6 +106,18 @@ def test_changed_audio_of_a_set_is_heard_again(tmp_path: Path, data: UnlabelledD
     assert all(one != other for one, other in zip(before, after, strict=True))
 
 
+def test_the_audio_format_of_the_recipe_holds_here_too(tmp_path: Path, data: UnlabelledData) -> None:
+    command = data_steps(data, 1, False, "flac.ark")[1].command
+    assert command[command.index("--audio_format") + 1] == "flac.ark"
+    data.dump.mkdir(parents=True)
+    for kind in ("sound", "kaldi_ark"):
+        settings = make_adaptation(tmp_path / "exp", ADAPT, SMALL, data).settings
+        for part in ("train", "valid"):
+            audio = settings[f"{part}_data_path_and_name_and_type"]
+            assert audio == [[str(data.dump / "wav.scp"), "speech", kind]]
+        (data.dump / "audio_format").write_text("flac.ark\n")  # as format_data does
+
+
 def test_a_few_pieces_are_for_validation(data: UnlabelledData) -> None:
     data.dump.mkdir(parents=True)
     names = [f"u{n:04d}" for n in range(1000)]

@@ -30,6 +30,9 @@ def get_parser() -> argparse.ArgumentParser:
         "--pretrained", help="encoder to adapt; empty: as --train_config says; none: random weights"
     )
     parser.add_argument("--allow_pipes", type=yes_or_no, default=False, help="run commands in wav.scp")
+    parser.add_argument(
+        "--audio_format", default="flac", help="of the formatted audio, as format_data has it"
+    )
     parser.add_argument("--nj", type=int, default=1, help="parallel jobs of data preparation")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs of a node; 0: CPU")
     parser.add_argument("--num_nodes", type=int, default=1, help="nodes; without GPU: CPU ranks")
@@ -42,7 +45,7 @@ def main(cmd: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(cmd)
     die_with_parent(signal.SIGTERM)
     data = unlabelled_data(find_sources(args.sets, args.data_dirs), args.dumpdir)
-    for step in data_steps(data, args.nj, args.allow_pipes):
+    for step in data_steps(data, args.nj, args.allow_pipes, args.audio_format):
         if code := run_step(step):
             return code
     split(data)

@@ -3,7 +3,8 @@
 Every objective reports per update:
 
 * ``accuracy``: share of the masked frames whose target was found;
-* ``baseline``: what is found without listening (the commonest code, or a guess among the candidates);
+* ``baseline``: what is found without listening (the commonest code, or a guess among the different
+  candidates);
 * ``code_use``: diversity of the targets, perplexity over what would be possible: 1 when all codes are alike;
 * ``feature_std``: spread of the encoder's output over frames: 0 when every frame looks the same.
 """

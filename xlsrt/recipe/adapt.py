@@ -13,7 +13,7 @@ from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.recipe.listing import folder_listing
 from xlsrt.recipe.step import Step
-from xlsrt.recipe.training import NO_PRETRAINED, located, pretrained_files, refuse_owned
+from xlsrt.recipe.training import NO_PRETRAINED, kind_of, located, pretrained_files, refuse_owned
 from xlsrt.settings import as_mapping
 from xlsrt.tree import Tree, overlay, read_tree
 
@@ -106,13 +106,14 @@ def unlabelled_data(sources: tuple[Path, ...], dumpdir: Path) -> UnlabelledData:
     return UnlabelledData(sources, dumpdir / "unlabelled" / name, dumpdir / "raw" / f"unlabelled_{name}")
 
 
-def data_steps(data: UnlabelledData, nj: int, allow_pipes: bool) -> list[Step]:
-    """Look the audio through and cut it; format it."""
+def data_steps(data: UnlabelledData, nj: int, allow_pipes: bool, audio_format: str = "flac") -> list[Step]:
+    """Look the audio through and cut it; format it, as ``--audio_format`` of format_data says."""
     python, pipes = sys.executable, ["--allow_pipes", str(allow_pipes).lower()]
     look = [python, "-m", "xlsrt.bin.prepare_data", "unlabelled", "--source", *map(str, data.sources)]
     look += ["--output_dir", str(data.tables.parent), "--set_name", data.tables.name, *pipes]
     form = [python, "-m", "xlsrt.bin.format_data", "--data_dir", str(data.tables)]
     form += ["--output_dir", str(data.dump), "--need_text", "false", *pipes]
+    form += ["--audio_format", audio_format]
     tables = [path for one in data.sources for path in _tables(one)]
     made = [data.tables / name for name in ("wav.scp", "segments", "utt2spk")]
     dumped = [data.dump / name for name in ("wav.scp", "utt2num_samples")]
@@ -206,8 +207,9 @@ def make_adaptation(
 ) -> Adaptation:
     """`adaptation_settings` with the data they are for."""
     settings = adaptation_settings(adapt_configs, train_configs, pretrained, last_layers)
+    kind = kind_of(data.dump)
     for part, shapes in data.splits.items():
-        settings[f"{part}_data_path_and_name_and_type"] = [[str(data.dump / "wav.scp"), "speech", "sound"]]
+        settings[f"{part}_data_path_and_name_and_type"] = [[str(data.dump / "wav.scp"), "speech", kind]]
         settings[f"{part}_shape_file"] = [str(shapes)]
     if seed is not None:
         settings["seed"] = seed

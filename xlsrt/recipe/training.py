@@ -85,10 +85,8 @@ class Corpus:
         if self.bpemodel:
             found["bpemodel"] = str(self.bpemodel)
         for part, dump in (("train", self.train_dump), ("valid", self.valid_dump)):
-            # Stage 2 leaves this file where it has put the audio into archives.
-            kind = "kaldi_ark" if (dump / "audio_format").is_file() else "sound"
             found[f"{part}_data_path_and_name_and_type"] = [
-                [str(dump / "wav.scp"), "speech", kind],
+                [str(dump / "wav.scp"), "speech", kind_of(dump)],
                 [str(dump / "text"), "text", "text"],
             ]
             found[f"{part}_shape_file"] = [str(path) for path in self.shape_files(part)]
@@ -150,6 +148,12 @@ class Plan:
     def outputs(self) -> list[str]:
         """What must be there when it is done."""
         return [str(best_checkpoint(self.exp_dir, self.settings)), str(self.exp_dir / "config.yaml")]
+
+
+def kind_of(dump: Path) -> str:
+    """ESPnet's name for how a dump holds its audio."""
+    # format_data leaves this file where it has put the audio into archives.
+    return "kaldi_ark" if (dump / "audio_format").is_file() else "sound"
 
 
 def pretrained_files(settings: Mapping[str, Any]) -> list[str]:
