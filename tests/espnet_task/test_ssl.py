@@ -126,6 +126,16 @@ def test_killed_within_an_epoch_continues_to_the_same_weights(
     assert ours["training_state"]["monitor"]["accuracy"] > 0
 
 
+def test_it_does_not_go_on_with_other_targets(adapt: Adapt) -> None:
+    conf = settings()["objective_conf"]
+    adapt("one", max_epoch=1)
+    with pytest.raises(UserError, match=r"other targets: objective_conf .*'seed': 0.*'seed': 7"):
+        adapt("one", objective_conf={**conf, "seed": 7})
+    with pytest.raises(UserError, match=r"checkpoint\.pth is of another model .*objective\.head"):
+        adapt("one", objective_conf={**conf, "codebook_size": 8})
+    adapt("one")
+
+
 def test_a_collapsed_training_stops_and_says_why(adapt: Adapt) -> None:
     with pytest.raises(UserError, match=r"collapsed: the encoder's output hardly changes.*update 2\)"):
         adapt("collapsed", monitor_conf={"after_updates": 2, "min_feature_std": 100.0})

@@ -69,12 +69,30 @@ class SslModel(TrainedModel, AbsESPnetModel):
 
     def training_state(self) -> dict[str, Any]:
         """What a checkpoint keeps beside the weights."""
-        return {**super().training_state(), "monitor": self.monitor.state_dict()}
+        return {
+            **super().training_state(),
+            "monitor": self.monitor.state_dict(),
+            "targets": self._targets(),
+        }
 
     def load_training_state(self, state: Mapping[str, Any]) -> None:
-        """Undo `training_state`."""
+        """Undo `training_state`.
+
+        Raises:
+            UserError: the checkpoint's targets are made otherwise; it would go on with its own.
+        """
+        before = state.get("targets", self._targets())  # older checkpoints do not say
+        if before != self._targets():
+            raise UserError(
+                f"the checkpoint was trained with other targets: objective_conf {before}, and this is "
+                f"{self._targets()}; give the same or another --output_dir"
+            )
         super().load_training_state(state)
         self.monitor.load_state_dict(state["monitor"])
+
+    def _targets(self) -> dict[str, Any]:
+        """What decides what is predicted, where the checkpoint that training began with does not."""
+        return self.objective.config.to_dict() if isinstance(self.objective, BestRq) else {}
 
     def collect_feats(self, **batch: Tensor) -> dict[str, Tensor]:
         """There are no features to collect: the lengths are known."""

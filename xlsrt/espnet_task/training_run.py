@@ -25,6 +25,7 @@ from espnet2.train.reporter import Reporter, SubReporter
 from torch import nn
 
 from xlsrt.cpu import prepare_training
+from xlsrt.errors import UserError
 from xlsrt.espnet_task import retention, sharding
 from xlsrt.espnet_task.checkpoint import plain_stats, reporter_stats
 from xlsrt.espnet_task.distributed import Ranks, rates
@@ -259,7 +260,13 @@ class TrainingRun:
         # To the CPU, from where the optimiser moves what belongs beside its parameters. AdamW's count of
         # steps does not: on a GPU every parameter's update would wait for it.
         states = sharding.read_on_first(lambda: read_checkpoint(self.checkpoint), sharded, self.ranks.rank)
-        sharding.load_states(self.model, self.optimizer, states["model"], states["optimizers"][0])
+        try:
+            sharding.load_states(self.model, self.optimizer, states["model"], states["optimizers"][0])
+        except (RuntimeError, ValueError) as error:  # torch lists what does not fit
+            raise UserError(
+                f"{self.checkpoint} is of another model ({' '.join(str(error).split())}): give the settings "
+                "that it was trained with, or another --output_dir"
+            ) from None
         self.model.load_training_state(states["training_state"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(states["schedulers"][0])
