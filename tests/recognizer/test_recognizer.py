@@ -267,5 +267,8 @@ def test_more_than_one_transcript(exps):
     same(ranked[0], recognizer.transcribe(wav))
     with pytest.raises(UserError, match="4 transcripts were asked for; this search keeps 3"):
         recognizer.transcribe_nbest(wav, 4)
+    for count in (0, -1, 1.5, True, None):
+        with pytest.raises(UserError, match=r"transcripts were asked for; give a whole number from 1 on"):
+            recognizer.transcribe_nbest(wav, count)
     with pytest.raises(UserError, match="keeps 1"):
         Recognizer.from_exp(exps[4]).transcribe_nbest(wav, 2)

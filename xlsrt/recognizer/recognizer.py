@@ -110,11 +110,10 @@ class Recognizer:
             UserError: ``count`` is no whole number above 0, or more than the search keeps.
         """
         width = getattr(self.search, "beam_size", 1)
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= width:
-            raise UserError(
-                f"{count!r} transcripts were asked for: give a whole number from 1 on; this search keeps "
-                f"{width}, widen its beam for more"
-            )
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise UserError(f"{count!r} transcripts were asked for; give a whole number from 1 on")
+        if count > width:
+            raise UserError(f"{count} transcripts were asked for; this search keeps {width}, widen its beam")
         return self._transcribe([samples], rate, count)[0]
 
     @torch.no_grad()
