@@ -51,3 +51,20 @@ def test_mistakes_are_named_before_any_speech_is_made(
     with pytest.raises(UserError, match=message):
         pretrain.main(["--output_dir", str(tmp_path / "out"), *words.split()])
     assert not (tmp_path / "out").exists()
+
+
+def test_a_configuration_names_the_objective(tmp_path: Path, monkeypatch) -> None:
+    from xlsrt.espnet_task.ssl_task import XlsrSslTask
+
+    asked: list[list[str]] = []
+    monkeypatch.setattr(XlsrSslTask, "main", lambda cmd: asked.append(cmd))
+    for text in ("objective: best_rq", "objective: contrastive"):
+        (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+        pretrain.main(["--config", str(tmp_path / "a.yaml"), "--output_dir", "x"])
+    assert asked == [["--config", str(tmp_path / "a.yaml"), "--output_dir", "x"]] * 2
+    for text in ("max_epoch: 3", "objective: phonemes"):
+        (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match=r"a\.yaml: its objective is .*write best_rq or contrastive"):
+            pretrain.main(["--config", str(tmp_path / "a.yaml"), "--output_dir", "x"])
+    with pytest.raises(UserError, match=r"nowhere\.yaml"):
+        pretrain.main(["--config", str(tmp_path / "nowhere.yaml"), "--output_dir", "x"])

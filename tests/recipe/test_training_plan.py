@@ -173,3 +173,21 @@ def test_shipped_configurations_resolve(tmp_path: Path, corpus: Corpus, name: st
     found = plan(tmp_path, str(ROOT / f"conf/{name}.yaml"), corpus)
     assert found.settings["best_model_criterion"] == [["valid", "ter", "min"]]
     assert set(read_tree(ROOT / f"conf/{name}.yaml")) <= set(found.settings)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("{max_epoch: 3}", "1 has epochs 30 and max_epoch in its options: write epochs alone"),
+        ("{optim_conf: {lr: 3}}", r"1 has lr 0\.001 and optim_conf\.lr in its options: write lr alone"),
+    ],
+)
+def test_what_a_row_says_twice_is_refused(
+    tmp_path: Path, config: str, corpus: Corpus, options: str, message: str
+) -> None:
+    """The options' value was overruled without a word."""
+    own = tmp_path / "stages.yaml"
+    own.write_text(f"stages: {{1: {{options: {options}}}}}", encoding="utf-8")
+    table = load_stages(str(ROOT / "conf/stages.yaml"), str(own))
+    with pytest.raises(UserError, match=message):
+        make_plan(table, "1", tmp_path / "exp/asr_x", [config], corpus)

@@ -15,6 +15,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from xlsrt.bin import run_main
+from xlsrt.errors import UserError
+from xlsrt.tree import read_tree
 
 OBJECTIVES = ("phonemes", "best_rq", "contrastive")
 OPTION_HELP = {
@@ -73,10 +75,24 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def _objective(words: Sequence[str]) -> str:
-    """``--objective`` decides whose options the others are."""
+    """``--objective``, or that of ``--config``, which decides whose options the others are.
+
+    Raises:
+        UserError: a configuration that cannot be read or names none.
+    """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--objective", choices=OBJECTIVES, default="phonemes")
-    return first.parse_known_args(words)[0].objective
+    first.add_argument("--objective", choices=OBJECTIVES)
+    first.add_argument("--config")
+    given = first.parse_known_args(words)[0]
+    if given.objective or not given.config:
+        return given.objective or "phonemes"
+    named: str | None = read_tree(given.config).get("objective")
+    if named not in OBJECTIVES[1:]:
+        raise UserError(
+            f"{given.config}: its objective is {named!r}; write {' or '.join(OBJECTIVES[1:])} (phonemes "
+            "takes no configuration), or give --objective"
+        )
+    return named
 
 
 def main(cmd: Sequence[str] | None = None) -> None:

@@ -240,6 +240,16 @@ def layered(
     refuse_owned(base, ", ".join(train_configs))
     refuse_owned(variant.options, f"{table.source}: options of {variant.name}")
     row: Tree = overlay({}, variant.options)
+    optim = row.get("optim_conf")
+    for key, value, other, twice in (
+        ("epochs", variant.epochs, "max_epoch", "max_epoch" in row),
+        ("lr", variant.lr, "optim_conf.lr", isinstance(optim, dict) and "lr" in optim),
+    ):
+        if value is not None and twice:
+            raise UserError(
+                f"{table.source}: {variant.name} has {key} {value} and {other} in its options: "
+                f"write {key} alone"
+            )
     if variant.epochs is not None:
         row["max_epoch"] = variant.epochs
     if variant.lr is not None:
