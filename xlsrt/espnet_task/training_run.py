@@ -262,6 +262,8 @@ class TrainingRun:
         states = sharding.read_on_first(lambda: read_checkpoint(self.checkpoint), sharded, self.ranks.rank)
         try:
             sharding.load_states(self.model, self.optimizer, states["model"], states["optimizers"][0])
+        except torch.cuda.OutOfMemoryError:
+            raise
         except (RuntimeError, ValueError) as error:  # torch lists what does not fit
             raise UserError(
                 f"{self.checkpoint} is of another model ({' '.join(str(error).split())}): give the settings "
