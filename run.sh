@@ -65,7 +65,7 @@ decode_all=false       # decode every model with every configuration, also in co
 inference_asr_model=ave # best (epoch), ave (average of the n best) or a file name
 # Machines; cmd_backend=slurm ./run.sh (or sge, pbs, ssh) runs jobs on a cluster, see cmd.sh and docs/clusters.md
 ngpu=auto              # GPUs of a node; auto: one if there is one, 0: CPU
-num_nodes=auto         # nodes; without GPU: CPU ranks; auto: one node, or where jobs run here a rank for each core, at most 4
+num_nodes=auto         # nodes; without GPU: CPU ranks; auto: one node, or where jobs run here a rank for each core and every 3 GB of memory, at most 4
 gpu_inference=auto     # whether decoding uses a GPU: true, false, or auto as ngpu
 nj=2                   # parallel jobs of data preparation
 inference_nj=2         # parallel jobs of decoding; on one machine they share its --ngpu GPUs
@@ -122,7 +122,7 @@ asr_exp=${asr_exp:-$expdir/asr_${asr_tag:-${train_name#train_}_$token_tag${speed
 gpus=$({ nvidia-smi --list-gpus 2>/dev/null || true; } | wc -l)
 if [ "$ngpu" = auto ]; then ngpu=$((gpus > 0)); fi; [[ $ngpu =~ ^[0-9]+$ ]] || die "--ngpu $ngpu: write a number or auto"
 if [ "$num_nodes" = auto ] && [ "$ngpu" = 0 ] && [ "${cmd_backend:-local}" = local ] && ! "$debug"; then # a rank for each core:
-  num_nodes=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc | awk '{print ($1 < 4) ? $1 : 4}') # which nproc takes those for
+  num_nodes=$("$root/utils/auto_ranks.sh") # as far as memory goes
 elif [ "$num_nodes" = auto ]; then num_nodes=1; fi; [ "$cmd_backend:$((ngpu > 0 && num_nodes > 1))" != local:1 ] || die "--ngpu $ngpu --num_nodes $num_nodes: cmd_backend=local has one node; choose another in cmd.sh"
 [[ $num_nodes =~ ^[1-9][0-9]*$ ]] || die "--num_nodes $num_nodes: write a number or auto"
 decode_gpus=$ngpu gpus_here=0; case $gpu_inference in true) decode_gpus=$((ngpu > 0 ? ngpu : 1)) ;; false) decode_gpus=0 ;; esac # shared here; on a queue one a job
