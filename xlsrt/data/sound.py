@@ -118,7 +118,7 @@ def cut(levels: Levels, max_seconds: float) -> list[tuple[float, float]]:
     stretches, start = [], 0
     while frames - start > longest:
         low, high = start + longest // 2, start + longest
-        end = low + int(smooth[low:high].argmin())
+        end = low + int(np.argmin(smooth[low:high]))
         stretches.append((start * FRAME_SECONDS, end * FRAME_SECONDS))
         start = end
     return [*stretches, (start * FRAME_SECONDS, levels.seconds)]

@@ -68,7 +68,7 @@ def picture(context: AttentionContext, frames: int) -> np.ndarray:
 
 def density(context: AttentionContext, frames: int) -> float:
     """Share of all (query, key) pairs that are connected, in an utterance of so many frames."""
-    return keys_per_query(context, frames).sum() / max(1, frames * frames)
+    return float(keys_per_query(context, frames).sum()) / max(1, frames * frames)
 
 
 def keys_per_query(context: AttentionContext, frames: int) -> np.ndarray:
