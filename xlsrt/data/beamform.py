@@ -51,7 +51,7 @@ def summed(files: Sequence[soundfile.SoundFile], rate: int) -> Iterator[np.ndarr
     left = min(file.frames for file in files)
     frames = np.zeros((len(files), 2 * hop + 2 * most))
     delays = np.zeros(len(files), dtype=int)
-    tail = np.zeros(frames.shape[1])
+    tail: np.ndarray = np.zeros(frames.shape[1])
     current = np.zeros((len(files), hop))
     done = 0  # samples in ``current``
     while left > 0 or done:

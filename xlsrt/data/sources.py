@@ -165,7 +165,7 @@ def packets_of(
 
 
 def _cut(blocks: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    rest = np.zeros(0, dtype=np.float32)
+    rest: np.ndarray = np.zeros(0, dtype=np.float32)
     for block in blocks:
         rest = np.concatenate([rest, block])
         while len(rest) >= size:
