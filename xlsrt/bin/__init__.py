@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import signal
@@ -36,7 +37,8 @@ def run_main(main: Callable[[], int | None]) -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         # Who waits for us is to see a signal, as from any program; where we were is of no interest.
-        sys.stdout.flush()
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.flush()
         print("interrupted", file=sys.stderr, flush=True)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.raise_signal(signal.SIGINT)

@@ -94,13 +94,13 @@ def listen(recognizer: Recognizer, name: str, how: Listening) -> Iterator[Result
     longest = recognizer.encoder.config.max_stream_seconds if whole else _longest(recognizer, how.rules)
     packets = how.packets(name, recognizer.sample_rate, longest, interrupt)
     with interrupt.listening() if live else nullcontext():
-        hear = _hear_whole if whole else _hear_stream
-        yield from hear(recognizer, packets, how, live)
+        if whole:
+            yield from _hear_whole(recognizer, packets, live)
+        else:
+            yield from _hear_stream(recognizer, packets, how, live)
 
 
-def _hear_whole(
-    recognizer: Recognizer, packets: Iterator[np.ndarray], _how: Listening, live: bool
-) -> Iterator[Result]:
+def _hear_whole(recognizer: Recognizer, packets: Iterator[np.ndarray], live: bool) -> Iterator[Result]:
     parts = [np.zeros(0, dtype=np.float32)]
     try:
         for packet in packets:
