@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -33,6 +34,30 @@ def test_one_thread_unless_asked(setup: Path) -> None:
     for mode, asked, threads in (("streaming", 0, 1), ("streaming", 3, 3), ("masked", 0, 1)):
         job = Job(setup, None, replace(config, mode=mode), setup, setup, num_threads=asked)
         assert threads_of(job) == threads
+
+
+def test_who_shares_the_work_out_does_not_wait_for_torch(setup: Path) -> None:
+    """Its shards load it, each by itself; and a set that is decoded already is said to be so at once."""
+    decode(setup, "out")
+    code = (
+        "import sys; from xlsrt.bin import asr_decode\n"
+        "asr_decode.main(sys.argv[1:])\n"
+        "print('torch' in sys.modules)"
+    )
+    words = [
+        "--exp_dir",
+        "exp",
+        "--decode_config",
+        "decode.yaml",
+        "--data_dir",
+        "data",
+        "--output_dir",
+        "out",
+    ]
+    run = [sys.executable, "-c", code, *words]
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(run, cwd=setup, capture_output=True, text=True, check=True, env=path)
+    assert done.stdout.strip() == "False" and "decoded already" in done.stderr
 
 
 def test_where_only_waveforms_count_they_come_by_the_thousand_seconds(setup: Path) -> None:

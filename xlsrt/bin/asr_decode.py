@@ -70,7 +70,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--merge", action="store_true", help="decode nothing, write the final files of all shards"
     )
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs that the shards share; 0: CPU")
-    parser.add_argument("--batch_size", type=int, default=16, help="utterances of a batch, at most")
+    parser.add_argument("--batch_size", type=int, default=64, help="utterances of a batch, at most")
     parser.add_argument(
         "--batch_seconds",
         type=float,

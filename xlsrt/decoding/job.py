@@ -13,6 +13,8 @@ from xlsrt.data.kaldi import DataDir
 from xlsrt.data.waveforms import Entry
 from xlsrt.decoding.config import DecodeConfig
 from xlsrt.errors import UserError
+from xlsrt.recognizer.model_files import model_files
+from xlsrt.search.options import own_lms, search_files
 
 HEARD_SECONDS = 240.0
 """Padded audio that the encoder hears at once where that needs memory: whole utterances, a growing past."""
@@ -44,7 +46,7 @@ class Job:
     output_dir: Path
     nj: int = 1
     ngpu: int = 0
-    batch_size: int = 16
+    batch_size: int = 64
     batch_seconds: float | None = None
     num_threads: int = 0
     also: tuple[tuple[DecodeConfig, Path], ...] = ()
@@ -91,7 +93,7 @@ def check_sets(jobs: Sequence[Job]) -> None:
 
 def fingerprint_of(job: Job, entries: list[Entry]) -> str:
     """Names what the words depend on: model, configuration and audio; not batches, shards or devices."""
-    files = model_files(job)
+    files = model_files(job.exp_dir, job.model_file)
     facts = {
         "model": [_identity(path) for path in files],
         "search": [_identity(path) for path in _search_files(job)],
@@ -111,20 +113,6 @@ def fingerprint_of(job: Job, entries: list[Entry]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def model_files(job: Job) -> list[Path]:
-    """The files of the model, weights first; it may be an experiment, a packed folder or a packed zip."""
-    from xlsrt.recognizer.model import find_weights
-    from xlsrt.recognizer.pack import WEIGHTS, check_model_file, is_pack
-
-    check_model_file(job.exp_dir, job.model_file)
-    if not is_pack(job.exp_dir):
-        return [find_weights(job.exp_dir, job.model_file), job.exp_dir / "config.yaml"]
-    if job.exp_dir.is_file():
-        return [job.exp_dir]
-    others = sorted(path for path in job.exp_dir.iterdir() if path.is_file() and path.name != WEIGHTS)
-    return [job.exp_dir / WEIGHTS, *others]
-
-
 def _audio_files(job: Job, entries: list[Entry]) -> list[Path]:
     """The files of the set's audio; of archives the archives, of commands none."""
     data = DataDir(job.data_dir)
@@ -134,8 +122,6 @@ def _audio_files(job: Job, entries: list[Entry]) -> list[Path]:
 
 
 def _search_files(job: Job) -> list[Path]:
-    from xlsrt.search.options import own_lms, search_files
-
     own = [job.exp_dir / name for name in own_lms(job.config.search).values()]
     return search_files(job.config.search) + [path for path in own if path.is_file()]
 

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 from xlsrt.data.kaldi import DataDir
 from xlsrt.data.waveforms import Entry, load_samples, make_batches, read_set
 from xlsrt.decoding import outputs
-from xlsrt.decoding.job import Job, check_sets, device_of, fingerprint_of, model_files, threads_of
+from xlsrt.decoding.job import Job, check_sets, device_of, fingerprint_of, threads_of
 from xlsrt.errors import UserError
 from xlsrt.files import write_text
 from xlsrt.processes import end_with_parent
+from xlsrt.recognizer.model_files import model_files
 from xlsrt.units import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _write(job: Job, fingerprint: str, names: list[str]) -> None:
     factor = sum(result.wall_seconds for result in kept) / max(audio, 1e-9)
     facts = {
         "exp_dir": str(job.exp_dir),
-        "model_file": model_files(job)[0].name,
+        "model_file": model_files(job.exp_dir, job.model_file)[0].name,
         "data_dir": str(job.data_dir),
         "context": job.config.context.to_dict(),
         "search": dict(job.config.search),

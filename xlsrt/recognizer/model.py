@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
+from xlsrt.recognizer.model_files import find_weights
 from xlsrt.search.options import OWN_LMS
 from xlsrt.tensor_files import check_finite, misfits, read_model
 from xlsrt.text import TokenModel
@@ -22,8 +23,6 @@ from xlsrt.transducer.training_conf import ModelConfig, read_encoder_conf
 from xlsrt.tree import read_tree
 
 PREFIXES = {"encoder": "encoder.xlsr.", "head": "head."}
-MODEL_FILES = ("valid.*.ave.pth", "valid.*.ave_*best.pth", "valid.*.best.pth", "latest.pth")
-"""Where `model_file=None` looks, in this order; of several files of one kind the newest."""
 _ANOTHER = "copy it again, or train on from the last whole checkpoint"
 
 
@@ -49,7 +48,7 @@ def load_exp(exp_dir: Path | str, model_file: str | None = None) -> Model:
 
     Args:
         exp_dir: what training wrote. model_file: a file in it, with or without ".pth", or a path; None: see
-            `MODEL_FILES`.
+            `xlsrt.recognizer.model_files.MODEL_FILES`.
 
     Raises:
         UserError: a file is missing, damaged, or does not fit the configuration; names are listed.
@@ -123,24 +122,6 @@ def _located(name: str, directory: Path) -> Path | None:
     candidates = [directory / Path(name).name, Path(name), directory / name]
     candidates += [parent / name for parent in directory.resolve().parents]
     return next((path for path in candidates if path.is_file()), None)
-
-
-def find_weights(directory: Path, model_file: str | None) -> Path:
-    """The weights file that ``model_file`` means."""
-    if model_file is not None:
-        named = Path(model_file)
-        for path in (directory / named, directory / f"{model_file}.pth", named):
-            if path.is_file():
-                return path
-        present = ", ".join(sorted(path.name for path in directory.glob("*.pth"))) or "none"
-        raise UserError(f"{directory} has no model file {model_file}; present: {present}")
-    for pattern in MODEL_FILES:
-        found = [path for path in directory.glob(pattern) if path.is_file()]
-        if found:
-            return max(found, key=lambda path: (path.stat().st_mtime, path.name))
-    raise UserError(
-        f"{directory} holds no weights ({', '.join(MODEL_FILES)}); train first or name model_file"
-    )
 
 
 def load_weights(model: Model, weights: Mapping[str, Tensor], name: str) -> None:

@@ -24,6 +24,7 @@ from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
 from xlsrt.recognizer.model import PREFIXES, Model, found_ngrams, load_exp, load_weights, read_config
+from xlsrt.recognizer.model_files import SETTINGS, WEIGHTS, check_model_file, is_pack
 from xlsrt.search.options import check_search
 from xlsrt.settings import as_mapping
 from xlsrt.tensor_files import parse_safetensors
@@ -31,14 +32,9 @@ from xlsrt.text import TokenModel
 from xlsrt.transducer import HeadConfig, TransducerHead
 
 VERSION = 1
-SETTINGS, WEIGHTS, PIECES = "model.json", "model.safetensors", "bpe.model"
+PIECES = "bpe.model"
 TRAINING_ONLY = ("simple_encoder.", "simple_predictor.")
 _AGAIN = "copy the packed model again"
-
-
-def is_pack(path: Path) -> bool:
-    """Whether ``path`` is a packed model's folder or a zip."""
-    return (path / SETTINGS).is_file() or (path.is_file() and path.suffix == ".zip")
 
 
 def write_pack(
@@ -158,18 +154,6 @@ def load_model(path: Path, model_file: str | None = None) -> Model:
     """
     check_model_file(path, model_file)
     return load_pack(path) if is_pack(path) else load_exp(path, model_file)
-
-
-def check_model_file(path: Path, model_file: str | None) -> None:
-    """Refuse to choose among the checkpoints of a packed model, which has but one.
-
-    Its own file may be named: ``decoding.json`` does so.
-    """
-    if model_file is not None and is_pack(path) and model_file not in (WEIGHTS, path.name):
-        raise UserError(
-            f"{path} is a packed model with one set of weights: leave model_file ({model_file}) out, or give "
-            "the experiment directory that it was packed from"
-        )
 
 
 def load_pack(path: Path) -> Model:
