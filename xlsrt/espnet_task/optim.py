@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -74,6 +75,15 @@ def _depth(name: str, layers: int) -> int:
     if match := _LAYER.match(name):
         return int(match[1]) + 1
     return 0 if name.startswith(_INPUT_SIDE) else layers
+
+
+def check_frozen(names: Sequence[str], model: nn.Module) -> None:
+    """Refuse a ``freeze_param`` that names nothing: ESPnet would train what was to stay, without a word."""
+    for name in names:
+        if not any(known == name or known.startswith(f"{name}.") for known, _ in model.named_parameters()):
+            near = difflib.get_close_matches(name, [known for known, _ in model.named_modules()], 3, 0.4)
+            hint = f"; near it: {', '.join(near)}" if near else ""
+            raise UserError(f"freeze_param: {name} is no part of this model{hint}")
 
 
 def build_optimizer(args: argparse.Namespace, model: nn.Module) -> torch.optim.Optimizer:

@@ -33,7 +33,7 @@ from xlsrt.espnet_task.inputs import (
     check_ranges,
 )
 from xlsrt.espnet_task.iterator import ResumableIterFactory, SplitIterFactory, read_lengths
-from xlsrt.espnet_task.optim import build_optimizer, check_optimizer
+from xlsrt.espnet_task.optim import build_optimizer, check_frozen, check_optimizer
 from xlsrt.espnet_task.schedulers import WarmupHoldDecay, check_schedule
 from xlsrt.espnet_task.sharding import shard
 from xlsrt.espnet_task.signals import forwarding_to_children
@@ -153,6 +153,7 @@ class SharedTask(abs_task.AbsTask):
     @classmethod
     def build_optimizers(cls, args: argparse.Namespace, model: Any) -> list[Any]:
         """One optimiser on our parameter groups."""
+        check_frozen(args.freeze_param, model)
         if args.sharded:
             shard(model)
         return [build_optimizer(args, model)]
