@@ -120,6 +120,25 @@ def test_a_pretrained_encoder_brings_its_own_sizes(tmp_path: Path, config: str, 
     assert encoder["config"] == {"hidden_dropout": 0.2}
 
 
+def test_random_weights_are_not_frozen(tmp_path: Path, config: str, corpus: Corpus) -> None:
+    """What the built-in corpus freezes in its pretrained encoder would stay noise."""
+    layer = tmp_path / "frozen.yaml"
+    layer.write_text(
+        "encoder_conf: {config: {freeze_feature_extractor: true, freeze_encoder_updates: 100}}\n"
+        "freeze_param: [encoder.xlsr.encoder.layers.0, head.joint]\n",
+        encoding="utf-8",
+    )
+    frozen = plan(tmp_path, config, corpus, last_layers=[str(layer)], pretrained="WAV2VEC2_XLSR53")
+    assert frozen.settings["freeze_param"] == ["encoder.xlsr.encoder.layers.0", "head.joint"]
+    assert frozen.settings["encoder_conf"]["config"]["freeze_encoder_updates"] == 100 and not frozen.note
+    random = plan(tmp_path, config, corpus, last_layers=[str(layer)], pretrained="none")
+    assert random.settings["freeze_param"] == ["head.joint"]
+    values = random.settings["encoder_conf"]["config"]
+    assert (values["freeze_feature_extractor"], values["freeze_encoder_updates"]) == (False, 0)
+    assert "random weights" in random.note and "freeze_encoder_updates, freeze_param" in random.note
+    assert not plan(tmp_path, config, corpus, pretrained="none").note
+
+
 def test_what_is_written_about_an_encoder_is_none_of_it(tmp_path: Path, config: str, corpus: Corpus) -> None:
     folder = tmp_path / "encoder"
     shutil.copytree(ROOT / "egs/mini/pretrained", folder)

@@ -37,6 +37,7 @@ class Adaptation:
     exp_dir: Path
     settings: Tree = field(repr=False)
     start = None
+    note = ""
     title = "run.sh stage 5: adaptation of the encoder on unlabelled audio"
 
     @property

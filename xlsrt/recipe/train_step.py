@@ -58,6 +58,8 @@ def train(plan: Plan | Adaptation, data: Sequence[Path], backend: str, ngpu: int
 def _prepare(plan: Plan | Adaptation, wanted: str, training: Sequence[str]) -> None:
     """Lay out the experiment's directory; ``wanted``: fingerprint of what its checkpoints are made from."""
     exp_dir = plan.exp_dir
+    if plan.note:
+        say(f"{plan.title}: {plan.note}")
     known = exp_dir / IDENTITY
     if exp_dir.exists() and not (known.is_file() and known.read_text(encoding="utf-8") == wanted):
         _move_aside(exp_dir)

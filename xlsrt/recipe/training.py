@@ -10,6 +10,7 @@ from typing import Any
 
 from xlsrt.context import ContextSampler, training_context_from_dict
 from xlsrt.errors import UserError
+from xlsrt.recipe.frozen import released
 from xlsrt.recipe.languages import balances, languages_beside
 from xlsrt.recipe.stages import StageTable, Variant
 from xlsrt.settings import typed
@@ -121,6 +122,7 @@ class Plan:
         start: directory of the experiment whose best checkpoint it starts from, None for the first stage.
         settings: everything for asr_train's ``--config``.
         init_from: that checkpoint.
+        note: what to say of it when it is trained; mostly nothing.
     """
 
     variant: Variant
@@ -128,6 +130,7 @@ class Plan:
     start: Path | None
     settings: Tree = field(repr=False)
     init_from: Path | None = None
+    note: str = ""
 
     program = ("xlsrt.bin.asr_train",)
 
@@ -222,7 +225,8 @@ def make_plan(
     settings["encoder_conf"] = encoder
     if init_from:
         settings["init_from"] = str(init_from)
-    return Plan(variant, exp_dir, start, settings, init_from)
+    settings, note = (settings, "") if init_from or encoder.get("pretrained") else released(settings)
+    return Plan(variant, exp_dir, start, settings, init_from, note)
 
 
 def _seeded(context: Tree, seed: int) -> Tree:
