@@ -73,11 +73,12 @@ def test_where_only_waveforms_count_they_come_by_the_thousand_seconds(setup: Pat
     assert Job(setup, None, cut, setup, setup).most_seconds == 240, "the encoder hears the batch at once"
 
 
-def test_whole_utterances_are_heard_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bound", ["HEARD_SECONDS", "CACHED_SECONDS"])
+def test_whole_utterances_are_heard_some_at_a_time(monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
     encoder = XlsrEncoder(XlsrConfig.preset("tiny")).double().eval()
     wavs = [torch.randn(n, dtype=torch.double) for n in (16000, 9000, 15000, 200, 12000)]
     context = AttentionContext.from_ms(320, 320, 4)
-    monkeypatch.setattr(engine, "HEARD_SECONDS", 2.0)
+    monkeypatch.setattr(engine, bound, 2.0)
     heard: list[int] = []
     encoder.register_forward_pre_hook(lambda _, given: heard.append(len(given[0])))
     with torch.inference_mode():

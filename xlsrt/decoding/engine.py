@@ -17,7 +17,7 @@ from torch import Tensor
 
 from xlsrt.context import AttentionContext
 from xlsrt.decoding.config import DecodeConfig
-from xlsrt.decoding.job import HEARD_SECONDS
+from xlsrt.decoding.job import CACHED_SECONDS, HEARD_SECONDS
 from xlsrt.decoding.outputs import Recognised, with_cost
 from xlsrt.encoder import XlsrEncoder
 from xlsrt.recognizer import EndpointRules, Recognizer
@@ -196,11 +196,12 @@ def heard_whole(
     encoder: XlsrEncoder, wavs: Sequence[Tensor], context: AttentionContext
 ) -> tuple[Tensor, Tensor]:
     """Waveforms (S,), some at a time, under the context's mask -> (B, T, D), (B,) frames."""
+    most = HEARD_SECONDS if wavs[0].is_cuda else min(HEARD_SECONDS, CACHED_SECONDS)
     parts: list[Tensor] = []
     group: list[Tensor] = []
     for wav in [*wavs, None]:
         longest = max(map(len, [*group, wav])) if wav is not None else math.inf
-        if group and longest * (len(group) + 1) > HEARD_SECONDS * SAMPLE_RATE:
+        if group and longest * (len(group) + 1) > most * SAMPLE_RATE:
             enc, lens = encoder(*pad(group), context)
             parts += [one[:length] for one, length in zip(enc, lens.tolist(), strict=True)]
             group = []

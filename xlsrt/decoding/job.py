@@ -18,6 +18,10 @@ from xlsrt.search.options import own_lms, search_files
 
 HEARD_SECONDS = 240.0
 """Padded audio that the encoder hears at once where that needs memory: whole utterances, a growing past."""
+CACHED_SECONDS = 60.0
+"""Of it as much as a CPU's caches hold well: with the built-in corpus's small encoder four minutes at once
+took a third longer than a minute four times.
+"""
 BATCH_SECONDS = 1200.0
 """Padded audio of a batch of which the encoder hears a part at a time, or keeps little: long recordings are
 searched side by side then, which is faster.
