@@ -14,7 +14,16 @@ from xlsrt.bin.estimate_memory import main
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
-from xlsrt.memory import GB, Copies, contexts_of, encoder_config, estimate, joint_bytes, kept_bytes
+from xlsrt.memory import (
+    GB,
+    Copies,
+    contexts_of,
+    encoder_config,
+    estimate,
+    joint_bytes,
+    kept_bytes,
+    resting_layers,
+)
 from xlsrt.transducer import HeadConfig, TransducerHead
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +75,47 @@ def test_the_encoder_keeps_what_is_computed(changes: dict[str, object]) -> None:
         encoder(torch.randn(2, 48000))
     frames = 2 * config.num_frames(48000)
     assert kept_bytes(config, frames, False, recomputing=False) == pytest.approx(kept.bytes, rel=0.12)
+
+
+LOWER = [
+    "feature_projection",
+    "masked_spec_embed",
+    "encoder.pos_conv_embed",
+    "encoder.layers.0",
+    "encoder.layers.1",
+]
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_frozen_layers_keep_nothing(checkpointing: bool) -> None:
+    values = {"num_layers": 6, "freeze_feature_extractor": True, "layer_drop": 0.0, "mask_time_prob": 0.0}
+    config = dataclasses.replace(XlsrConfig.preset("tiny"), **PLAIN, **values)
+    config = dataclasses.replace(config, gradient_checkpointing=checkpointing)
+    encoder = XlsrEncoder(config).train()
+    names = [f"encoder.xlsr.{name}" for name, _ in encoder.named_parameters()]
+    lower = tuple(f"encoder.xlsr.{name}" for name in LOWER)
+    learning = [name for name in names if "feature_extractor" not in name and not name.startswith(lower)]
+    assert resting_layers(config, learning) == 2
+    assert resting_layers(config, [*learning, "encoder.xlsr.masked_spec_embed"]) == 0
+    assert resting_layers(config, []) == 6
+    for name, parameter in encoder.named_parameters():
+        parameter.requires_grad_(f"encoder.xlsr.{name}" in learning)
+    with Kept(encoder) as kept:
+        encoder(torch.randn(2, 48000))
+    frames = 2 * config.num_frames(48000)
+    computed = kept_bytes(config, frames, False, recomputing=False, resting=2)
+    assert computed == pytest.approx(kept.bytes, rel=0.12)
+
+
+def test_what_is_frozen_needs_no_gradients() -> None:
+    settings, config = settings_of("train_xls_r_300m_24gb.yaml"), XlsrConfig.preset("xls_r_300m")
+    all_of_it, part = (
+        estimate({**settings, "freeze_param": frozen}, config)
+        for frozen in ([], [f"encoder.xlsr.{name}" for name in LOWER])
+    )
+    assert part.parameters == all_of_it.parameters
+    assert all_of_it.trained - part.trained > 2 * 12e6 and part.gradients < all_of_it.gradients
+    assert part.weights == all_of_it.weights and part.activations < all_of_it.activations
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

@@ -8,7 +8,7 @@ the backward pass; `tests/test_memory.py` holds the count against what autograd 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ GB = 1e9
 CONTEXT_BYTES = 1.5e9
 # Of all else: what the caching allocator cannot use.
 FRAGMENTATION = 0.08
+_ENCODER = "encoder.xlsr."
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def estimate(
 
     Args:
         settings: a training configuration (``conf/train_*.yaml``); ``encoder_conf.train_context`` counts, of
-            contexts drawn at random the dearest.
+            contexts drawn at random the dearest, and what ``freeze_param`` lets rest does not.
         config: of the encoder; ``freeze_feature_extractor`` None counts as frozen, as for a pretrained one.
         vocab_size: V. ranks: GPUs in all.
         utterance_seconds: length of the utterances of the most expensive batch; the joint grows with it.
@@ -97,11 +98,14 @@ def estimate(
     with torch.device("meta"):
         encoder = XlsrEncoder(config)
         head = TransducerHead(HeadConfig.from_espnet(settings, config.hidden_size, vocab_size))
-    every = sum(parameter.numel() for module in (encoder, head) for parameter in module.parameters())
-    frozen = 0
+    names = list(settings.get("freeze_param") or [])
     if config.freeze_feature_extractor is not False:
-        frozen = sum(parameter.numel() for parameter in encoder.feature_extractor.parameters())
-    trained = every - frozen
+        names.append(f"{_ENCODER}feature_extractor")
+    parameters = [(_ENCODER + name, parameter) for name, parameter in encoder.named_parameters()]
+    parameters += [(f"head.{name}", parameter) for name, parameter in head.named_parameters()]
+    every = sum(parameter.numel() for _, parameter in parameters)
+    learning = {name: parameter.numel() for name, parameter in parameters if not _is_part(name, names)}
+    trained, resting = sum(learning.values()), resting_layers(config, learning)
     parts = ranks if sharded else 1
     layer = sum(parameter.numel() for parameter in encoder.encoder.layers[0].parameters())
     # A gathered layer and the next one, which is on its way; the layers' gradients likewise.
@@ -120,9 +124,28 @@ def estimate(
         weights,
         4.0 * trained / parts + 4.0 * gathered + buckets,
         8.0 * trained / parts,
-        max(activation_bytes(config, frames, half, found) for found in copies),
+        max(activation_bytes(config, frames, half, found, resting) for found in copies),
         joint_bytes(head.config, frames, utterance_seconds, tokens_per_second, half),
     )
+
+
+def _is_part(name: str, parts: Sequence[str]) -> bool:
+    """As ESPnet's ``freeze_param`` takes them."""
+    return any(name == part or name.startswith(f"{part}.") for part in parts)
+
+
+def resting_layers(config: XlsrConfig, learning: Collection[str]) -> int:
+    """How many of the lowest layers keep nothing, since they and all below them are none of ``learning``."""
+    below = [f"{_ENCODER}feature_", f"{_ENCODER}masked_spec_embed", f"{_ENCODER}encoder.pos_conv_embed."]
+    if not config.layer_norm_first:
+        below.append(f"{_ENCODER}encoder.layer_norm.")
+    number = 0
+    while number < config.num_layers:
+        below.append(f"{_ENCODER}encoder.layers.{number}.")
+        if any(name.startswith(tuple(below)) for name in learning):
+            break
+        number += 1
+    return number
 
 
 def _batch_samples(settings: Mapping[str, Any], utterance_seconds: float) -> float:
@@ -176,14 +199,19 @@ SINGLE = Copies()
 
 
 def kept_bytes(
-    config: XlsrConfig, frames: float, half: bool, recomputing: bool = True, copies: Copies = SINGLE
+    config: XlsrConfig,
+    frames: float,
+    half: bool,
+    recomputing: bool = True,
+    copies: Copies = SINGLE,
+    resting: int = 0,
 ) -> float:
     """What the encoder keeps for the backward pass.
 
     Args:
         frames: of all utterances together, padding included. half: matrices are multiplied in half precision.
         recomputing: with gradient checkpointing, count also the layer that the backward pass computes again.
-        copies: what chunks keep several times.
+        copies: what chunks keep several times. resting: see `resting_layers`.
     """
     width, ffn, size = config.hidden_size, config.ffn_size, 2.0 if half else 4.0
     # Around the matrices float32 stays: residuals, norms. In front of each matrix (q, k, v, output, the two
@@ -195,20 +223,25 @@ def kept_bytes(
     layer += width * 2 * (config.hidden_dropout > 0) + ffn * (1 + size) * (config.activation_dropout > 0)
     # Around the layers: features and their norm, projection, position embedding, last norm.
     ends = config.conv_dim[-1] * 2 * 4.0 + width * (6 * 4.0 + (copies.windows - 1) * size)
+    if resting:
+        ends = width * 4.0  # the last norm
+    layers = config.num_layers - resting
     if config.gradient_checkpointing:
-        kept = config.num_layers * width * 4.0 + (layer if recomputing else 0.0)
+        kept = layers * width * 4.0 + (layer if recomputing and layers else 0.0)
     else:
-        kept = config.num_layers * layer
-    if config.freeze_feature_extractor is False:
+        kept = layers * layer
+    if config.freeze_feature_extractor is False and not resting:
         # The first convolution has 64 positions a frame, the second 32 ...: input, output and norm of each.
         kept += 2 * 64 * config.conv_dim[0] * 3 * 4.0
     return (kept + ends) * frames
 
 
-def activation_bytes(config: XlsrConfig, frames: float, half: bool, copies: Copies = SINGLE) -> float:
+def activation_bytes(
+    config: XlsrConfig, frames: float, half: bool, copies: Copies = SINGLE, resting: int = 0
+) -> float:
     """Of the encoder at the peak: what it keeps, or what frozen convolutions pass on where that is more."""
     passing = 3 * 64 * config.conv_dim[0] * 4.0 * frames
-    return max(kept_bytes(config, frames, half, copies=copies), passing)
+    return max(kept_bytes(config, frames, half, copies=copies, resting=resting), passing)
 
 
 def joint_bytes(

@@ -61,7 +61,8 @@ class Transformer(nn.Module):
             # Drawn outside of the checkpoint: the second forward must take the same way as the first.
             if drop and float(torch.rand(())) < drop:
                 x = keep_in_graph(x, layer)
-            elif save:
+            elif save and (x.requires_grad or any(weight.requires_grad for weight in layer.parameters())):
+                # Below the first layer that learns it would keep inputs for nobody.
                 x = checkpoint(layer, x, plan, train, use_reentrant=False)
             else:
                 x = layer(x, plan, train)
