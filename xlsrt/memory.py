@@ -8,7 +8,7 @@ the backward pass; `tests/test_memory.py` holds the count against what autograd 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from xlsrt.encoder.attention import BlockPlan
 from xlsrt.errors import UserError
 from xlsrt.settings import as_mapping
 from xlsrt.transducer import HeadConfig, TransducerHead
+from xlsrt.transducer.training_conf import PREFIXES, is_part
 from xlsrt.units import FRAME_SECONDS, HOP, SAMPLE_RATE
 
 GB = 1e9
@@ -27,7 +28,6 @@ GB = 1e9
 CONTEXT_BYTES = 1.5e9
 # Of all else: what the caching allocator cannot use.
 FRAGMENTATION = 0.08
-_ENCODER = "encoder.xlsr."
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,11 @@ def estimate(
         head = TransducerHead(HeadConfig.from_espnet(settings, config.hidden_size, vocab_size))
     names = list(settings.get("freeze_param") or [])
     if config.freeze_feature_extractor is not False:
-        names.append(f"{_ENCODER}feature_extractor")
-    parameters = [(_ENCODER + name, parameter) for name, parameter in encoder.named_parameters()]
-    parameters += [(f"head.{name}", parameter) for name, parameter in head.named_parameters()]
+        names.append(f"{PREFIXES['encoder']}feature_extractor")
+    parameters = [(PREFIXES["encoder"] + name, parameter) for name, parameter in encoder.named_parameters()]
+    parameters += [(PREFIXES["head"] + name, parameter) for name, parameter in head.named_parameters()]
     every = sum(parameter.numel() for _, parameter in parameters)
-    learning = {name: parameter.numel() for name, parameter in parameters if not _is_part(name, names)}
+    learning = {name: parameter.numel() for name, parameter in parameters if not is_part(name, names)}
     trained, resting = sum(learning.values()), resting_layers(config, learning)
     parts = ranks if sharded else 1
     layer = sum(parameter.numel() for parameter in encoder.encoder.layers[0].parameters())
@@ -129,19 +129,15 @@ def estimate(
     )
 
 
-def _is_part(name: str, parts: Sequence[str]) -> bool:
-    """As ESPnet's ``freeze_param`` takes them."""
-    return any(name == part or name.startswith(f"{part}.") for part in parts)
-
-
 def resting_layers(config: XlsrConfig, learning: Collection[str]) -> int:
     """How many of the lowest layers keep nothing, since they and all below them are none of ``learning``."""
-    below = [f"{_ENCODER}feature_", f"{_ENCODER}masked_spec_embed", f"{_ENCODER}encoder.pos_conv_embed."]
+    own = PREFIXES["encoder"]
+    below = [f"{own}feature_", f"{own}masked_spec_embed", f"{own}encoder.pos_conv_embed."]
     if not config.layer_norm_first:
-        below.append(f"{_ENCODER}encoder.layer_norm.")
+        below.append(f"{own}encoder.layer_norm.")
     number = 0
     while number < config.num_layers:
-        below.append(f"{_ENCODER}encoder.layers.{number}.")
+        below.append(f"{own}encoder.layers.{number}.")
         if any(name.startswith(tuple(below)) for name in learning):
             break
         number += 1

@@ -16,11 +16,14 @@ def test_frozen_names_are_of_the_model() -> None:
     model.encoder = nn.Module()
     model.encoder.xlsr = XlsrEncoder(XlsrConfig.preset("tiny"))
     model.head = nn.Linear(96, 5)
-    check_frozen(["head", "head.weight", "encoder.xlsr.encoder.layers.1"], model)
+    names = [name for name, _ in model.named_parameters()]
+    check_frozen(["head", "head.weight", "encoder.xlsr.encoder.layers.1"], names)
+    with pytest.raises(UserError, match=r"freeze_param is 'head'; it must be a list: \[head\]"):
+        check_frozen("head", names)
     with pytest.raises(
         UserError, match=r"freeze_param: encoder\.xlsr\.layers\.1 is no part of this model; near it"
     ):
-        check_frozen(["head", "encoder.xlsr.layers.1"], model)
+        check_frozen(["head", "encoder.xlsr.layers.1"], names)
 
 
 def test_what_lies_below_the_first_trained_layer_needs_no_backward() -> None:

@@ -207,3 +207,13 @@ def test_what_a_training_leaves_on_disk_is_counted_from_below(train: Train) -> N
     assert 0.7 * written < least < written
     large = {"config": {}, "pretrained": "WAV2VEC2_XLSR_1B"}
     assert check_settings(settings(encoder_conf=large, max_epoch=2), "x.yaml") > 4 * 9.5e8 * 6
+
+
+def test_what_is_frozen_is_judged_before_there_are_data() -> None:
+    check_settings(settings(freeze_param=["encoder.xlsr.encoder.layers.0", "head"]), "x.yaml")
+    with pytest.raises(
+        UserError, match=r"x\.yaml: freeze_param: encoder\.layers is no part of this model; near"
+    ):
+        check_settings(settings(freeze_param=["head", "encoder.layers"]), "x.yaml")
+    with pytest.raises(UserError, match=r"x\.yaml: freeze_param is 'head'; it must be a list"):
+        check_settings(settings(freeze_param="head"), "x.yaml")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from torch import nn
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.lean_import import leave_compiler_unloaded
 from xlsrt.settings import as_mapping
+from xlsrt.transducer.training_conf import is_part
 
 _LAYER = re.compile(r"^encoder\.xlsr\.encoder\.layers\.(\d+)\.")
 _ENCODER = "encoder.xlsr."
@@ -77,13 +78,20 @@ def _depth(name: str, layers: int) -> int:
     return 0 if name.startswith(_INPUT_SIDE) else layers
 
 
-def check_frozen(names: Sequence[str], model: nn.Module) -> None:
-    """Refuse a ``freeze_param`` that names nothing: ESPnet would train what was to stay, without a word."""
-    for name in names:
-        if not any(known == name or known.startswith(f"{name}.") for known, _ in model.named_parameters()):
-            near = difflib.get_close_matches(name, [known for known, _ in model.named_modules()], 3, 0.4)
-            hint = f"; near it: {', '.join(near)}" if near else ""
-            raise UserError(f"freeze_param: {name} is no part of this model{hint}")
+def check_frozen(frozen: Sequence[str], names: Collection[str]) -> None:
+    """Refuse a ``freeze_param`` that is none of a model's parameters (``names``) nor a part of it.
+
+    ESPnet would train what was to stay, without a word.
+    """
+    if isinstance(frozen, str):
+        raise UserError(f"freeze_param is {frozen!r}; it must be a list: [{frozen}]")
+    for part in frozen:
+        if any(is_part(name, [part]) for name in names):
+            continue
+        parts = {name[:at] for name in names for at, letter in enumerate(name) if letter == "."}
+        near = difflib.get_close_matches(part, sorted(parts), 3, 0.4)
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise UserError(f"freeze_param: {part} is no part of this model{hint}")
 
 
 def build_optimizer(args: argparse.Namespace, model: nn.Module) -> torch.optim.Optimizer:

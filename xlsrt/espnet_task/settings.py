@@ -8,21 +8,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
-from xlsrt.encoder import XlsrConfig
+from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.encoder.checkpoints import read_config
 from xlsrt.encoder.checkpoints.bundles import BUNDLES
 from xlsrt.encoder.checkpoints.pretraining import load_heads
 from xlsrt.errors import UserError
 from xlsrt.espnet_task.augment import AugmentConfig
 from xlsrt.espnet_task.encoder import contexts_of
+from xlsrt.espnet_task.optim import check_frozen
 from xlsrt.espnet_task.shared_task import SharedTask
 from xlsrt.espnet_task.task import XlsrASRTask
 from xlsrt.recipe.room import model_bytes
-from xlsrt.transducer import HeadConfig
+from xlsrt.transducer import HeadConfig, TransducerHead
 from xlsrt.transducer.config import MODEL_KEYS
-from xlsrt.transducer.training_conf import ModelConfig, read_encoder_conf
+from xlsrt.transducer.training_conf import PREFIXES, ModelConfig, read_encoder_conf
 
 
 def check_settings(settings: Mapping[str, Any], where: str) -> int:
@@ -38,7 +40,10 @@ def check_settings(settings: Mapping[str, Any], where: str) -> int:
         XlsrASRTask.check_required_command_args(args)
         encoder = _checked_encoder(args)
         config = ModelConfig.from_model_conf(args.model_conf, tuple(MODEL_KEYS))
-        config.check_head(HeadConfig.from_espnet(vars(args), encoder.hidden_size, vocab_size=2))
+        head = HeadConfig.from_espnet(vars(args), encoder.hidden_size, vocab_size=2)
+        config.check_head(head)
+        if args.freeze_param and _is_at_hand(args.encoder_conf.get("pretrained")):
+            check_frozen(args.freeze_param, _parameters(encoder, head))
         return model_bytes(vars(args), encoder.least_parameters)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
@@ -97,6 +102,18 @@ def _encoder_config(conf: Mapping[str, Any]) -> XlsrConfig:
     if not pretrained:
         return XlsrConfig.from_dict(fields)
     fields.pop("preset", None)
-    if Path(pretrained).is_dir() or pretrained in BUNDLES:
+    if _is_at_hand(pretrained):
         return read_config(pretrained, **fields)
     return XlsrConfig.from_dict({"preset": "tiny", **fields})
+
+
+def _is_at_hand(pretrained: str | None) -> bool:
+    """Whether an encoder's sizes are known without a download."""
+    return not pretrained or Path(pretrained).is_dir() or pretrained in BUNDLES
+
+
+def _parameters(encoder: XlsrConfig, head: HeadConfig) -> list[str]:
+    """The names of a model's parameters, which need no memory for that."""
+    with torch.device("meta"):
+        parts = {PREFIXES["encoder"]: XlsrEncoder(encoder), PREFIXES["head"]: TransducerHead(head)}
+    return [prefix + name for prefix, part in parts.items() for name, _ in part.named_parameters()]

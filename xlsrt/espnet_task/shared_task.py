@@ -153,7 +153,7 @@ class SharedTask(abs_task.AbsTask):
     @classmethod
     def build_optimizers(cls, args: argparse.Namespace, model: Any) -> list[Any]:
         """One optimiser on our parameter groups."""
-        check_frozen(args.freeze_param, model)
+        check_frozen(args.freeze_param, [name for name, _ in model.named_parameters()])
         if args.sharded:
             shard(model)
         return [build_optimizer(args, model)]

@@ -19,10 +19,9 @@ from xlsrt.tensor_files import check_finite, misfits, read_model
 from xlsrt.text import TokenModel
 from xlsrt.transducer import HeadConfig, TransducerHead
 from xlsrt.transducer.config import MODEL_KEYS
-from xlsrt.transducer.training_conf import ModelConfig, read_encoder_conf
+from xlsrt.transducer.training_conf import PREFIXES, ModelConfig, read_encoder_conf
 from xlsrt.tree import read_tree
 
-PREFIXES = {"encoder": "encoder.xlsr.", "head": "head."}
 _ANOTHER = "copy it again, or train on from the last whole checkpoint"
 
 

@@ -23,13 +23,14 @@ import torch
 from xlsrt.context import AttentionContext
 from xlsrt.encoder import XlsrConfig, XlsrEncoder
 from xlsrt.errors import UserError
-from xlsrt.recognizer.model import PREFIXES, Model, found_ngrams, load_exp, load_weights, read_config
+from xlsrt.recognizer.model import Model, found_ngrams, load_exp, load_weights, read_config
 from xlsrt.recognizer.model_files import SETTINGS, WEIGHTS, check_model_file, is_pack
 from xlsrt.search.options import check_search
 from xlsrt.settings import as_mapping
 from xlsrt.tensor_files import parse_safetensors
 from xlsrt.text import TokenModel
 from xlsrt.transducer import HeadConfig, TransducerHead
+from xlsrt.transducer.training_conf import PREFIXES
 
 VERSION = 1
 PIECES = "bpe.model"

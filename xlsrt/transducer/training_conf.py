@@ -16,6 +16,8 @@ from xlsrt.transducer.config import HeadConfig
 
 ENCODER_CONF = ("config", "pretrained", "train_context", "eval_context", "augment")
 """Keys of ``encoder_conf``."""
+PREFIXES = {"encoder": "encoder.xlsr.", "head": "head."}
+"""Of the names of a trained model's parameters."""
 
 
 def read_encoder_conf(conf: Any) -> dict[str, Any]:
@@ -25,6 +27,11 @@ def read_encoder_conf(conf: Any) -> dict[str, Any]:
     typed(given.get("pretrained"), str | None, "encoder_conf.pretrained")
     as_mapping(given.get("config"), "encoder_conf.config", "{preset: tiny}", optional=True)
     return given
+
+
+def is_part(name: str, parts: Sequence[str]) -> bool:
+    """Whether a parameter is, or lies in, one of these parts of a model: as ESPnet reads ``freeze_param``."""
+    return any(name == part or name.startswith(f"{part}.") for part in parts)
 
 
 @dataclass(frozen=True)
